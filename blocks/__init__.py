@@ -1,0 +1,1 @@
+"""Prefect blocks: what we talk to, with its secrets."""

@@ -1,0 +1,1 @@
+"""bootpress: the press between a CI build and the machines that boot it."""

@@ -1,0 +1,1 @@
+"""Outside systems, one folder each: the only place that knows a wire format."""

@@ -1,0 +1,1 @@
+"""Node platforms: whom to trust, where images lie, what boots by default."""

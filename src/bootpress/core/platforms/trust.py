@@ -1,0 +1,38 @@
+"""A platform's trust policy, exactly one of two modes (CONTRACT.md, Platforms)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_EXPRESSION = 2048
+MAX_KEYS = 16
+MAX_PEM = 8192
+
+Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
+Pem = Annotated[str, Field(min_length=1, max_length=MAX_PEM)]
+
+
+class KeylessTrust(BaseModel):
+    """Trust certificates whose identity and issuer match two RE2 expressions, as a whole, under a trusted root."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["keyless"]
+    cosign_identity_regexp: Expression
+    cosign_issuer_regexp: Expression
+    trusted_root: Literal["public-good"] | dict[str, Any] = "public-good"
+
+
+class KeysTrust(BaseModel):
+    """Trust any of these public keys (PEM, SubjectPublicKeyInfo); several, so that rotation overlaps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["keys"]
+    public_keys: Annotated[tuple[Pem, ...], Field(min_length=1, max_length=MAX_KEYS)]
+
+
+TrustPolicy = Annotated[KeylessTrust | KeysTrust, Field(discriminator="mode")]
+trust_policy: TypeAdapter[KeylessTrust | KeysTrust] = TypeAdapter(TrustPolicy)

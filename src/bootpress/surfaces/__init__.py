@@ -1,0 +1,1 @@
+"""Doors to the operations, one folder each: they translate and decide nothing."""
