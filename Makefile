@@ -1,0 +1,46 @@
+# Needs python3 (3.11 to 3.14) and make; system packages come by apt, with root or sudo. CONTRIBUTING.md says more.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test check bench parts packages-demo packages-test format clean
+
+BIN := .venv/bin
+ARGS ?=
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: ## Make .venv from uv.lock; afterwards .venv/bin/bootpress is there
+	@tools/python -m tools.environment
+
+packages-demo:
+	@tools/python -m tools.packages demo
+
+packages-test:
+	@tools/python -m tools.packages test
+
+demo: setup packages-demo ## Run the life of one image on real parts, step by step
+	@$(BIN)/bootpress demo $(ARGS)
+
+parts: ## Build the large real parts into ~/.cache/bootpress/parts (minutes, once)
+	@tools/python -m tools.parts $(ARGS)
+
+test: setup packages-test check ## Check and run the tests, with every real part that is there (ARGS="-k word")
+	$(BIN)/pytest $(ARGS)
+
+check: setup ## Lint, format, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: setup packages-test ## Measure the bars of docs/performance.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+format: setup ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, builds and tool caches; parts in ~/.cache/bootpress stay
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

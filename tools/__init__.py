@@ -1,0 +1,1 @@
+"""Set-up: environment, system packages, built parts. Standard library only: it runs before `.venv` exists."""

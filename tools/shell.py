@@ -1,0 +1,86 @@
+"""What the set-up scripts share: one way to run a program, one way to fail, one place to cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path.home() / ".cache" / "bootpress"
+TAIL = 30
+
+
+class Failed(Exception):
+    """Say what could not be done, and what to do about it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Print at once: what follows may take minutes."""
+    print(text, end=end, flush=True)
+
+
+def run(*argv: str | Path, timeout: float, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run a program without a terminal and return its standard output; `timeout` is in seconds.
+
+    Raises Failed with the last lines it wrote.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words, env=env, cwd=cwd, timeout=timeout, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"`{' '.join(words)}` did not finish within {timeout:.0f} s") from error
+    except OSError as error:
+        raise Failed(f"`{words[0]}` cannot be run: {error.strerror}") from error
+    output = done.stdout.decode(errors="replace")
+    if done.returncode:
+        tail = (output + done.stderr.decode(errors="replace")).strip().splitlines()[-TAIL:]
+        raise Failed("\n    ".join([f"`{' '.join(words)}` ended with code {done.returncode}", *tail]))
+    return output
+
+
+def works(*argv: str | Path) -> bool:
+    """Tell whether a program starts, ends well and does so within seconds."""
+    try:
+        run(*argv, timeout=20)
+    except Failed:
+        return False
+    return True
+
+
+def timed(what: str, act: Callable[[], object]) -> None:
+    """Print `what`, do it, and print its seconds on the same line."""
+    say(f"{what} ...", end="")
+    start = time.monotonic()
+    try:
+        act()
+    except Failed:
+        say(" failed")
+        raise
+    say(f" {time.monotonic() - start:.0f} s")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return our environment with `changes`, and without what would point a tool at another project."""
+    inherited = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    return inherited | changes
+
+
+def main(act: Callable[[], None]) -> None:
+    """Run a script; a failure is one plain message and exit code 1."""
+    try:
+        act()
+    except Failed as failure:
+        hint = f"\n  hint: {failure.hint}" if failure.hint else ""
+        sys.exit(f"error: {failure}{hint}")
+    except KeyboardInterrupt:
+        sys.exit(130)
