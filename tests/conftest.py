@@ -1,0 +1,101 @@
+"""What all tests stand on: no network but this machine, no setting of the developer's, real parts or a plain word."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests.support import parts, postgres
+from tests.support.ports import free_port as _free_port
+
+SCRATCH = Path(tempfile.gettempdir()) / f"bootpress-tests-{os.getuid()}"
+
+
+def _leave_the_developers_environment() -> None:
+    """Forget what this machine says about bootpress and Prefect, before anything imports them."""
+    for name in [name for name in os.environ if name.startswith(("BOOTPRESS_", "POWERNODE_", "PREFECT_"))]:
+        del os.environ[name]
+    os.environ |= {
+        "PREFECT_HOME": str(SCRATCH / "prefect"),
+        # Without a server a flow must fail, not start one of its own in silence.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Credentials of the developer's for registries are not the tests' to use.
+        "DOCKER_CONFIG": str(SCRATCH / "docker"),
+        # A proxy of the machine's is not asked for servers on it.
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost,::1"])),
+    }
+
+
+def _make_hypothesis_repeatable() -> None:
+    """Keep its files out of the checkout; in CI the same examples every time, so that a red run can be run again."""
+    set_hypothesis_home_dir(SCRATCH / "hypothesis")
+    hypothesis.settings.register_profile("local", deadline=None, database=None)
+    hypothesis.settings.register_profile("ci", deadline=None, database=None, derandomize=True)
+    hypothesis.settings.load_profile("ci" if parts.in_ci() else "local")
+
+
+_leave_the_developers_environment()
+_make_hypothesis_repeatable()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or in CI fail, a test whose `part` markers name something that is not here."""
+    for marker in item.iter_markers("part"):
+        for name in marker.args:
+            parts.require(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, in one line per part, what was not tested for want of it."""
+    found = [
+        re.search(rf"{parts.MISSING} (\S+): (.*)", str(r.longrepr)) for r in terminalreporter.getreports("skipped")
+    ]
+    counts = Counter((match[1], match[2].rstrip("')")) for match in found if match)
+    for (name, remedy), count in sorted(counts.items()):
+        terminalreporter.write_line(f"not tested for want of {name}: {count} tests ({remedy})", yellow=True)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens; call tests.support.ports.free_port for more."""
+    return _free_port()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """Run one PostgreSQL cluster for the whole session."""
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_cluster: postgres.Cluster) -> str:
+    """Return the URL of the cluster's maintenance database, for what needs a server and not a database of its own."""
+    return postgres_cluster.url
+
+
+@pytest.fixture
+def postgres_database(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL database that is dropped after the test."""
+    url = postgres_cluster.create_database()
+    yield url
+    postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalog.db'}"
+    url: str = request.getfixturevalue("postgres_database")
+    return url
