@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench parts packages-demo packages-test format clean
+.PHONY: help setup demo test check bench parts packages-demo packages-test packages-parts format clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -13,16 +13,13 @@ help: ## List the targets
 setup: ## Make .venv from uv.lock; afterwards .venv/bin/bootpress is there
 	@tools/python -m tools.environment
 
-packages-demo:
-	@tools/python -m tools.packages demo
-
-packages-test:
-	@tools/python -m tools.packages test
+packages-demo packages-test packages-parts: packages-%:
+	@tools/python -m tools.packages $*
 
 demo: setup packages-demo ## Run the life of one image on real parts, step by step
 	@$(BIN)/bootpress demo $(ARGS)
 
-parts: ## Build the large real parts into ~/.cache/bootpress/parts (minutes, once)
+parts: packages-parts ## Build the large real parts into ~/.cache/bootpress/parts (minutes, once)
 	@tools/python -m tools.parts $(ARGS)
 
 test: setup packages-test check ## Check and run the tests, with every real part that is there (ARGS="-k word")

@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 from tools import packages
-from tools.shell import CACHE, ROOT, Failed, environment, main, run, say, timed, works
+from tools.shell import CACHE, ROOT, Failed, environment, main, run, say, timed, uv_environment, works
 
 VENV = ROOT / ".venv"
 STAMP = VENV / ".bootpress-setup"
@@ -31,7 +31,7 @@ def set_up() -> None:
     uv = find_uv()
     # uv would look for an interpreter of its own choice, and load one if it could: we say which.
     interpreter = VENV / "bin" / "python" if _is_usable(VENV / "bin" / "python") else _base_interpreter()
-    environ = environment(UV_PROJECT_ENVIRONMENT=str(VENV), UV_PYTHON_DOWNLOADS="never")
+    environ = uv_environment(UV_PROJECT_ENVIRONMENT=str(VENV))
     sync = ("sync", "--frozen", "--all-groups", "--python", str(interpreter))
     timed(
         f"setting up .venv with {_name(interpreter)}",

@@ -1,6 +1,6 @@
 """System packages: the parts of Debian and Ubuntu that the demo and the tests run on.
 
-`tools/python -m tools.packages demo|test` installs those that are missing, with apt and root or sudo. What cannot be
+`tools/python -m tools.packages demo|test|parts` installs those that are missing, with apt and root or sudo. What cannot be
 had is named, with the reason and the command that would install it; the tests that need it skip (with CI=true: fail).
 """
 
@@ -33,8 +33,14 @@ PARTS = {
     "postgresql": SystemPart(("postgresql",), ("initdb", "postgres")),
     "qemu": SystemPart(("qemu-system-x86",), ("qemu-system-x86_64",)),
     "chromium": SystemPart(("chromium", "chromium-driver"), ("chromium", "chromedriver")),
+    # Go trusts what the system trusts, and a bare system trusts nobody.
+    "certificates": SystemPart(("ca-certificates",), ("update-ca-certificates",)),
 }
-NEEDED = {"demo": ("docker-registry",), "test": tuple(PARTS)}
+NEEDED = {
+    "demo": ("docker-registry",),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium"),
+    "parts": ("certificates",),
+}
 
 
 def find(name: str) -> Path | None:

