@@ -1,6 +1,6 @@
 """System packages: the parts of Debian and Ubuntu that the demo and the tests run on.
 
-`tools/python -m tools.packages demo|test|parts` installs those that are missing, with apt and root or sudo. What cannot be
+`tools/python -m tools.packages demo|test|parts` installs what is missing, with apt and root or sudo. What cannot be
 had is named, with the reason and the command that would install it; the tests that need it skip (with CI=true: fail).
 """
 
