@@ -101,14 +101,24 @@ def _install_part(name: str) -> None:
 
 def install_missing() -> None:
     """Install what the purpose in the first argument needs; name what cannot be had and go on."""
-    for name in NEEDED[sys.argv[1]]:
-        if find(name):
-            continue
+    missing = [name for name in NEEDED[sys.argv[1]] if not find(name)]
+    try:
+        _as_root([package for name in missing for package in PARTS[name].packages])
+    except Failed as failure:
+        _tell(missing, failure)
+        return
+    for name in missing:
         try:
             timed(f"installing {name} ({' '.join(PARTS[name].packages)})", partial(_install_part, name))
         except Failed as failure:
-            hint = f"\n  hint: {failure.hint}" if failure.hint else ""
-            say(f"  could not install {name}: {failure}{hint}\n  what needs it is skipped (with CI=true: fails)")
+            _tell([name], failure)
+
+
+def _tell(missing: Sequence[str], failure: Failed) -> None:
+    if missing:
+        hint = f"\n  hint: {failure.hint}" if failure.hint else ""
+        say(f"not installed: {', '.join(missing)}: {failure}{hint}")
+        say("  tests that need them are skipped (with CI=true: fail)")
 
 
 if __name__ == "__main__":
