@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from tests.support import parts, postgres
 from tests.support.ports import free_port as _free_port
 
-SCRATCH = Path(tempfile.gettempdir()) / f"bootpress-tests-{os.getuid()}"
+SCRATCH = Path(tempfile.mkdtemp(prefix="bootpress-tests-"))
 
 
 def _leave_the_developers_environment() -> None:
@@ -46,6 +47,11 @@ def _make_hypothesis_repeatable() -> None:
 
 _leave_the_developers_environment()
 _make_hypothesis_repeatable()
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
