@@ -43,7 +43,7 @@ def set_up() -> None:
 def find_uv() -> Path:
     """Return a uv that works: from PATH, else our own."""
     on_path = shutil.which("uv")
-    if on_path and _uv_version(Path(on_path)) >= OLDEST_UV:
+    if on_path and uv_version(Path(on_path)) >= OLDEST_UV:
         return Path(on_path)
     home = CACHE / "tools" / f"uv-{_locked_version('uv')}"
     uv = home / "bin" / "uv"
@@ -73,7 +73,7 @@ def _install_venv_module() -> None:
         ) from failure
 
 
-def _uv_version(uv: Path) -> tuple[int, ...]:
+def uv_version(uv: Path) -> tuple[int, ...]:
     """Return (0,) for one that does not work, such as a pyenv shim without a version behind it."""
     try:
         found = re.search(r"uv (\d+)\.(\d+)", run(uv, "--version", timeout=20))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path.home() / ".cache" / "bootpress"
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 TAIL = 30
+GRACE = 10
 
 
 class Failed(Exception):
@@ -35,18 +38,40 @@ def run(*argv: str | Path, timeout: float, env: Mapping[str, str] | None = None,
     """
     words = [str(word) for word in argv]
     try:
-        done = subprocess.run(
-            words, env=env, cwd=cwd, timeout=timeout, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        # A group of its own, so that its children can be ended with it.
+        process = subprocess.Popen(
+            words,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
         )
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"`{' '.join(words)}` did not finish within {timeout:.0f} s") from error
     except OSError as error:
         raise Failed(f"`{words[0]}` cannot be run: {error.strerror}") from error
-    output = done.stdout.decode(errors="replace")
-    if done.returncode:
-        tail = (output + done.stderr.decode(errors="replace")).strip().splitlines()[-TAIL:]
-        raise Failed("\n    ".join([f"`{' '.join(words)}` ended with code {done.returncode}", *tail]))
+    try:
+        output, errors = (stream.decode(errors="replace") for stream in process.communicate(timeout=timeout))
+    except subprocess.TimeoutExpired as error:
+        _end(process)
+        raise Failed(f"`{' '.join(words)}` did not finish within {timeout:g} s") from error
+    except KeyboardInterrupt:
+        _end(process)
+        raise
+    if process.returncode:
+        tail = (output + errors).strip().splitlines()[-TAIL:]
+        raise Failed("\n    ".join([f"`{' '.join(words)}` ended with code {process.returncode}", *tail]))
     return output
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and its children, politely first: a package manager puts its files in order."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or root's
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=GRACE)
+            return
 
 
 def works(*argv: str | Path) -> bool:
