@@ -1,0 +1,1 @@
+"""Prefect: the worker that runs flows, and launching, connections, events and deployments through its API."""

@@ -1,0 +1,65 @@
+"""Start work in Prefect: flow runs of deployments, by name, with the caller's idempotency key."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from uuid import UUID
+
+from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
+from bootpress.core.errors import OrchestratorUnavailable
+
+DELIVERY = "ingest-publication/webhook"
+BATCH = "ingest-backlog/relay"
+
+
+class PrefectLauncher:
+    """The port `Launcher` on Prefect's API; shared by threads.
+
+    A key that Prefect knows returns the old run, so a call whose answer was lost is made again without harm.
+    """
+
+    def __init__(self, api: PrefectApi) -> None:
+        self._api = api
+        self._ids: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
+        """Start a run of `ingest-publication/webhook` for one delivery; return the flow run's id."""
+        return self._launch(DELIVERY, {"delivery_id": str(delivery_id)}, key, run_name)
+
+    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
+        """Start a run of `ingest-backlog/relay` for the deliveries of a batch; return the flow run's id."""
+        return self._launch(BATCH, {"batch_id": str(batch_id)}, batch_id, run_name)
+
+    def _launch(self, deployment: str, parameters: dict[str, str], key: UUID, run_name: str) -> UUID:
+        body = {"name": run_name, "parameters": parameters, "idempotency_key": str(key), "state": {"type": "SCHEDULED"}}
+        try:
+            run = self._create(self._deployment_id(deployment), body)
+        except NotThere:  # deleted and deployed again under a new id
+            self._forget(deployment)
+            run = self._create(self._deployment_id(deployment), body)
+        return run
+
+    def _create(self, deployment_id: str, body: Mapping[str, object]) -> UUID:
+        run = self._api.post(f"/deployments/{deployment_id}/create_flow_run", body, repeatable=True)
+        return UUID(run["id"])
+
+    def _deployment_id(self, deployment: str) -> str:
+        with self._lock:
+            known = self._ids.get(deployment)
+        if known is not None:
+            return known
+        try:
+            found: str = self._api.get(f"/deployments/name/{deployment}")["id"]
+        except NotThere as error:
+            raise OrchestratorUnavailable(
+                f"Prefect has no deployment {deployment}", hint="apply prefect.yaml: prefect deploy --all"
+            ) from error
+        with self._lock:
+            self._ids[deployment] = found
+        return found
+
+    def _forget(self, deployment: str) -> None:
+        with self._lock:
+            self._ids.pop(deployment, None)

@@ -1,0 +1,77 @@
+"""The resident worker on a real Prefect server: what becomes of a run, however it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootpress.adapters.orchestrator.api import PrefectApi
+from tests.support.prefect_worker import start, state, wait_for_state
+from tests.support.processes import Program, wait_for
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+def words(path: Path) -> list[str]:
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def logs(api: PrefectApi, run_id: object) -> list[dict[str, Any]]:
+    body = {"logs": {"flow_run_id": {"any_": [str(run_id)]}}, "sort": "TIMESTAMP_ASC"}
+    found: list[dict[str, Any]] = api.post("/logs/filter", body, repeatable=True)
+    return found
+
+
+def test_a_run_completes_in_the_worker_process(api: PrefectApi, worker: Program, tmp_path: Path) -> None:
+    run_id = start(api, "hello/sample", path=str(tmp_path / "lines"))
+
+    wait_for_state(api, run_id, "Completed")
+
+    assert words(tmp_path / "lines") == ["hello"]
+    run = api.get(f"/flow_runs/{run_id}")
+    assert run["infrastructure_pid"] == f"sample-worker:{worker.pid}"
+    assert run["labels"]["prefect.worker.name"] == "sample-worker"
+    expected = f"hello from {worker.pid}"
+    wait_for(lambda: expected in [line["message"] for line in logs(api, run_id)], what="the log has arrived")
+
+
+def test_a_flow_that_raises_is_failed(api: PrefectApi) -> None:
+    run_id = start(api, "failing/sample")
+
+    assert "fails on purpose" in wait_for_state(api, run_id, "Failed")["message"]
+
+
+def test_a_flow_that_leaves_the_interpreter_is_crashed_and_the_worker_goes_on(api: PrefectApi, tmp_path: Path) -> None:
+    run_id = start(api, "leaving/sample")
+
+    wait_for_state(api, run_id, "Crashed")
+
+    wait_for_state(api, start(api, "hello/sample", path=str(tmp_path / "lines")), "Completed")
+
+
+def test_a_suspended_run_goes_on_where_it_was_resumed(api: PrefectApi, tmp_path: Path) -> None:
+    run_id = start(api, "waiting/sample", path=str(tmp_path / "lines"))
+    wait_for_state(api, run_id, "Suspended")
+    assert words(tmp_path / "lines") == ["before"]
+
+    api.post(f"/flow_runs/{run_id}/resume", {}, repeatable=False)
+
+    wait_for_state(api, run_id, "Completed")
+    assert words(tmp_path / "lines")[-1] == "after"
+
+
+def test_a_cancelled_run_ends_at_its_next_task(api: PrefectApi, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    run_id = start(api, "steps/sample", path=str(lines))
+    wait_for(lambda: "step-1" in words(lines), what="the run is under way")
+
+    api.post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}}, repeatable=False)
+
+    wait_for_state(api, run_id, "Cancelled", seconds=10)
+    done = words(lines)
+    assert "step-99" not in done
+    wait_for(lambda: True, what="a moment")
+    assert state(api, run_id)["name"] == "Cancelled"
+    assert words(lines) == done

@@ -1,0 +1,51 @@
+"""A resident worker in a process of its own, and flow runs as a test looks at them."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from bootpress.adapters.orchestrator.api import PrefectApi
+from tests.support.prefect_server import PrefectServer
+from tests.support.processes import Program, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def resident_worker(
+    server: PrefectServer, log: Path, *, pool: str, name: str, limit: int = 4, grace_seconds: float = 15
+) -> Iterator[Program]:
+    """Run a worker that can import the tests' flows, until the end of the block."""
+    words = [sys.executable, "-m", "bootpress.adapters.orchestrator.serve", pool, name, str(limit)]
+    words += ["--grace-seconds", str(grace_seconds)]
+    with Program(words, log=log, env=server.environment, cwd=ROOT) as program:
+        program.wait_until(lambda: "worker ready" in program.output, what="the worker is ready")
+        yield program
+
+
+def start(api: PrefectApi, deployment: str, **parameters: Any) -> UUID:
+    """Start a flow run of a deployment and return its id."""
+    deployment_id = api.get(f"/deployments/name/{deployment}")["id"]
+    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
+    return UUID(api.post(f"/deployments/{deployment_id}/create_flow_run", body, repeatable=True)["id"])
+
+
+def state(api: PrefectApi, run_id: UUID) -> dict[str, Any]:
+    """Return the state of a flow run: type, name, message."""
+    found: dict[str, Any] = api.get(f"/flow_runs/{run_id}")["state"]
+    return found
+
+
+def wait_for_state(api: PrefectApi, run_id: UUID, name: str, seconds: float = 30) -> dict[str, Any]:
+    """Wait until a flow run is in the state of that name, and return it."""
+    try:
+        wait_for(lambda: state(api, run_id)["name"] == name, what=f"the run is {name}", seconds=seconds)
+    except TimeoutError as error:
+        raise AssertionError(f"{error}; it is {state(api, run_id)}") from error
+    return state(api, run_id)
