@@ -1,0 +1,126 @@
+"""The shape of a Sigstore bundle (protobuf-specs, sigstore_bundle.proto, as JSON), as far as cosign uses it.
+
+Only member names as protobuf's JSON mapping writes them are accepted: a reader that also took others could see
+another envelope than the one that sigstore's verifier sees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from bootpress.adapters.cosign import claims, wire
+from bootpress.core.errors import SignatureRejected
+
+BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json"
+BUNDLE_TYPES = frozenset(
+    {
+        BUNDLE_V03,
+        "application/vnd.dev.sigstore.bundle+json;version=0.3",
+        "application/vnd.dev.sigstore.bundle+json;version=0.2",
+        "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    }
+)
+
+
+class _Signature(wire.Wire):
+    sig: str
+    keyid: str | None = None
+    """A hint that nobody signed; not looked at."""
+
+
+class _Envelope(wire.Wire):
+    payload: str
+    payload_type: str = Field(alias="payloadType")
+    signatures: list[_Signature]
+
+
+class _LogId(wire.Wire):
+    key_id: str = Field(alias="keyId")
+
+
+class _LogEntry(wire.Wire):
+    log_index: str | None = Field(None, alias="logIndex")
+    log_id: _LogId = Field(alias="logId")
+    kind_version: dict[str, Any] = Field(alias="kindVersion")
+    integrated_time: str | None = Field(None, alias="integratedTime")
+    inclusion_promise: dict[str, Any] | None = Field(None, alias="inclusionPromise")
+    inclusion_proof: dict[str, Any] | None = Field(None, alias="inclusionProof")
+    canonicalized_body: str | None = Field(None, alias="canonicalizedBody")
+
+
+class _Stamp(wire.Wire):
+    signed_timestamp: str = Field(alias="signedTimestamp")
+
+
+class _Stamps(wire.Wire):
+    rfc3161_timestamps: list[_Stamp] = Field(default_factory=list, alias="rfc3161Timestamps")
+
+
+class _Material(wire.Wire):
+    public_key: dict[str, Any] | None = Field(None, alias="publicKey")
+    certificate: dict[str, Any] | None = None
+    x509_certificate_chain: dict[str, Any] | None = Field(None, alias="x509CertificateChain")
+    tlog_entries: list[_LogEntry] | None = Field(None, alias="tlogEntries")
+    timestamp_verification_data: _Stamps | None = Field(None, alias="timestampVerificationData")
+
+
+class _Bundle(wire.Wire):
+    media_type: str = Field(alias="mediaType")
+    material: _Material = Field(alias="verificationMaterial")
+    dsse_envelope: _Envelope | None = Field(None, alias="dsseEnvelope")
+    message_signature: dict[str, Any] | None = Field(None, alias="messageSignature")
+
+
+class Bundle:
+    """A bundle that has the shape of an image signature by cosign 3 on one digest; nothing in it is proven yet."""
+
+    def __init__(self, raw: bytes, digest: str) -> None:
+        document = wire.read(_Bundle, raw, what="the bundle")
+        if document.media_type not in BUNDLE_TYPES:
+            raise SignatureRejected(f"the bundle has an unknown media type {wire.quoted(document.media_type)}")
+        self.raw = raw
+        self.material = document.material
+        self.payload, self.signature = _open_envelope(document)
+        claims.check_statement(self.payload, digest)
+
+    @property
+    def has_certificate(self) -> bool:
+        """Tell whether a certificate is to speak for the signature."""
+        return self.material.certificate is not None or self.material.x509_certificate_chain is not None
+
+    @property
+    def has_key(self) -> bool:
+        """Tell whether a bare public key is to speak for the signature."""
+        return self.material.public_key is not None
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """Return what the signature is over: DSSE's pre-authentication encoding of the payload."""
+        return encode_pae(claims.PAYLOAD_TYPE, self.payload)
+
+
+def _open_envelope(document: _Bundle) -> tuple[bytes, bytes]:
+    """Return payload and signature of the DSSE envelope.
+
+    A message signature (what `cosign sign-blob` writes) may be over the same bytes, but says neither that it is
+    meant as an image signature nor of what; cosign never writes one for an image.
+    """
+    envelope = document.dsse_envelope
+    if envelope is None or document.message_signature is not None:
+        raise SignatureRejected("the bundle holds no DSSE envelope, or not only one")
+    if envelope.payload_type != claims.PAYLOAD_TYPE:
+        raise SignatureRejected(
+            f"the envelope has payload type {wire.quoted(envelope.payload_type)}, not '{claims.PAYLOAD_TYPE}'"
+        )
+    if len(envelope.signatures) != 1:
+        raise SignatureRejected(f"the envelope has {len(envelope.signatures)} signatures, not one")
+    payload = wire.decode_base64(envelope.payload, what="the envelope's payload")
+    return payload, wire.decode_base64(envelope.signatures[0].sig, what="the envelope's signature")
+
+
+def encode_pae(payload_type: str, payload: bytes) -> bytes:
+    """Return the pre-authentication encoding of a payload (DSSE 1.0, protocol.md)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)

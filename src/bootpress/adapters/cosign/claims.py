@@ -1,0 +1,90 @@
+"""What a signature says it signs: the in-toto statement of cosign 3, the simple signing payload of cosign 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bootpress.adapters.cosign import wire
+from bootpress.core.errors import SignatureRejected
+from bootpress.core.references import digest_hex
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+SIMPLE_SIGNING_TYPE = "cosign container image signature"
+
+
+class _Open(BaseModel):
+    """Further members may be there: in-toto tells readers to ignore what they do not know."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class _Subject(_Open):
+    digest: dict[str, str]
+
+
+class _Statement(_Open):
+    type_: str = Field(alias="_type")
+    subject: list[_Subject]
+    predicate_type: str = Field(alias="predicateType")
+
+
+class _Identity(wire.Wire):
+    docker_reference: str = Field(alias="docker-reference")
+
+
+class _Image(wire.Wire):
+    docker_manifest_digest: str = Field(alias="docker-manifest-digest")
+
+
+class _Critical(wire.Wire):
+    identity: _Identity
+    image: _Image
+    type_: str = Field(alias="type")
+
+
+class _SimpleSigning(wire.Wire):
+    critical: _Critical
+    optional: dict[str, Any] | None = None
+
+
+def check_statement(payload: bytes, digest: str) -> None:
+    """Make sure that a DSSE payload is cosign's statement on exactly this digest (in-toto Statement v1).
+
+    cosign names one image per signature, so a statement with several subjects, or with digests that we cannot
+    compare, is not one of its signatures. Other predicate types are attestations: they say something about an
+    image, not that it may be published.
+    """
+    statement = wire.read(_Statement, payload, what="the statement")
+    if statement.predicate_type != SIGN_PREDICATE:
+        raise SignatureRejected(
+            f"it is an attestation ({wire.shown(statement.predicate_type)}), not an image signature"
+        )
+    if statement.type_ != STATEMENT_TYPE:
+        raise SignatureRejected(f"the statement has type {wire.quoted(statement.type_)}, not '{STATEMENT_TYPE}'")
+    if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
+        raise SignatureRejected("it is a signature of something else: " + _name_subjects(statement))
+
+
+def check_simple_signing(payload: bytes, digest: str) -> str:
+    """Make sure that a cosign 2 payload is about exactly this digest; return its docker-reference.
+
+    The reference is a claim that cosign itself never compares; an image may have been copied since.
+    """
+    document = wire.read(_SimpleSigning, payload, what="the payload")
+    critical = document.critical
+    if critical.type_ != SIMPLE_SIGNING_TYPE:
+        raise SignatureRejected(f"the payload has type {wire.quoted(critical.type_)}, not '{SIMPLE_SIGNING_TYPE}'")
+    if critical.image.docker_manifest_digest != digest:
+        raise SignatureRejected(
+            "it is a signature of something else: " + wire.shown(critical.image.docker_manifest_digest, 100)
+        )
+    return critical.identity.docker_reference
+
+
+def _name_subjects(statement: _Statement) -> str:
+    names = [f"{name}:{value}" for subject in statement.subject for name, value in subject.digest.items()]
+    return wire.shown(", ".join(names) or "no digest at all")

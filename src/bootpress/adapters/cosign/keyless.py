@@ -1,0 +1,69 @@
+"""Keyless bundles of cosign 3, verified through sigstore's public API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rfc3161_client import decode_timestamp_response
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import Bundle as SigstoreBundle
+
+from bootpress.adapters.cosign import claims, wire
+from bootpress.adapters.cosign.bundles import Bundle
+from bootpress.adapters.cosign.identities import Claims, IdentityRule, check_leaf
+from bootpress.adapters.cosign.roots import Root
+from bootpress.core.errors import SignatureRejected
+
+
+def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claims, datetime]:
+    """Return who signed a bundle and when, by its log or time stamp; SignatureRejected otherwise.
+
+    sigstore verifies signature, certificate chain, SCT, log entry and time; the times when authorities and logs
+    were in use, and that the log is one the root names, are checked here.
+    """
+    try:
+        evidence = SigstoreBundle.from_json(bundle.raw)
+        certificate = evidence.signing_certificate
+        check_leaf(certificate)
+        verified = root.verifier.verify_dsse(evidence, _AnyIdentity())
+    except SigstoreError as error:
+        raise SignatureRejected(wire.shown(str(error) or type(error).__name__, 300)) from error
+    if verified != (claims.PAYLOAD_TYPE, bundle.payload):
+        raise SignatureRejected("what was verified is not what was read")
+    times = _read_times(bundle)
+    for moment in times:
+        root.check_certificate(certificate, moment)
+    root.find_log(_read_log_id(bundle), times[0])
+    return rule.check(certificate), times[0]
+
+
+class _AnyIdentity:
+    """Leave the identity to the rule, which is asked once everything else holds."""
+
+    def verify(self, cert: object) -> None:
+        """Accept."""
+
+
+def _read_times(bundle: Bundle) -> list[datetime]:
+    """List when the log and the time stamp authorities say it was signed, the log first.
+
+    sigstore has verified the log's promised time and at least one stamp, if any is there, and counts a time that the
+    log did not promise as none; all of them must fall into everybody's validity, so it does not matter which it was.
+    """
+    times = [
+        datetime.fromtimestamp(int(entry.integrated_time), UTC)
+        for entry in bundle.material.tlog_entries or []
+        if entry.integrated_time and entry.inclusion_promise
+    ]
+    stamps = bundle.material.timestamp_verification_data
+    for stamp in stamps.rfc3161_timestamps if stamps else []:
+        raw = wire.decode_base64(stamp.signed_timestamp, what="a time stamp")
+        times.append(decode_timestamp_response(raw).tst_info.gen_time)
+    if not times:
+        raise SignatureRejected("neither a log nor a time stamp says when it was signed")
+    return times
+
+
+def _read_log_id(bundle: Bundle) -> bytes:
+    (entry,) = bundle.material.tlog_entries or []
+    return wire.decode_base64(entry.log_id.key_id, what="the log's id")

@@ -1,0 +1,142 @@
+"""Trusted roots: whose certificates, logs and time stamps are believed, and for which time.
+
+sigstore checks the cryptography, but not when an authority or a log was in use (sigstore-go, which cosign 3 is built
+on, does), and takes any log's key for an entry of an unknown log. Both are checked here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import ClientTrustConfig, TrustedRoot
+from sigstore.verify import Verifier
+from sigstore_models.common.v1 import TimeRange
+from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogInstance
+
+from bootpress.adapters.cosign import keys, sigstore_private
+from bootpress.adapters.cosign.wire import shown
+from bootpress.core.errors import InvalidInput, SignatureRejected
+
+_MAX_DOCUMENT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    start: datetime
+    end: datetime | None
+
+    def holds(self, moment: datetime) -> bool:
+        return self.start <= moment and (self.end is None or moment <= self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A transparency log: the ids that entries name it by, its key, and when it was in use."""
+
+    ids: frozenset[bytes]
+    key: keys.PublicKey
+    window: _Window
+
+
+class Root:
+    """A trusted root, read once; shared by threads."""
+
+    def __init__(self, trusted: TrustedRoot) -> None:
+        document = sigstore_private.read_document(trusted)
+        self.trusted = trusted
+        self.verifier = Verifier(trusted_root=trusted)
+        self._logs = _read_logs(document.tlogs)
+        self._ct_logs = _read_logs(document.ctlogs)
+        self._authorities = [_read_authority(authority) for authority in document.certificate_authorities]
+
+    def find_log(self, log_id: bytes, at: datetime) -> Log:
+        """Return the log of that id, in use at that moment; SignatureRejected if the root names none."""
+        return _find_log(self._logs, log_id, at, what="transparency log")
+
+    def check_certificate(self, certificate: x509.Certificate, at: datetime) -> None:
+        """Make sure that issuer and CT log of a leaf are of this root, and that all of them were in use at `at`.
+
+        Checks no signature but the issuer's; the chain and the SCT are sigstore's to verify.
+        """
+        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+            raise SignatureRejected(f"the certificate was not valid when it was used, at {at.isoformat()}")
+        if not any(window.holds(at) and _issued(issuer, certificate, at) for issuer, window in self._authorities):
+            raise SignatureRejected("no certificate authority of the trusted root issued the certificate at that time")
+        scts = certificate.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value
+        for sct in scts:
+            _find_log(self._ct_logs, sct.log_id, sct.timestamp.replace(tzinfo=UTC), what="certificate log")
+
+
+def read_root(document: dict[str, Any]) -> Root:
+    """Read a trusted root (Sigstore's trusted_root.json); InvalidInput for anything else."""
+    field = "trust.trusted_root"
+    try:
+        text = json.dumps(document, allow_nan=False)
+        if len(text) > _MAX_DOCUMENT:
+            raise InvalidInput(f"the trusted root is larger than {_MAX_DOCUMENT} bytes", field=field)
+        return Root(_parse(text))
+    except (SigstoreError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(
+            f"the trusted root cannot be read: {shown(str(error), 500)}",
+            hint="give the content of a trusted_root.json, as `cosign trusted-root create` writes it",
+            field=field,
+        ) from error
+
+
+def _parse(text: str) -> TrustedRoot:
+    """Read a trusted root through the public API, which reads JSON only as part of a client configuration."""
+    signing = '{"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json"}'
+    media_type = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+    return ClientTrustConfig.from_json(
+        f'{{"mediaType": "{media_type}", "trustedRoot": {text}, "signingConfig": {signing}}}'
+    ).trusted_root
+
+
+def _read_window(period: TimeRange | None) -> _Window:
+    if period is None:
+        return _Window(datetime.min.replace(tzinfo=UTC), None)
+    if period.start.tzinfo is None or (period.end is not None and period.end.tzinfo is None):
+        raise ValueError("a validity period lacks its time zone")
+    return _Window(period.start, period.end)
+
+
+def _read_logs(instances: Sequence[TransparencyLogInstance]) -> list[Log]:
+    return [_read_log(instance) for instance in instances]
+
+
+def _read_log(instance: TransparencyLogInstance) -> Log:
+    ids = {instance.log_id.key_id}
+    if instance.checkpoint_key_id is not None:
+        ids.add(instance.checkpoint_key_id.key_id)
+    key = keys.load_der(instance.public_key.raw_bytes or b"")
+    return Log(frozenset(ids), key, _read_window(instance.public_key.valid_for))
+
+
+def _read_authority(authority: CertificateAuthority) -> tuple[x509.Certificate, _Window]:
+    """Return the certificate that issues leaves (the first of its chain), and when the authority was in use."""
+    first = authority.cert_chain.certificates[0]
+    return x509.load_der_x509_certificate(first.raw_bytes), _read_window(authority.valid_for)
+
+
+def _find_log(logs: Sequence[Log], log_id: bytes, at: datetime, *, what: str) -> Log:
+    for log in logs:
+        if log_id in log.ids and log.window.holds(at):
+            return log
+    raise SignatureRejected(f"no {what} {log_id.hex()[:64]} was in use at {at.isoformat()} by the trusted root")
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate, at: datetime) -> bool:
+    if not issuer.not_valid_before_utc <= at <= issuer.not_valid_after_utc:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,134 @@
+"""One search for a good signature among what a registry holds for a digest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+from bootpress.adapters.cosign import candidates
+from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, LegacySignature, Place
+from bootpress.adapters.cosign.policies import Policy
+from bootpress.adapters.cosign.wire import shown
+from bootpress.core.errors import BootpressError, Rejected, SignatureRejected, TrustRootUnavailable, Unavailable
+from bootpress.core.ports import Descriptor, Registry, VerifiedSignature
+from bootpress.core.references import Repository
+
+_MAX_AWAY = 3
+"""After so many answers that did not come, the rest is not asked for."""
+_MAX_REASONS = 5
+_MAX_REASON = 700
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Search:
+    """Look at one candidate after the other; the first good one ends it, a bad one never hides a good one."""
+
+    def __init__(self, registry: Registry, repository: Repository, digest: str, policy: Policy) -> None:
+        self._registry = registry
+        self._repository = repository
+        self._digest = digest
+        self._policy = policy
+        self._left = MAX_CANDIDATES
+        self._refused: list[tuple[str, Rejected]] = []
+        self._away: list[Unavailable] = []
+
+    def run(self) -> VerifiedSignature:
+        """Return the first good signature; SignatureRejected with every reason, or Unavailable, if there is none."""
+        for place in self._list_places():
+            for layer in self._list_layers(place):
+                found = self._look_at(place, layer)
+                if found is not None:
+                    return found
+            if self._left <= 0 or len(self._away) >= _MAX_AWAY:
+                break
+        raise self._conclude()
+
+    def _list_places(self) -> Iterator[Place]:
+        """List the manifests to look at; where cosign 2 signs comes last, and only if it is needed."""
+        seen: set[str] = set()
+        listed = self._attempt(
+            "the list of referrers", partial(self._registry.list_referrers, self._repository, self._digest)
+        )
+        for referrer in listed or ():
+            if referrer.digest not in seen:
+                seen.add(referrer.digest)
+                yield Place(referrer.digest, is_referrer=True)
+        tag = candidates.signature_tag(self._digest)
+        tagged = self._attempt(tag, partial(self._registry.find_tag, self._repository, tag))
+        if tagged is not None and tagged not in seen:
+            yield Place(tagged, is_referrer=False)
+
+    def _list_layers(self, place: Place) -> list[Descriptor]:
+        layers = self._attempt(
+            place.digest[:19], partial(candidates.list_layers, self._registry, self._repository, place, self._digest)
+        )
+        layers = (layers or [])[: self._left]
+        self._left -= max(1, len(layers))
+        return layers
+
+    def _look_at(self, place: Place, layer: Descriptor) -> VerifiedSignature | None:
+        name = layer.digest[:19]
+        raw = self._attempt(name, partial(candidates.fetch_layer, self._registry, self._repository, layer))
+        if raw is None:
+            return None
+        return self._attempt(name, partial(self._judge, place, layer, raw))
+
+    def _judge(self, place: Place, layer: Descriptor, raw: bytes) -> VerifiedSignature:
+        """Verify one candidate; whatever its bytes make a parser raise, it is no signature."""
+        try:
+            signature = candidates.read_layer(raw, layer, self._digest)
+            trusted = self._policy.check(signature)
+        except (BootpressError, MemoryError):
+            raise
+        except BaseException as error:
+            if not (isinstance(error, Exception) or is_panic(error)):
+                raise
+            _log.warning("candidate %s made %s: %s", layer.digest, type(error).__name__, shown(str(error)))
+            raise SignatureRejected(f"it cannot be read ({type(error).__name__})") from error
+        is_legacy = isinstance(signature, LegacySignature)
+        return VerifiedSignature(
+            signer=trusted.signer,
+            format="legacy-v2" if is_legacy else "bundle-v3",
+            manifest_digest=place.digest,
+            signed_at=trusted.signed_at,
+            docker_reference=shown(signature.docker_reference, 500) if isinstance(signature, LegacySignature) else None,
+        )
+
+    def _attempt(self, name: str, action: Callable[[], _T]) -> _T | None:
+        """Do one step; keep why it failed, so that another candidate can be tried."""
+        try:
+            return action()
+        except TrustRootUnavailable:
+            raise  # without a root no candidate can be judged
+        except Unavailable as error:
+            self._away.append(error)
+        except Rejected as error:
+            self._refused.append((name, error))
+        return None
+
+    def _conclude(self) -> BootpressError:
+        """Say why nothing was found; "unsigned" only when the registry answered every question."""
+        if self._away:
+            return self._away[0]
+        image = f"{self._digest[:19]}… in {self._repository}"
+        if not self._refused:
+            return SignatureRejected(
+                f"{image} carries no signature",
+                hint="sign the digest with cosign (`cosign sign`) and push the signature before the image is announced",
+            )
+        reasons = [f"{name}…: {shown(error.message, _MAX_REASON)}" for name, error in self._refused[:_MAX_REASONS]]
+        if len(self._refused) > _MAX_REASONS:
+            reasons.append(f"and {len(self._refused) - _MAX_REASONS} more")
+        if self._left <= 0:
+            reasons.append(f"no more than {MAX_CANDIDATES} are looked at")
+        hint = next((error.hint for _, error in self._refused if error.hint), None)
+        return SignatureRejected(f"no signature on {image} is trusted: " + "; ".join(reasons), hint=hint)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell a panic of a Rust extension (cryptography, rfc3161_client), which is no Exception, from an exit."""
+    return type(error).__module__ == "pyo3_runtime"

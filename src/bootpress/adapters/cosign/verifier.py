@@ -1,0 +1,52 @@
+"""Decide whether a digest is signed by whom a platform trusts: the port SignatureVerifier."""
+
+from __future__ import annotations
+
+import functools
+
+from bootpress.adapters.cosign.policies import KeylessPolicy, KeysPolicy, Policy
+from bootpress.adapters.cosign.public_good import PublicGoodRoot
+from bootpress.adapters.cosign.search import Search
+from bootpress.core.errors import InvalidInput
+from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy, trust_policy
+from bootpress.core.ports import Registry, VerifiedSignature
+from bootpress.core.references import Repository
+
+_KEPT_POLICIES = 64
+
+
+class CosignVerifier:
+    """Verify signatures by cosign 2 and 3; one is shared by threads and keeps the policies it compiled."""
+
+    def __init__(self, public_good: PublicGoodRoot | None = None) -> None:
+        self._public_good = public_good or PublicGoodRoot()
+        self._compile = functools.lru_cache(maxsize=_KEPT_POLICIES)(self._compile_text)
+
+    def check_policy(self, policy: TrustPolicy) -> None:
+        """Compile every expression, key and root of a policy; raise InvalidInput that names the field.
+
+        The public-good root is looked up when the first signature is verified, not here.
+        """
+        self._read(policy)
+
+    def verify(self, registry: Registry, repository: Repository, digest: str, policy: TrustPolicy) -> VerifiedSignature:
+        """Return the first good signature on exactly this digest.
+
+        Raises SignatureRejected, saying for each candidate why not; RegistryUnavailable and TrustRootUnavailable are
+        never turned into "unsigned".
+        """
+        return Search(registry, repository, digest, self._read(policy)).run()
+
+    def _read(self, policy: TrustPolicy) -> Policy:
+        try:
+            text = policy.model_dump_json()
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput("the trust policy cannot be written as JSON", field="trust") from error
+        return self._compile(text)
+
+    def _compile_text(self, text: str) -> Policy:
+        match trust_policy.validate_json(text):
+            case KeysTrust() as trust:
+                return KeysPolicy(trust)
+            case KeylessTrust() as trust:
+                return KeylessPolicy(trust, self._public_good)
