@@ -1,0 +1,167 @@
+"""Real cosign 2 and 3 against a real registry: what they write is accepted, and they accept what we write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bootpress.adapters.cosign.signing import SigningKey
+from bootpress.adapters.cosign.verifier import CosignVerifier
+from bootpress.adapters.oci.push import Layer, Pusher
+from bootpress.adapters.oci.registries import OciRegistries
+from bootpress.core.errors import SignatureRejected
+from bootpress.core.platforms.trust import KeysTrust
+from bootpress.core.ports import Descriptor, Registry, RegistryConnection, VerifiedSignature
+from bootpress.core.references import Repository
+from tests.integration.cosign.programs import Cosign, Key
+from tests.support.registry import running_registry
+
+BOTH = [pytest.param(2, marks=pytest.mark.part("cosign2")), pytest.param(3, marks=pytest.mark.part("cosign3"))]
+pytestmark = pytest.mark.part("docker-registry")
+
+
+class Bench:
+    """A registry with images to sign, and our verifier looking at it."""
+
+    def __init__(self, host: str, folder: Path) -> None:
+        registries = OciRegistries()
+        connection = RegistryConnection("default", host)
+        self.registry: Registry = registries.open(connection)
+        self.pusher: Pusher = registries.open_pusher(connection)
+        self.close = registries.close
+        self.repository = Repository(host, "os/images")
+        self._folder = folder
+        self._count = 0
+
+    def push_image(self) -> str:
+        """Push an image that nobody signed yet; return its digest."""
+        self._count += 1
+        kernel = self._folder / "vmlinuz"
+        kernel.write_bytes(b"kernel %d" % self._count)
+        layer = Layer(kernel, "application/vnd.bootpress.kernel.v1", "vmlinuz")
+        return self.pusher.push_image(self.repository, [layer], artifact_type="application/vnd.bootpress.image.v1")
+
+    def verify(self, digest: str, *pems: str) -> VerifiedSignature:
+        """Verify an image under these keys."""
+        policy = KeysTrust(mode="keys", public_keys=pems)
+        return CosignVerifier().verify(self.registry, self.repository, digest, policy)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("registry")
+    with running_registry(folder) as host:
+        bench = Bench(host, folder)
+        yield bench
+        bench.close()
+
+
+@pytest.mark.parametrize("major", BOTH)
+def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
+    bench: Bench, tmp_path: Path, major: int
+) -> None:
+    cosign = Cosign(major, tmp_path)
+    key, other = cosign.make_key("ours"), cosign.make_key("theirs")
+    digest = bench.push_image()
+    cosign.sign(bench.repository.at(digest), key)
+
+    found = bench.verify(digest, other.pem, key.pem)
+
+    assert found.format == {2: "legacy-v2", 3: "bundle-v3"}[major]
+    assert found.docker_reference == {2: str(bench.repository), 3: None}[major]
+    with pytest.raises(SignatureRejected, match="signed by another key"):
+        bench.verify(digest, other.pem)
+
+
+@pytest.mark.part("cosign3")
+def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
+    cosign = Cosign(3, tmp_path)
+    key, digest = cosign.make_key("ours"), bench.push_image()
+    cosign.sign_legacy(bench.repository.at(digest), key)
+
+    assert bench.verify(digest, key.pem).format == "legacy-v2"
+
+
+@pytest.mark.part("cosign2")
+def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
+    cosign = Cosign(2, tmp_path)
+    key, digest = cosign.make_key("ours"), bench.push_image()
+    cosign.sign(bench.repository.at(digest), key, "--new-bundle-format=true")
+
+    assert bench.verify(digest, key.pem).format == "bundle-v3"
+
+
+@pytest.mark.parametrize("major", BOTH)
+@pytest.mark.parametrize("kind", ["P-384", "P-521", "RSA"])
+def test_every_kind_of_key_that_cosign_verifies_is_accepted(
+    bench: Bench, tmp_path: Path, major: int, kind: str
+) -> None:
+    cosign = Cosign(major, tmp_path)
+    key, digest = import_key(cosign, kind), bench.push_image()
+    cosign.sign(bench.repository.at(digest), key)
+
+    assert bench.verify(digest, key.pem).signer.mode == "keys"
+
+
+@pytest.mark.parametrize("major", BOTH)
+def test_an_attestation_by_the_right_key_is_no_signature(bench: Bench, tmp_path: Path, major: int) -> None:
+    cosign = Cosign(major, tmp_path)
+    key, digest = cosign.make_key("ours"), bench.push_image()
+    predicate = tmp_path / "predicate.json"
+    predicate.write_text(json.dumps({"built": True}))
+    cosign.attest(bench.repository.at(digest), key, predicate)
+
+    with pytest.raises(SignatureRejected):
+        bench.verify(digest, key.pem)
+
+
+@pytest.mark.parametrize("major", BOTH)
+def test_a_signature_beside_many_by_others_is_found(bench: Bench, tmp_path: Path, major: int) -> None:
+    cosign = Cosign(major, tmp_path)
+    key, other, digest = cosign.make_key("ours"), cosign.make_key("theirs"), bench.push_image()
+    for signer in (other, key, other):
+        cosign.sign(bench.repository.at(digest), signer)
+
+    assert bench.verify(digest, key.pem).signer.mode == "keys"
+
+
+@pytest.mark.part("cosign3")
+def test_cosign_accepts_what_we_sign_and_so_do_we(bench: Bench, tmp_path: Path) -> None:
+    key, digest = SigningKey.create(), bench.push_image()
+    push_signature(bench, key, digest)
+    public = tmp_path / "cosign.pub"
+    public.write_text(key.public_pem)
+    stranger = tmp_path / "stranger.pub"
+    stranger.write_text(SigningKey.create().public_pem)
+    cosign = Cosign(3, tmp_path / "home")
+
+    assert bench.verify(digest, key.public_pem).format == "bundle-v3"
+    assert cosign.verifies(bench.repository.at(digest), public)
+    assert not cosign.verifies(bench.repository.at(digest), stranger)
+
+
+def push_signature(bench: Bench, key: SigningKey, digest: str) -> None:
+    manifest = bench.registry.fetch_manifest(bench.repository, digest)
+    subject = Descriptor(manifest.media_type, digest, manifest.size)
+    referrer = key.sign(subject, created=datetime.now(UTC))
+    for blob in referrer.blobs:
+        bench.pusher.push_blob(bench.repository, blob)
+    bench.pusher.push_manifest(bench.repository, referrer.manifest, media_type=referrer.media_type)
+
+
+def import_key(cosign: Cosign, kind: str) -> Key:
+    made: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    match kind:
+        case "P-384":
+            made = ec.generate_private_key(ec.SECP384R1())
+        case "P-521":
+            made = ec.generate_private_key(ec.SECP521R1())
+        case _:
+            made = rsa.generate_private_key(65537, 3072)
+    return cosign.import_key(kind, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
