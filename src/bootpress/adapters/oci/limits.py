@@ -1,0 +1,57 @@
+"""How long, how often and how much: the bounds of one registry, and the time they are measured with."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+MIB = 1024 * 1024
+MAX_MANIFEST = 4 * MIB
+"""Bytes of a manifest, an index or one page of referrers (distribution-spec 1.1, "Pushing manifests")."""
+MAX_REFERRERS = 1000
+MAX_BLOB = 1024 * 1024 * MIB
+"""Bytes that a descriptor may declare: 1 TiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that an operator may want otherwise; seconds and bytes."""
+
+    connect_seconds: float = 10
+    silence_seconds: float = 20
+    """Between two reads of a connection."""
+    request_seconds: float = 60
+    """For a small request as a whole: redirects, tokens, tries and the waits between them."""
+    tries: int = 4
+    backoff_seconds: float = 0.5
+    """Before the second try; doubled for each further one, and shortened by up to half at random."""
+    longest_wait_seconds: float = 30
+    """However long a Retry-After asks for."""
+    redirects: int = 3
+    blob_seconds: float = 600
+    """For a blob as a whole, and a second more for each `blob_rate` bytes of it."""
+    blob_rate: int = MIB
+    blob_responses: int = 20
+    """Responses that one blob may take: first try, resumes and restarts."""
+    slowest_rate: int = 16 * 1024
+    """Bytes per second below which a blob is given up, measured over `rate_seconds`."""
+    rate_seconds: float = 20
+    connections: int = 32
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time and chance, as this adapter meets them; tests bring their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = _now
+    jitter: Callable[[], float] = random.SystemRandom().random
+    """Between 0 and 1."""

@@ -1,0 +1,195 @@
+"""Manifests and indexes as values (image-spec 1.1: manifest.md, image-index.md, descriptor.md): pure and strict.
+
+What two readers could understand differently is refused: a key twice, a manifest that is an index too, a media type
+that says one thing inside and another outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bootpress.adapters.oci.limits import MAX_BLOB, MAX_REFERRERS
+from bootpress.core.errors import ContentRejected, InvalidInput
+from bootpress.core.ports import Descriptor, Manifest
+from bootpress.core.references import parse_digest
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEXES = (OCI_INDEX, DOCKER_INDEX)
+ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
+
+SCHEMA_VERSION = 2
+MAX_LAYERS = 1000
+MAX_MANIFESTS = 1000
+MAX_ANNOTATIONS = 1000
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", re.ASCII)
+
+
+def digest_of(raw: bytes) -> str:
+    """Return the sha256 digest of bytes."""
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def parse_manifest(raw: bytes, *, content_type: str | None) -> Manifest:
+    """Read a manifest or an index; `content_type` is what it was served as, without parameters.
+
+    The digest is that of `raw`. Raises ContentRejected, saying which field of which descriptor does not hold.
+    """
+    stated = read_object(raw, what="the manifest")
+    media_type = _media_type(stated, content_type)
+    version = stated.get("schemaVersion")
+    if not isinstance(version, int) or version != SCHEMA_VERSION:
+        raise ContentRejected(f"the manifest's schemaVersion is not {SCHEMA_VERSION}")
+    is_index = media_type in INDEXES
+    wrong = {"config", "layers"} if is_index else {"manifests"}
+    if wrong & stated.keys():
+        raise ContentRejected(f"the manifest is an {'index' if is_index else 'image'} and has {min(wrong)} too")
+    return Manifest(
+        digest=digest_of(raw),
+        media_type=media_type,
+        size=len(raw),
+        artifact_type=_optional_media_type(stated, "artifactType", where="the manifest"),
+        config=None if is_index else _descriptor(stated.get("config"), where="config"),
+        layers=() if is_index else _descriptors(stated, "layers", MAX_LAYERS),
+        manifests=_descriptors(stated, "manifests", MAX_MANIFESTS) if is_index else (),
+        subject=_descriptor(stated["subject"], where="subject") if stated.get("subject") is not None else None,
+        annotations=_annotations(stated, where="the manifest"),
+    )
+
+
+def parse_referrers(raw: bytes) -> list[Descriptor]:
+    """Read an index of referrers, at most the first 1,000; ContentRejected if it is no index.
+
+    A descriptor that does not hold is left out: anyone who may push can write one, and it must not hide the others.
+    """
+    stated = read_object(raw, what="the index of referrers")
+    listed = stated.get("manifests")
+    if stated.get("mediaType", OCI_INDEX) not in INDEXES or not isinstance(listed, list):
+        raise ContentRejected("the index of referrers is no index")
+    found = []
+    for entry in listed:
+        try:
+            found.append(_descriptor(entry, where="a referrer"))
+        except ContentRejected:
+            continue
+        if len(found) == MAX_REFERRERS:
+            break
+    return found
+
+
+def read_object(raw: bytes, *, what: str) -> dict[str, Any]:
+    """Read a JSON object without repeated keys, of text that can be stored; ContentRejected for anything else."""
+    try:
+        text = raw.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise ContentRejected(f"{what} is nested too deeply") from error
+    except ValueError as error:
+        raise ContentRejected(f"{what} is not JSON: {str(error)[:200]}") from error
+    if not isinstance(value, dict):
+        raise ContentRejected(f"{what} is not a JSON object")
+    return value
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has a key twice")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _media_type(stated: Mapping[str, Any], content_type: str | None) -> str:
+    inside = _optional_media_type(stated, "mediaType", where="the manifest")
+    if inside and content_type and inside != content_type:
+        raise ContentRejected(f"the manifest says it is {inside}, and is served as {content_type[:200]}")
+    media_type = inside or content_type
+    if media_type not in ACCEPTED:
+        raise ContentRejected(
+            f"the manifest has the media type {(media_type or 'none')[:200]}", hint=f"push one of {', '.join(ACCEPTED)}"
+        )
+    return media_type
+
+
+def _descriptors(stated: Mapping[str, Any], name: str, limit: int) -> tuple[Descriptor, ...]:
+    listed = stated.get(name)
+    if not isinstance(listed, list):
+        raise ContentRejected(f"the manifest's {name} is not a list")
+    if len(listed) > limit:
+        raise ContentRejected(f"the manifest has {len(listed)} {name}; at most {limit} are read")
+    return tuple(_descriptor(entry, where=f"{name}[{number}]") for number, entry in enumerate(listed))
+
+
+def _descriptor(stated: Any, *, where: str) -> Descriptor:
+    """Read a descriptor. Its `urls` and `data` are not used: content comes from the registry, by digest."""
+    if not isinstance(stated, dict):
+        raise ContentRejected(f"{where} is not a descriptor")
+    media_type = _optional_media_type(stated, "mediaType", where=where)
+    if media_type is None:
+        raise ContentRejected(f"{where} has no mediaType")
+    size = stated.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_BLOB:
+        raise ContentRejected(f"{where} has no size between 0 and {MAX_BLOB} bytes")
+    return Descriptor(
+        media_type=media_type,
+        digest=_digest(stated.get("digest"), where=where),
+        size=size,
+        artifact_type=_optional_media_type(stated, "artifactType", where=where),
+        architecture=_architecture(stated, where=where),
+        annotations=_annotations(stated, where=where),
+    )
+
+
+def _digest(value: Any, *, where: str) -> str:
+    try:
+        return parse_digest(value if isinstance(value, str) else "")
+    except InvalidInput as error:
+        raise ContentRejected(f"{where} has no sha256 digest") from error
+
+
+def _architecture(stated: Mapping[str, Any], *, where: str) -> str | None:
+    platform = stated.get("platform")
+    if platform is None:
+        return None
+    architecture = platform.get("architecture") if isinstance(platform, dict) else platform
+    if architecture is None:
+        return None
+    return _text(architecture, where=f"{where}'s platform", limit=100)
+
+
+def _annotations(stated: Mapping[str, Any], *, where: str) -> dict[str, str]:
+    value = stated.get("annotations")
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or len(value) > MAX_ANNOTATIONS:
+        raise ContentRejected(f"{where}'s annotations are not an object of at most {MAX_ANNOTATIONS}")
+    return {_text(name, where=where): _text(text, where=f"{where}'s annotations") for name, text in value.items()}
+
+
+def _optional_media_type(stated: Mapping[str, Any], name: str, *, where: str) -> str | None:
+    value = stated.get(name)
+    if value is None or value == "":  # some writers leave an empty artifactType
+        return None
+    if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
+        raise ContentRejected(f"{where}'s {name} is no media type")
+    return value
+
+
+def _text(value: Any, *, where: str, limit: int = 1024 * 1024) -> str:
+    """Return text that a database takes: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str) or len(value) > limit or "\0" in value:
+        raise ContentRejected(f"{where} holds what is no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ContentRejected(f"{where} holds text that is no Unicode") from error
+    return value

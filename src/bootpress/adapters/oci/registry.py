@@ -1,0 +1,129 @@
+"""The port `Registry` over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+from bootpress.adapters.oci import referrers
+from bootpress.adapters.oci.answers import Answer, TooLarge, missing_by_digest
+from bootpress.adapters.oci.blobs import BlobStream, Memory, Nowhere, file_sink
+from bootpress.adapters.oci.limits import MAX_MANIFEST
+from bootpress.adapters.oci.manifests import ACCEPTED, digest_of, parse_manifest
+from bootpress.adapters.oci.transport import Transport
+from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
+from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
+from bootpress.core.references import Repository
+
+MAX_ANSWER = 1024 * 1024
+
+
+class OciRegistry:
+    """One registry host, spoken to with one credential; shared by threads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def check(self) -> None:
+        """Make sure that this is a registry and that it accepts our credential (distribution-spec, end-1)."""
+        try:
+            answer = self._transport.request("GET", "v2/", limit=MAX_ANSWER)
+        except TooLarge as error:
+            raise RegistryUnavailable(f"{self._transport.origin} does not answer as a registry does") from error
+        if answer.status != HTTPStatus.OK:
+            raise RegistryUnavailable(
+                f"{self._transport.origin} answers {answer} to /v2/, so it is no registry",
+                hint="check host and port, and plain_http where it speaks no HTTPS",
+            )
+
+    def resolve_tag(self, repository: Repository, tag: str) -> str:
+        """Return the digest of the bytes that a tag serves now; ReferenceRejected if there is no such tag."""
+        digest = self.find_tag(repository, tag)
+        if digest is None:
+            raise ReferenceRejected(f"{repository} has no tag {tag}", hint="push it, or announce what was pushed")
+        return digest
+
+    def find_tag(self, repository: Repository, tag: str) -> str | None:
+        """Like resolve_tag, but None when the registry says that the tag does not exist."""
+        answer = self._get_manifest(repository, tag)
+        return None if answer is None else self._digest_of(answer, f"{repository}:{tag}")
+
+    def fetch_manifest(self, repository: Repository, digest: str) -> Manifest:
+        """Fetch by digest and check the raw bytes against it; at most 4 MiB."""
+        name = repository.at(digest)
+        answer = self._get_manifest(repository, digest)
+        if answer is None:
+            raise missing_by_digest(name)
+        if digest_of(answer.body) != digest:
+            raise ContentRejected(f"{name} is served with other bytes: their digest is {digest_of(answer.body)}")
+        return parse_manifest(answer.body, content_type=answer.content_type)
+
+    def read_blob(self, repository: Repository, descriptor: Descriptor, *, limit: int) -> bytes:
+        """Fetch a small blob whole, checked by digest and size; ContentRejected if it declares over `limit` bytes."""
+        if descriptor.size > limit:
+            raise ContentRejected(f"blob {descriptor.digest} has {descriptor.size} bytes; at most {limit} are read")
+        memory = Memory()
+        BlobStream(self._transport, repository, descriptor, memory).run()
+        return bytes(memory.content)
+
+    def verify_blob(self, repository: Repository, descriptor: Descriptor, progress: Progress | None = None) -> None:
+        """Stream a blob, hashing as it goes, and keep nothing; ContentRejected when a byte or the size differs."""
+        BlobStream(self._transport, repository, descriptor, Nowhere(), progress).run()
+
+    def download_blob(
+        self, repository: Repository, descriptor: Descriptor, path: Path, progress: Progress | None = None
+    ) -> None:
+        """Stream a blob into a file, which appears under its name only when every byte of it is right and on disk."""
+        with file_sink(path) as sink:
+            BlobStream(self._transport, repository, descriptor, sink, progress).run()
+            sink.keep()
+
+    def list_referrers(self, repository: Repository, digest: str) -> Sequence[Descriptor]:
+        """List what refers to a digest, from the referrers API and the fallback tag; at most 1,000, unfiltered."""
+        return referrers.list_referrers(self._transport, repository, digest)
+
+    def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
+        """Delete by digest (distribution-spec, end-9); an absent one and a refusal on principle are answers."""
+        path = f"v2/{repository.path}/manifests/{digest}"
+        scope = f"repository:{repository.path}:delete"
+        try:
+            answer = self._transport.request("DELETE", path, scope=scope, limit=MAX_ANSWER)
+        except TooLarge:  # it says at length that it has done it
+            return Deletion.DELETED
+        if answer.status in {200, 202, 204}:
+            return Deletion.DELETED
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return Deletion.ABSENT
+        if answer.status in {405, 501} or (
+            answer.status == HTTPStatus.BAD_REQUEST and answer.error_code == "UNSUPPORTED"
+        ):
+            return Deletion.UNSUPPORTED
+        raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {repository.at(digest)}")
+
+    def _get_manifest(self, repository: Repository, name: str) -> Answer | None:
+        """Get by tag or digest (distribution-spec, end-3); None for 404."""
+        try:
+            answer = self._transport.request(
+                "GET",
+                f"v2/{repository.path}/manifests/{quote(name, safe=':')}",
+                scope=f"repository:{repository.path}:pull",
+                headers={"accept": ", ".join(ACCEPTED)},
+                limit=MAX_MANIFEST,
+            )
+        except TooLarge as error:
+            raise ContentRejected(f"the manifest {name} of {repository} has more than {MAX_MANIFEST} bytes") from error
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise RegistryUnavailable(f"{self._transport.origin} answers {answer} for {name} of {repository}")
+        return answer
+
+    @staticmethod
+    def _digest_of(answer: Answer, name: str) -> str:
+        digest = digest_of(answer.body)
+        stated = answer.headers.get("docker-content-digest")
+        if stated is not None and stated.startswith("sha256:") and stated != digest:
+            raise ContentRejected(f"{name} is served with other bytes than the registry says: {digest} for {stated}")
+        return digest
