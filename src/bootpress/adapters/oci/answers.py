@@ -70,7 +70,7 @@ def read_answer(response: httpx.Response, limit: int) -> Answer:
     succeeded = response.is_success
     refuse_encoding(response)
     limit = limit if succeeded else MAX_ERROR_BODY
-    length = content_length(response)
+    length = 0 if response.request.method == "HEAD" else content_length(response)
     if succeeded and length is not None and length > limit:
         raise TooLarge
     body = bytearray()

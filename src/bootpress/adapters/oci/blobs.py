@@ -14,12 +14,15 @@ from typing import Protocol
 import httpx
 
 from bootpress.adapters.oci.answers import Patience, Transient, content_length, missing_by_digest, refuse_encoding
+from bootpress.adapters.oci.limits import MIB
 from bootpress.adapters.oci.transport import Transport
 from bootpress.adapters.oci.wire import Watch
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import Descriptor, Progress
 from bootpress.core.references import Repository
 
+PROGRESS = MIB
+"""Bytes of one response after which earlier failures are forgotten."""
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII)
 
 
@@ -131,13 +134,13 @@ class BlobStream:
         patience = Patience(limits, timing, deadline=deadline)
         for _ in range(limits.blob_responses):
             watch = Watch(timing, deadline, rate=limits.slowest_rate, rate_seconds=limits.rate_seconds)
-            best = self._reported
+            before = self._reported
             try:
                 self._take_response(watch)
                 if self._holds():
                     return
             except Transient as failure:
-                if self._reported > best:
+                if self._reported - before > PROGRESS:
                     patience.start_over()
                 patience.wait(failure, what=self._name)
         raise RegistryUnavailable(f"{self._name} did not come whole in {limits.blob_responses} responses")

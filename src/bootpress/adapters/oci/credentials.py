@@ -11,8 +11,12 @@ import oras.auth.token
 import oras.container
 import oras.utils
 
+from bootpress.adapters.oci.origins import ALIASES
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
+
+DOCKER_HUB = "https://index.docker.io/v1/"  # what `docker login` calls it
+DOCKER_HUB_HOSTS = frozenset({*ALIASES, *ALIASES.values()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ def docker_credential(host: str, config: Path) -> Credential | None:
             "credsStore": stated.get("credsStore"),
             "credHelpers": stated.get("credHelpers") or {},
         }
-        backend.load_configs(oras.container.Container("name", registry=host))
+        for name in (host, *([DOCKER_HUB] if host in DOCKER_HUB_HOSTS else [])):
+            backend.load_configs(oras.container.Container("name", registry=name))
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise RegistryUnavailable(
             f"the docker configuration {config} has no credential for {host} that can be read: {type(error).__name__}",

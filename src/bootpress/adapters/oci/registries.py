@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ssl
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -13,6 +12,7 @@ from bootpress.adapters.oci.limits import Limits, Timing
 from bootpress.adapters.oci.push import Pusher
 from bootpress.adapters.oci.registry import OciRegistry
 from bootpress.adapters.oci.transport import Transport
+from bootpress.adapters.oci.wire import Network
 from bootpress.core.ports import RegistryConnection
 
 MAX_OPEN = 64
@@ -31,10 +31,10 @@ class OciRegistries:
         docker_config: Path | None = None,
         limits: Limits | None = None,
         timing: Timing | None = None,
-        tls: ssl.SSLContext | None = None,
+        network: Network | None = None,
         max_open: int = MAX_OPEN,
     ) -> None:
-        self._docker_config, self._limits, self._timing, self._tls = docker_config, limits, timing, tls
+        self._docker_config, self._limits, self._timing, self._network = docker_config, limits, timing, network
         self._max_open = max_open
         self._lock = threading.Lock()
         self._open: OrderedDict[RegistryConnection, Transport] = OrderedDict()
@@ -73,7 +73,7 @@ class OciRegistries:
             plain_http=connection.plain_http,
             limits=self._limits,
             timing=self._timing,
-            tls=self._tls,
+            network=self._network,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from bootpress.adapters.oci.credentials import FindCredential
 from bootpress.adapters.oci.limits import Limits, Timing
 from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, registry_url
 from bootpress.adapters.oci.tokens import HINT, Authorizer
-from bootpress.adapters.oci.wire import Backend, PoolTransport, Watch
+from bootpress.adapters.oci.wire import Backend, Network, PoolTransport, Watch
 from bootpress.core.errors import RegistryUnavailable
 
 MAX_TOKEN_ANSWER = 256 * 1024
@@ -42,15 +41,16 @@ class Transport:
         plain_http: bool = False,
         limits: Limits | None = None,
         timing: Timing | None = None,
-        tls: ssl.SSLContext | None = None,
+        network: Network | None = None,
     ) -> None:
         self.limits, self.timing = limits or Limits(), timing or Timing()
         self.host = host
         self.base = registry_url(host, plain_http=plain_http)
         self.origin: Origin = origin_of(self.base)
         self._plain_http = plain_http
-        self._backend = Backend((self.origin.host, self.origin.port))
-        self._pool = PoolTransport(self._backend, self.limits, tls)
+        network = network or Network()
+        self._backend = Backend((self.origin.host, self.origin.port), network.resolve)
+        self._pool = PoolTransport(self._backend, self.limits, network.certificates())
         self._authorizer = Authorizer(self.origin, find_credential, self._fetch_token, self.timing)
         self._lock = threading.Lock()
         self._busy, self._retired = 0, False

@@ -10,12 +10,14 @@ credential and log whole URLs, signatures in their queries included. Its request
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
@@ -24,6 +26,8 @@ import httpx
 from bootpress.adapters.oci.limits import Limits, Timing
 from bootpress.core.errors import RegistryUnavailable
 
+Resolve = Callable[[str, int], list[str]]
+"""Return the addresses of a host, or raise OSError."""
 READ = 256 * 1024  # httpcore asks for 64 KiB; fewer turns through Python for each blob
 PUBLIC, PRIVATE, LOOPBACK = range(3)
 
@@ -75,6 +79,8 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
+        watch = self._backend.watch
+        timeout = watch.allow(timeout) if watch else timeout
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._backend)
 
     def get_extra_info(self, info: str) -> Any:
@@ -89,8 +95,9 @@ class Backend(httpcore.NetworkBackend):
     nobody.
     """
 
-    def __init__(self, home: tuple[str, int]) -> None:
+    def __init__(self, home: tuple[str, int], resolve: Resolve) -> None:
         self._home, self._home_reach = home, PUBLIC
+        self._resolve = resolve
         self._inner = httpcore.SyncBackend()
         self._local = threading.local()
 
@@ -121,8 +128,9 @@ class Backend(httpcore.NetworkBackend):
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         options = [*(socket_options or ()), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         for address in self._allowed_addresses(host, port):
+            allowed = self.watch.allow(timeout) if self.watch else timeout
             try:
-                stream = self._inner.connect_tcp(address, port, timeout, local_address, options)
+                stream = self._inner.connect_tcp(address, port, allowed, local_address, options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
@@ -130,7 +138,10 @@ class Backend(httpcore.NetworkBackend):
         raise failure
 
     def _allowed_addresses(self, host: str, port: int) -> list[str]:
-        addresses = _resolve(host, port)
+        try:
+            addresses = self._resolve(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
         reaches = {address: reach(address) for address in addresses}
         if (host, port) == self._home:
             self._home_reach = max((known for known in reaches.values() if known is not None), default=PUBLIC)
@@ -157,18 +168,32 @@ def reach(address: str) -> int | None:
     return PUBLIC if ip.is_global else PRIVATE
 
 
-def _resolve(host: str, port: int) -> list[str]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
+def resolve_host(host: str, port: int) -> list[str]:
+    """Ask the system for the addresses of a host, in its order."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@functools.cache
+def trusted_certificates() -> ssl.SSLContext:
+    """Trust what httpx trusts (SSL_CERT_FILE, else Mozilla's list) and what this system trusts besides."""
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Whom to trust, and what names mean; tests bring their own."""
+
+    certificates: Callable[[], ssl.SSLContext] = trusted_certificates
+    resolve: Resolve = resolve_host
 
 
 class PoolTransport(httpx.BaseTransport):
     """An httpcore connection pool on our own backend, for httpx's requests and responses."""
 
-    def __init__(self, backend: Backend, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, backend: Backend, limits: Limits, certificates: ssl.SSLContext) -> None:
         self._timeouts = {
             "connect": limits.connect_seconds,
             "read": limits.silence_seconds,
@@ -176,7 +201,7 @@ class PoolTransport(httpx.BaseTransport):
             "pool": limits.request_seconds,
         }
         self._pool = httpcore.ConnectionPool(
-            ssl_context=tls or trusted_certificates(),
+            ssl_context=certificates,
             max_connections=limits.connections,
             max_keepalive_connections=limits.connections,
             keepalive_expiry=30,
@@ -215,13 +240,6 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
-
-
-def trusted_certificates() -> ssl.SSLContext:
-    """Trust what httpx trusts (SSL_CERT_FILE, else Mozilla's list) and what this system trusts besides."""
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
-    return context
 
 
 @contextmanager

@@ -1,0 +1,152 @@
+"""What everything that calls itself a Registry has in common: the real adapter and the fakes pass the same tests.
+
+A module that tests an implementation derives a class from `RegistryConformance` and has a fixture `shelf`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+import pytest
+
+from bootpress.core.errors import ContentRejected, ReferenceRejected
+from bootpress.core.ports import Deletion, Descriptor, Registry
+from bootpress.core.references import Repository, digest_hex
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+ABSENT = "sha256:" + "0" * 64
+
+
+class Shelf(Protocol):
+    """A registry, and a way to put content into one repository of it without going through it."""
+
+    registry: Registry
+    repository: Repository
+
+    def put_blob(self, content: bytes) -> Descriptor:
+        """Store a blob."""
+
+    def put_manifest(self, document: dict[str, Any], *, tag: str | None = None) -> Descriptor:
+        """Store a manifest or index, as JSON."""
+
+
+def image(shelf: Shelf, *, tag: str | None = None, content: bytes = b"kernel", **more: Any) -> Descriptor:
+    """Store an image of one layer."""
+    config, layer = shelf.put_blob(b"{}"), shelf.put_blob(content)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": as_json(config),
+        "layers": [{**as_json(layer), "annotations": {"org.opencontainers.image.title": "vmlinuz"}}],
+        **more,
+    }
+    return shelf.put_manifest(document, tag=tag)
+
+
+def as_json(descriptor: Descriptor, **more: Any) -> dict[str, Any]:
+    """Write a descriptor as OCI does."""
+    return {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size, **more}
+
+
+class RegistryConformance:
+    """The tests; `shelf` is empty at the start of each."""
+
+    def test_it_is_there(self, shelf: Shelf) -> None:
+        shelf.registry.check()
+
+    def test_a_tag_resolves_to_the_digest_of_what_it_serves(self, shelf: Shelf) -> None:
+        first = image(shelf, tag="v1")
+        assert shelf.registry.resolve_tag(shelf.repository, "v1") == first.digest
+        second = image(shelf, tag="v1", content=b"other")
+        assert shelf.registry.find_tag(shelf.repository, "v1") == second.digest != first.digest
+
+    def test_a_tag_that_does_not_exist_is_none_or_a_rejected_reference(self, shelf: Shelf) -> None:
+        image(shelf, tag="v1")
+        assert shelf.registry.find_tag(shelf.repository, "v2") is None
+        with pytest.raises(ReferenceRejected, match="v2"):
+            shelf.registry.resolve_tag(shelf.repository, "v2")
+
+    def test_a_manifest_comes_with_everything_it_says(self, shelf: Shelf) -> None:
+        stored = image(shelf, artifactType="application/vnd.test", annotations={"a": "b"})
+        manifest = shelf.registry.fetch_manifest(shelf.repository, stored.digest)
+        assert (manifest.digest, manifest.size, manifest.media_type) == (stored.digest, stored.size, MANIFEST)
+        assert manifest.artifact_type == "application/vnd.test"
+        assert manifest.annotations == {"a": "b"}
+        assert manifest.config is not None
+        assert manifest.config.size == 2
+        assert [layer.title for layer in manifest.layers] == ["vmlinuz"]
+        assert not manifest.is_index
+        assert manifest.subject is None
+
+    def test_an_index_names_its_children(self, shelf: Shelf) -> None:
+        child = image(shelf)
+        document = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [as_json(child, platform={"os": "linux", "architecture": "arm64"})],
+        }
+        index = shelf.registry.fetch_manifest(shelf.repository, shelf.put_manifest(document).digest)
+        assert index.is_index
+        assert [(each.digest, each.architecture) for each in index.manifests] == [(child.digest, "arm64")]
+
+    def test_a_manifest_that_is_not_there_is_rejected_content(self, shelf: Shelf) -> None:
+        with pytest.raises(ContentRejected):
+            shelf.registry.fetch_manifest(shelf.repository, ABSENT)
+
+    def test_a_blob_is_read_whole(self, shelf: Shelf) -> None:
+        blob = shelf.put_blob(b"content")
+        assert shelf.registry.read_blob(shelf.repository, blob, limit=7) == b"content"
+
+    def test_an_empty_blob_is_read(self, shelf: Shelf) -> None:
+        assert shelf.registry.read_blob(shelf.repository, shelf.put_blob(b""), limit=0) == b""
+
+    def test_a_blob_over_the_limit_is_not_read(self, shelf: Shelf) -> None:
+        with pytest.raises(ContentRejected):
+            shelf.registry.read_blob(shelf.repository, shelf.put_blob(b"content"), limit=6)
+
+    def test_a_blob_is_verified_with_progress(self, shelf: Shelf) -> None:
+        seen: list[int] = []
+        shelf.registry.verify_blob(shelf.repository, shelf.put_blob(b"x" * 300_000), seen.append)
+        assert sum(seen) == 300_000
+
+    @pytest.mark.parametrize("size", [6, 8])
+    def test_a_blob_of_another_size_is_rejected(self, shelf: Shelf, size: int) -> None:
+        blob = shelf.put_blob(b"content")
+        with pytest.raises(ContentRejected):
+            shelf.registry.verify_blob(shelf.repository, Descriptor(blob.media_type, blob.digest, size))
+
+    def test_a_blob_that_is_not_there_is_rejected(self, shelf: Shelf) -> None:
+        with pytest.raises(ContentRejected):
+            shelf.registry.verify_blob(shelf.repository, Descriptor("application/octet-stream", ABSENT, 7))
+
+    def test_what_nobody_refers_to_has_no_referrers(self, shelf: Shelf) -> None:
+        assert list(shelf.registry.list_referrers(shelf.repository, image(shelf).digest)) == []
+
+    def test_referrers_are_listed_once_each_in_order(self, shelf: Shelf) -> None:
+        subject = image(shelf)
+        referrers = [
+            image(shelf, content=name, subject=as_json(subject), artifactType="application/spdx+json")
+            for name in (b"one", b"two")
+        ]
+        entries = [as_json(referrer, artifactType="application/spdx+json") for referrer in referrers]
+        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*entries, entries[0]]}
+        shelf.put_manifest(document, tag=f"sha256-{digest_hex(subject.digest)}")
+        listed = shelf.registry.list_referrers(shelf.repository, subject.digest)
+        assert [each.digest for each in listed] == [each.digest for each in referrers]
+        assert {each.artifact_type for each in listed} == {"application/spdx+json"}
+
+    def test_a_deleted_manifest_is_gone_and_so_is_its_tag(self, shelf: Shelf) -> None:
+        kept, deleted = image(shelf, tag="kept"), image(shelf, tag="v1", content=b"other")
+        assert shelf.registry.delete_manifest(shelf.repository, deleted.digest) is Deletion.DELETED
+        assert shelf.registry.delete_manifest(shelf.repository, deleted.digest) is Deletion.ABSENT
+        assert shelf.registry.find_tag(shelf.repository, "v1") is None
+        assert shelf.registry.find_tag(shelf.repository, "kept") == kept.digest
+        with pytest.raises(ContentRejected):
+            shelf.registry.fetch_manifest(shelf.repository, deleted.digest)
+
+
+def raw_json(document: dict[str, Any]) -> bytes:
+    """Write the bytes of a document."""
+    return json.dumps(document).encode()
