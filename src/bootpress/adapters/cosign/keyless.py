@@ -27,7 +27,7 @@ def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claim
         check_leaf(certificate)
         verified = root.verifier.verify_dsse(evidence, _AnyIdentity())
     except SigstoreError as error:
-        raise SignatureRejected(wire.shown(str(error) or type(error).__name__, 300)) from error
+        raise SignatureRejected(wire.told(error)) from error
     if verified != (claims.PAYLOAD_TYPE, bundle.payload):
         raise SignatureRejected("what was verified is not what was read")
     times = _read_times(bundle)

@@ -69,7 +69,7 @@ def load_pem(text: str) -> PublicKey:
     try:
         return wrap(load_pem_public_key(text.strip().encode()))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInput(f"the public key cannot be read: {wire.shown(str(error))}") from error
+        raise InvalidInput(f"the public key cannot be read: {wire.told(error)}") from error
 
 
 def load_der(raw: bytes) -> PublicKey:

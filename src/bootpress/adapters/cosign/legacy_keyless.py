@@ -34,7 +34,7 @@ def verify_legacy(root: Root, rule: IdentityRule, legacy: LegacySignature) -> tu
     try:
         sigstore_private.verify_certificate(root.verifier, root.trusted, certificate, at)
     except SigstoreError as error:
-        raise SignatureRejected(wire.shown(str(error) or type(error).__name__, 300)) from error
+        raise SignatureRejected(wire.told(error)) from error
     root.check_certificate(certificate, at)
     if not keys.wrap(certificate.public_key()).holds(legacy.signature, legacy.payload):
         raise SignatureRejected("the signature does not hold")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bootpress.adapters.cosign.wire import shown
+from bootpress.adapters.cosign.wire import told
 from bootpress.core.errors import TrustRootUnavailable
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PublicGoodRoot:
             if self._root is not None:
                 return self._root
             raise TrustRootUnavailable(
-                f"the root of the public Sigstore services cannot be loaded: {shown(str(error))}",
+                f"the root of the public Sigstore services cannot be loaded: {told(error)}",
                 hint="this machine must reach tuf-repo-cdn.sigstore.dev, or the platform name a root of its own",
             ) from error
         self._next_look = time.monotonic() + _FRESH_FOR

@@ -21,7 +21,7 @@ from sigstore_models.common.v1 import TimeRange
 from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogInstance
 
 from bootpress.adapters.cosign import keys, sigstore_private
-from bootpress.adapters.cosign.wire import shown
+from bootpress.adapters.cosign.wire import told
 from bootpress.core.errors import InvalidInput, SignatureRejected
 
 _MAX_DOCUMENT = 256 * 1024
@@ -84,7 +84,7 @@ def read_root(document: dict[str, Any]) -> Root:
         return Root(_parse(text))
     except (SigstoreError, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(
-            f"the trusted root cannot be read: {shown(str(error), 500)}",
+            f"the trusted root cannot be read: {told(error)}",
             hint="give the content of a trusted_root.json, as `cosign trusted-root create` writes it",
             field=field,
         ) from error

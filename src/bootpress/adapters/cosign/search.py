@@ -10,7 +10,7 @@ from typing import TypeVar
 from bootpress.adapters.cosign import candidates
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, LegacySignature, Place
 from bootpress.adapters.cosign.policies import Policy
-from bootpress.adapters.cosign.wire import shown
+from bootpress.adapters.cosign.wire import shown, told
 from bootpress.core.errors import BootpressError, Rejected, SignatureRejected, TrustRootUnavailable, Unavailable
 from bootpress.core.ports import Descriptor, Registry, VerifiedSignature
 from bootpress.core.references import Repository
@@ -87,7 +87,7 @@ class Search:
         except BaseException as error:
             if not (isinstance(error, Exception) or is_panic(error)):
                 raise
-            _log.warning("candidate %s made %s: %s", layer.digest, type(error).__name__, shown(str(error)))
+            _log.info("candidate %s made %s: %s", layer.digest, type(error).__name__, told(error))
             raise SignatureRejected(f"it cannot be read ({type(error).__name__})") from error
         is_legacy = isinstance(signature, LegacySignature)
         return VerifiedSignature(

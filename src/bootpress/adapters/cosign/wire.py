@@ -46,7 +46,7 @@ def parse_json(raw: bytes, *, what: str) -> Any:
     except RecursionError as error:
         raise SignatureRejected(f"{what} is nested too deeply") from error
     except ValueError as error:
-        raise SignatureRejected(f"{what} is not JSON: {shown(str(error))}") from error
+        raise SignatureRejected(f"{what} is not JSON: {told(error)}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,6 +83,11 @@ def shown(text: str, limit: int = _MAX_SHOWN) -> str:
     cut = text[:limit]
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
     return printable + "…" if len(text) > limit else printable
+
+
+def told(error: BaseException, limit: int = _MAX_SHOWN) -> str:
+    """Say in one line what a library's error says, or of which class it is when it says nothing."""
+    return shown(" ".join(str(error).split()) or type(error).__name__, limit)
 
 
 def quoted(text: str, limit: int = _MAX_SHOWN) -> str:
