@@ -52,6 +52,7 @@ class Root:
         document = sigstore_private.read_document(trusted)
         self.trusted = trusted
         self.verifier = Verifier(trusted_root=trusted)
+        sigstore_private.check_keys(trusted)
         self._logs = _read_logs(document.tlogs)
         self._ct_logs = _read_logs(document.ctlogs)
         self._authorities = [_read_authority(authority) for authority in document.certificate_authorities]

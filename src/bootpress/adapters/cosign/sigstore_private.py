@@ -23,6 +23,12 @@ def read_document(root: TrustedRoot) -> Document:
     return root._inner  # noqa: SLF001 - a trusted root shows neither its keys nor their validity
 
 
+def check_keys(root: TrustedRoot) -> None:
+    """Make sure that a root has log and certificate log keys that count already; sigstore's Error otherwise."""
+    root.rekor_keyring(KeyringPurpose.VERIFY)
+    root.ct_keyring(KeyringPurpose.VERIFY)
+
+
 def verify_certificate(verifier: Verifier, root: TrustedRoot, certificate: Certificate, at: datetime) -> None:
     """Check a leaf's chain to the root's authorities at a moment, and its one SCT; sigstore's Error otherwise."""
     moment = TimestampVerificationResult(source=TimestampSource.TRANSPARENCY_SERVICE, time=at)
