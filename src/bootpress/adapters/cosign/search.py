@@ -49,17 +49,13 @@ class Search:
 
     def _list_places(self) -> Iterator[Place]:
         """List the manifests to look at; where cosign 2 signs comes last, and only if it is needed."""
-        seen: set[str] = set()
-        listed = self._attempt(
-            "the list of referrers", partial(self._registry.list_referrers, self._repository, self._digest)
-        )
-        for referrer in listed or ():
-            if referrer.digest not in seen:
-                seen.add(referrer.digest)
-                yield Place(referrer.digest, is_referrer=True)
+        list_referrers = partial(self._registry.list_referrers, self._repository, self._digest)
+        referrers = self._attempt("the list of referrers", list_referrers) or ()
+        for referrer in referrers:
+            yield Place(referrer.digest, is_referrer=True)
         tag = candidates.signature_tag(self._digest)
         tagged = self._attempt(tag, partial(self._registry.find_tag, self._repository, tag))
-        if tagged is not None and tagged not in seen:
+        if tagged is not None and tagged not in {referrer.digest for referrer in referrers}:
             yield Place(tagged, is_referrer=False)
 
     def _list_layers(self, place: Place) -> list[Descriptor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -239,6 +240,20 @@ def test_a_time_that_the_log_did_not_promise_is_rejected(change: str, refuse: Re
     bundle["verificationMaterial"].pop("timestampVerificationData", None)
     LOGGED_TIME[change](bundle)
     refuse(vector, with_bundle(vector, bundle))
+
+
+def test_a_time_without_promise_counts_for_nothing_beside_a_stamp(verify: Verify) -> None:
+    vector = VECTORS["keyless-v3-rekor1"]
+    honest = verify(vector, vector.open())
+    bundle = read_bundle(vector)
+    del entry(bundle)["inclusionPromise"]
+    entry(bundle)["integratedTime"] = "1700000000"
+
+    found = verify(vector, with_bundle(vector, bundle))
+
+    assert found.signed_at is not None
+    assert honest.signed_at is not None
+    assert abs(found.signed_at - honest.signed_at) < timedelta(seconds=5)
 
 
 def test_a_log_without_time_needs_a_stamp(refuse: Refuse) -> None:

@@ -103,7 +103,8 @@ def test_a_key_that_is_named_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["(", "[", "a{2,1}", "a{1001}", "(?=a)", r"(a)\1", "(?P<n>a", "((a{100}){100}){100}", "*"]
+    "expression",
+    ["(", "[", "a{2,1}", "a{1001}", "(?=a)", r"(a)\1", "(?P<n>a", "((a{100}){100}){100}", r"\pL{1000}", "*"],
 )
 @pytest.mark.parametrize("field", ["cosign_identity_regexp", "cosign_issuer_regexp"])
 def test_an_expression_that_does_not_compile_is_refused(
@@ -134,6 +135,11 @@ def deep() -> dict[str, Any]:
     return document
 
 
+def public_key(**period: str) -> dict[str, Any]:
+    key: dict[str, Any] = trusted_root()["tlogs"][0]["publicKey"]
+    return key | {"validFor": key["validFor"] | period}
+
+
 BAD_ROOTS = {
     "empty": {},
     "another media type": trusted_root() | {"mediaType": "application/json"},
@@ -153,6 +159,8 @@ BAD_ROOTS = {
     | {"tlogs": [trusted_root()["tlogs"][0] | {"publicKey": {"rawBytes": "AAAA", "keyDetails": "PKIX_ED25519"}}]},
     "no key at all": trusted_root()
     | {"tlogs": [trusted_root()["tlogs"][0] | {"publicKey": {"keyDetails": "PKIX_ED25519"}}]},
+    "an end without zone": trusted_root()
+    | {"tlogs": [trusted_root()["tlogs"][0] | {"publicKey": public_key(end="2040-01-01T00:00:00")}]},
     "a time without zone": trusted_root()
     | {
         "certificateAuthorities": [

@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from bootpress.adapters.cosign.roots import read_root
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.platforms.trust import KeylessTrust
@@ -105,6 +106,7 @@ LIES: dict[str, tuple[Lies, str]] = {
     "issuer cut": (Lies(issuer=ISSUER[:-1]), "another issuer"),
     "an authority as signer": (Lies(is_authority=True), "not one to sign code with"),
     "a server's certificate": (Lies(purpose=ExtendedKeyUsageOID.SERVER_AUTH), "not one to sign code with"),
+    "signed by another key than the certificate's": (Lies(is_forged=True), "does not hold|invalid signature"),
     "entry of another kind": (
         Lies(change_entry=lambda entry: entry.update(kind="intoto")),
         "not a hashedrekord|only supported for",
@@ -216,3 +218,10 @@ def test_a_signature_outlives_its_services(format_: str) -> None:
             log["publicKey"].update(validFor=closed)
 
     assert verify(sign(SERVICES, format_), change_root(close)).signer.mode == "keyless"
+
+
+@pytest.mark.parametrize("seconds", [-1, 601])
+def test_every_time_that_is_told_must_lie_within_the_certificate(seconds: int) -> None:
+    """Those that sigstore did not look at included, such as a second stamp."""
+    with pytest.raises(SignatureRejected, match="was not valid when it was used"):
+        read_root(ROOT).check_certificate(SERVICES.issue().certificate, NOW + timedelta(seconds=seconds))
