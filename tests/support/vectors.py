@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bootpress.adapters.oci.push import Pusher
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, trust_policy
 from bootpress.core.references import Repository
 from tests.support.layouts import LayoutRegistry
@@ -54,6 +55,30 @@ def trusted_root() -> dict[str, Any]:
     """Return the trusted root of the services that signed."""
     root: dict[str, Any] = json.loads((VECTORS / "trusted_root.json").read_bytes())
     return root
+
+
+def push_vector(pusher: Pusher, repository: Repository, vector: Vector) -> None:
+    """Push a case's artifact and signatures to a real registry, with its tags, byte for byte."""
+    registry = vector.open()
+    manifests = {digest: raw for digest, raw in registry.blobs.items() if _media_type(raw)}
+    for digest, raw in registry.blobs.items():
+        if digest not in manifests:
+            pusher.push_blob(repository, raw)
+    tags = {digest: [tag for tag, target in registry.tags.items() if target == digest] for digest in manifests}
+    # An index comes after what it lists; its tag replaces the one that pushing a referrer made.
+    for digest, raw in sorted(manifests.items(), key=lambda item: "index" in _media_type(item[1])):
+        for tag in tags[digest] or [None]:
+            pusher.push_manifest(repository, raw, media_type=_media_type(raw), tag=tag)
+
+
+def _media_type(raw: bytes) -> str:
+    """Return the media type of a manifest or index, an empty text for other blobs."""
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        return ""
+    is_manifest = isinstance(document, dict) and document.get("schemaVersion") == 2
+    return str(document["mediaType"]) if is_manifest else ""
 
 
 def _resolve(trust: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,54 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bootpress.adapters.cosign.signing import SigningKey
-from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.oci.push import Layer, Pusher
-from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.core.errors import SignatureRejected
-from bootpress.core.platforms.trust import KeysTrust
-from bootpress.core.ports import Descriptor, Registry, RegistryConnection, VerifiedSignature
-from bootpress.core.references import Repository
+from bootpress.core.ports import Descriptor
+from tests.integration.cosign.conftest import Bench
 from tests.integration.cosign.programs import Cosign, Key
-from tests.support.registry import running_registry
 
 BOTH = [pytest.param(2, marks=pytest.mark.part("cosign2")), pytest.param(3, marks=pytest.mark.part("cosign3"))]
 pytestmark = pytest.mark.part("docker-registry")
-
-
-class Bench:
-    """A registry with images to sign, and our verifier looking at it."""
-
-    def __init__(self, host: str, folder: Path) -> None:
-        registries = OciRegistries()
-        connection = RegistryConnection("default", host)
-        self.registry: Registry = registries.open(connection)
-        self.pusher: Pusher = registries.open_pusher(connection)
-        self.close = registries.close
-        self.repository = Repository(host, "os/images")
-        self._folder = folder
-        self._count = 0
-
-    def push_image(self) -> str:
-        """Push an image that nobody signed yet; return its digest."""
-        self._count += 1
-        kernel = self._folder / "vmlinuz"
-        kernel.write_bytes(b"kernel %d" % self._count)
-        layer = Layer(kernel, "application/vnd.bootpress.kernel.v1", "vmlinuz")
-        return self.pusher.push_image(self.repository, [layer], artifact_type="application/vnd.bootpress.image.v1")
-
-    def verify(self, digest: str, *pems: str) -> VerifiedSignature:
-        """Verify an image under these keys."""
-        policy = KeysTrust(mode="keys", public_keys=pems)
-        return CosignVerifier().verify(self.registry, self.repository, digest, policy)
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    folder = tmp_path_factory.mktemp("registry")
-    with running_registry(folder) as host:
-        bench = Bench(host, folder)
-        yield bench
-        bench.close()
 
 
 @pytest.mark.parametrize("major", BOTH)
