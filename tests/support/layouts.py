@@ -6,19 +6,18 @@ fallback tag lists. Everything can be changed in memory: `tags`, `blobs`, and wh
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bootpress.adapters.oci.limits import MAX_MANIFEST
+from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST, digest_of, parse_manifest, parse_referrers
 from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
 from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
 from bootpress.core.references import Repository
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-_MAX_MANIFEST = 4 << 20
+MANIFEST, INDEX = OCI_MANIFEST, OCI_INDEX
 
 
 class LayoutRegistry:
@@ -39,7 +38,7 @@ class LayoutRegistry:
 
     def add(self, content: bytes, *, tag: str | None = None) -> str:
         """Store bytes, under a tag if one is given; return their digest."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = digest_of(content)
         self.blobs[digest] = content
         if tag:
             self.tags[tag] = digest
@@ -66,7 +65,7 @@ class LayoutRegistry:
 
     def fetch_manifest(self, repository: Repository, digest: str) -> Manifest:
         """Read a manifest or index."""
-        return parse_manifest(self._read(digest, limit=_MAX_MANIFEST), digest)
+        return parse_manifest(self._read(digest, limit=MAX_MANIFEST), content_type=None)
 
     def read_blob(self, repository: Repository, descriptor: Descriptor, *, limit: int) -> bytes:
         """Read a blob whole."""
@@ -89,8 +88,8 @@ class LayoutRegistry:
         index = self.find_tag(repository, digest.replace(":", "-"))
         if index is None:
             return ()
-        unique = {child.digest: child for child in self.fetch_manifest(repository, index).manifests}
-        return tuple(unique.values())[:1000]
+        listed = parse_referrers(self._read(index, limit=MAX_MANIFEST))
+        return tuple({child.digest: child for child in listed}.values())
 
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
         """Forget a manifest and the tags that point to it."""
@@ -111,37 +110,6 @@ class LayoutRegistry:
             raise ContentRejected(f"{digest} is not there")
         if len(content) > limit:
             raise ContentRejected(f"{digest} is larger than {limit} bytes")
-        if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+        if digest_of(content) != digest:
             raise ContentRejected(f"{digest} has other bytes than its digest says")
         return content
-
-
-def parse_manifest(raw: bytes, digest: str) -> Manifest:
-    """Read a manifest or index from its bytes; ContentRejected if it is neither."""
-    try:
-        document = json.loads(raw)
-        return Manifest(
-            digest=digest,
-            media_type=document.get("mediaType", ""),
-            size=len(raw),
-            artifact_type=document.get("artifactType"),
-            config=parse_descriptor(document["config"]) if "config" in document else None,
-            layers=tuple(parse_descriptor(layer) for layer in document.get("layers", ())),
-            manifests=tuple(parse_descriptor(child) for child in document.get("manifests", ())),
-            subject=parse_descriptor(document["subject"]) if "subject" in document else None,
-            annotations=document.get("annotations", {}),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContentRejected(f"{digest} is not a manifest") from error
-
-
-def parse_descriptor(document: dict[str, Any]) -> Descriptor:
-    """Read a descriptor; KeyError or TypeError if it is none."""
-    return Descriptor(
-        media_type=document["mediaType"],
-        digest=document["digest"],
-        size=document["size"],
-        artifact_type=document.get("artifactType"),
-        architecture=document.get("platform", {}).get("architecture"),
-        annotations=document.get("annotations", {}),
-    )

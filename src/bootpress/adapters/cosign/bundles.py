@@ -14,14 +14,8 @@ from bootpress.adapters.cosign import claims, wire
 from bootpress.core.errors import SignatureRejected
 
 BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json"
-BUNDLE_TYPES = frozenset(
-    {
-        BUNDLE_V03,
-        "application/vnd.dev.sigstore.bundle+json;version=0.3",
-        "application/vnd.dev.sigstore.bundle+json;version=0.2",
-        "application/vnd.dev.sigstore.bundle+json;version=0.1",
-    }
-)
+_MEDIA_TYPES = frozenset({BUNDLE_V03, "application/vnd.dev.sigstore.bundle+json;version=0.3"})
+"""Two spellings of version 0.3; cosign never wrote an image signature as an older one."""
 
 
 class _Signature(wire.Wire):
@@ -78,7 +72,7 @@ class Bundle:
 
     def __init__(self, raw: bytes, digest: str) -> None:
         document = wire.read(_Bundle, raw, what="the bundle")
-        if document.media_type not in BUNDLE_TYPES:
+        if document.media_type not in _MEDIA_TYPES:
             raise SignatureRejected(f"the bundle has an unknown media type {wire.quoted(document.media_type)}")
         self.raw = raw
         self.material = document.material

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bootpress.adapters.cosign import claims, wire
-from bootpress.adapters.cosign.bundles import BUNDLE_TYPES, Bundle
+from bootpress.adapters.cosign.bundles import BUNDLE_V03, Bundle
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor, Registry
 from bootpress.core.references import Repository, digest_hex
@@ -21,6 +21,7 @@ MAX_CANDIDATE = 1 << 20
 """Bytes of one signature, its annotations included."""
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+_SIGNATURES = (BUNDLE_V03, SIMPLE_SIGNING)
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 _CERTIFICATE = "dev.sigstore.cosign/certificate"
 _LOG_ENTRY = "dev.sigstore.cosign/bundle"
@@ -53,9 +54,7 @@ def signature_tag(digest: str) -> str:
 def list_layers(registry: Registry, repository: Repository, place: Place, digest: str) -> list[Descriptor]:
     """List the layers of a manifest that say they are signatures; none if it is about something else."""
     manifest = registry.fetch_manifest(repository, place.digest)
-    layers = [
-        layer for layer in manifest.layers if layer.media_type == SIMPLE_SIGNING or layer.media_type in BUNDLE_TYPES
-    ]
+    layers = [layer for layer in manifest.layers if layer.media_type in _SIGNATURES]
     if layers and place.is_referrer and (manifest.subject is None or manifest.subject.digest != digest):
         raise SignatureRejected("it is listed as a referrer of this image, but names another subject")
     return layers
