@@ -64,10 +64,10 @@ def push_vector(pusher: Pusher, repository: Repository, vector: Vector) -> None:
     for digest, raw in registry.blobs.items():
         if digest not in manifests:
             pusher.push_blob(repository, raw)
-    tags = {digest: [tag for tag, target in registry.tags.items() if target == digest] for digest in manifests}
     # An index comes after what it lists; its tag replaces the one that pushing a referrer made.
     for digest, raw in sorted(manifests.items(), key=lambda item: "index" in _media_type(item[1])):
-        for tag in tags[digest] or [None]:
+        tags: list[str | None] = [tag for tag, target in registry.tags.items() if target == digest]
+        for tag in tags or [None]:
             pusher.push_manifest(repository, raw, media_type=_media_type(raw), tag=tag)
 
 

@@ -70,6 +70,9 @@ class _Bundle(wire.Wire):
 class Bundle:
     """A bundle that has the shape of an image signature by cosign 3 on one digest; nothing in it is proven yet."""
 
+    format = "bundle-v3"
+    docker_reference = None
+
     def __init__(self, raw: bytes, digest: str) -> None:
         document = wire.read(_Bundle, raw, what="the bundle")
         if document.media_type not in _MEDIA_TYPES:

@@ -30,9 +30,11 @@ _LOG_ENTRY = "dev.sigstore.cosign/bundle"
 class LegacySignature:
     """A cosign 2 signature that has the right shape and names one digest; nothing in it is proven yet."""
 
+    format = "legacy-v2"
+
     def __init__(self, payload: bytes, annotations: dict[str, str], digest: str) -> None:
         self.payload = payload
-        self.docker_reference = claims.check_simple_signing(payload, digest)
+        self.docker_reference = wire.shown(claims.check_simple_signing(payload, digest), 500)
         self.signature = wire.decode_base64(annotations.get(_SIGNATURE, ""), what="the signature annotation")
         self.certificate = annotations.get(_CERTIFICATE)
         self.log_entry = annotations.get(_LOG_ENTRY)

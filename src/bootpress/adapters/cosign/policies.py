@@ -55,13 +55,13 @@ class KeysPolicy:
     def check(self, signature: Bundle | LegacySignature) -> Trusted:
         """Return the key that signed."""
         if isinstance(signature, Bundle):
-            message, has_certificate = signature.signed_bytes, signature.has_certificate or not signature.has_key
+            is_by_key, message = signature.has_key and not signature.has_certificate, signature.signed_bytes
         else:
-            message, has_certificate = signature.payload, signature.certificate is not None
+            is_by_key, message = signature.certificate is None, signature.payload
             if signature.log_entry is not None:
-                LogEntry(signature.log_entry)  # not proven, but what cosign would refuse to read is refused
-        if has_certificate:
-            raise SignatureRejected("it is signed by certificate, and the platform trusts keys only")
+                LogEntry(signature.log_entry)  # proves nothing here, but what cosign would refuse to read is refused
+        if not is_by_key:
+            raise SignatureRejected("it is not signed by a bare key, and the platform trusts keys only")
         for key in self._keys:
             if key.holds(signature.signature, message):
                 return Trusted(Signer(mode="keys", key_sha256=key.sha256), None)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from bootpress.adapters.cosign import candidates
-from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, LegacySignature, Place
+from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, Place
 from bootpress.adapters.cosign.policies import Policy
 from bootpress.adapters.cosign.wire import shown, told
 from bootpress.core.errors import BootpressError, Rejected, SignatureRejected, TrustRootUnavailable, Unavailable
@@ -85,13 +85,12 @@ class Search:
                 raise
             _log.info("candidate %s made %s: %s", layer.digest, type(error).__name__, told(error))
             raise SignatureRejected(f"it cannot be read ({type(error).__name__})") from error
-        is_legacy = isinstance(signature, LegacySignature)
         return VerifiedSignature(
             signer=trusted.signer,
-            format="legacy-v2" if is_legacy else "bundle-v3",
+            format=signature.format,
             manifest_digest=place.digest,
             signed_at=trusted.signed_at,
-            docker_reference=shown(signature.docker_reference, 500) if isinstance(signature, LegacySignature) else None,
+            docker_reference=signature.docker_reference,
         )
 
     def _attempt(self, name: str, action: Callable[[], _T]) -> _T | None:
@@ -111,7 +110,7 @@ class Search:
         if self._away:
             return self._away[0]
         image = f"{self._digest[:19]}… in {self._repository}"
-        if not self._refused:
+        if not self._refused and self._left > 0:
             return SignatureRejected(
                 f"{image} carries no signature",
                 hint="sign the digest with cosign (`cosign sign`) and push the signature before the image is announced",
@@ -120,7 +119,7 @@ class Search:
         if len(self._refused) > _MAX_REASONS:
             reasons.append(f"and {len(self._refused) - _MAX_REASONS} more")
         if self._left <= 0:
-            reasons.append(f"no more than {MAX_CANDIDATES} are looked at")
+            reasons.append(f"no more than {MAX_CANDIDATES} candidates are looked at")
         hint = next((error.hint for _, error in self._refused if error.hint), None)
         return SignatureRejected(f"no signature on {image} is trusted: " + "; ".join(reasons), hint=hint)
 

@@ -246,7 +246,7 @@ def test_a_certificate_beside_a_good_key_signature_is_rejected_in_mode_keys(refu
     vector = VECTORS["keys-v2"]
     payload, annotations = read_legacy(vector)
     registry = with_legacy(vector, (payload, annotations | {CERTIFICATE: FOREIGN[CERTIFICATE]}))
-    assert "signed by certificate" in refuse(vector, registry)
+    assert "not signed by a bare key" in refuse(vector, registry)
 
 
 def test_a_logged_key_signature_does_without_its_log_entry(verify: Verify) -> None:

@@ -68,7 +68,7 @@ def test_no_more_than_fifty_candidates_are_looked_at(vectors: dict[str, Vector],
     referrers = [*bad_ones(registry, vector, 60), good_one(registry, vector)]
     put_referrers(registry, vector, referrers)
 
-    with pytest.raises(SignatureRejected, match="no more than 50 are looked at") as caught:
+    with pytest.raises(SignatureRejected, match="no more than 50 candidates are looked at") as caught:
         verifier.verify(registry, vector.repository, vector.digest, vector.policy)
 
     assert len(registry.asked) == 1 + 2 * 50
@@ -153,6 +153,18 @@ def test_referrers_that_are_no_signatures_leave_an_image_unsigned(vectors: dict[
     vector = vectors["keys-v3"]
     registry = with_bundle(vector, b"{}", media_type="application/spdx+json")
     assert "carries no signature" in refuse(vector, registry)
+
+
+def test_an_image_with_more_referrers_than_are_looked_at_is_not_called_unsigned(
+    vectors: dict[str, Vector], refuse: Refuse
+) -> None:
+    vector = vectors["keys-v3"]
+    registry = vector.open()
+    others = [put_bundle(registry, vector.digest, b"%d" % n, media_type="application/spdx+json") for n in range(50)]
+    put_referrers(registry, vector, [*others, good_one(registry, vector)])
+    reason = refuse(vector, registry)
+    assert "no more than 50 candidates" in reason
+    assert "carries no signature" not in reason
 
 
 @pytest.mark.parametrize("away", ["the list", "the signature tag", "the manifest", "the bundle"])

@@ -25,7 +25,7 @@ REASONS = {
     "suffix-attack": "another identity: 'https://gitea.example/mallory/x@https://gitea.example/os/images/",
     "wrong-key": "signed by another key",
     "wrong-key-v2": "signed by another key",
-    "keyless-under-keys-policy": "it is signed by certificate, and the platform trusts keys only",
+    "keyless-under-keys-policy": "it is not signed by a bare key, and the platform trusts keys only",
     "key-under-keyless-policy": "it is signed by a bare key, and the platform trusts certificates only",
     "attestation-only": "it is an attestation (https://spdx.dev/Document), not an image signature",
     "keyless-v2-foreign": "another identity: 'https://gitea.example/mallory/images/",
