@@ -116,6 +116,7 @@ def hostile_registry(tls: ssl.SSLContext | None = None) -> Iterator[HostileRegis
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # answers are written in pieces
 
         def do(self) -> None:
             exchange = Exchange(self, stopped)

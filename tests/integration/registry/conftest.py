@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.oci import OciRegistries, OciRegistry, Pusher
+from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry, Pusher
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.hostile_registry import HostileRegistry, hostile_registry
+from tests.support.quick_time import QuickTime
 from tests.support.registry import running_registry
 
+SECRET = "s3cret-of-the-connection"
+LIMITS = Limits(silence_seconds=1, connect_seconds=1, rate_seconds=0.3, request_seconds=90)
 _numbers = itertools.count(1)
 
 
@@ -56,3 +60,35 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "files"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileRegistry]:
+    """Run a registry that does what the test tells it to."""
+    with hostile_registry() as running:
+        yield running
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[HostileRegistry]:
+    """Run another one: another origin."""
+    with hostile_registry() as running:
+        yield running
+
+
+@pytest.fixture
+def quick() -> QuickTime:
+    return QuickTime()
+
+
+@pytest.fixture
+def victim(hostile: HostileRegistry, quick: QuickTime) -> Iterator[OciRegistry]:
+    """Return our side of the hostile registry, with a credential; waits pass at once, silence lasts a second."""
+    opened = OciRegistries(limits=LIMITS, timing=quick.timing)
+    yield opened.open(RegistryConnection("default", hostile.host, "robot", SECRET))
+    opened.close()
+
+
+@pytest.fixture
+def target(hostile: HostileRegistry) -> Repository:
+    return Repository(hostile.host, "os/images")

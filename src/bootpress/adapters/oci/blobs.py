@@ -146,7 +146,7 @@ class BlobStream:
         raise RegistryUnavailable(f"{self._name} did not come whole in {limits.blob_responses} responses")
 
     def _take_response(self, watch: Watch) -> None:
-        path = f"v2/{self._repository.path}/blobs/{self._descriptor.digest}"
+        path = f"/v2/{self._repository.path}/blobs/{self._descriptor.digest}"
         if self._offset and not self._ranges:
             self._start_over()
         headers = {"range": f"bytes={self._offset}-"} if self._offset else {}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 MAX_HEADER = 8192
 
-_SCHEME = re.compile(r"\s*,*\s*([A-Za-z][A-Za-z0-9._-]*)(?:\s+|$|(?=,))")
-_PARAMETER = re.compile(r'\s*,*\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9._-]*)(?:\s+|$|(?=,))")
+_PARAMETER = re.compile(r'[\s,]*([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _ESCAPED = re.compile(r"\\(.)")
 
 

@@ -160,7 +160,9 @@ def _architecture(stated: Mapping[str, Any], *, where: str) -> str | None:
     platform = stated.get("platform")
     if platform is None:
         return None
-    architecture = platform.get("architecture") if isinstance(platform, dict) else platform
+    if not isinstance(platform, dict):
+        raise ContentRejected(f"{where}'s platform is not an object")
+    architecture = platform.get("architecture")
     if architecture is None:
         return None
     return _text(architecture, where=f"{where}'s platform", limit=100)

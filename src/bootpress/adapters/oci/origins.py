@@ -19,6 +19,7 @@ from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.references import is_loopback
 
 MAX_URL = 8192
+MAX_PORT = 65535
 PORTS = {"http": 80, "https": 443}
 # The name in references to Docker Hub is not the name of its registry (distribution/reference, "familiar" names).
 ALIASES = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
@@ -55,7 +56,10 @@ def registry_url(host: str, *, plain_http: bool) -> httpx.URL:
     is reached by a name of its own.
     """
     scheme = "http" if plain_http or is_loopback(host) else "https"
-    return httpx.URL(f"{scheme}://{ALIASES.get(host, host)}/")
+    url = httpx.URL(f"{scheme}://{ALIASES.get(host, host)}/")
+    if not _has_port(url):
+        raise RegistryUnavailable(f"{host} has no port that exists", hint=f"a port is 1 to {MAX_PORT}")
+    return url
 
 
 def follow_location(current: httpx.URL, location: str | None, *, plain_http: bool) -> httpx.URL:
@@ -96,10 +100,14 @@ def check_realm(realm: str, registry: Origin, *, with_credentials: bool) -> http
 
 
 def _check_url(url: httpx.URL, *, by: Origin, what: str) -> None:
-    if url.scheme not in PORTS or not url.host or len(str(url)) > MAX_URL:
+    if url.scheme not in PORTS or not url.host or not _has_port(url) or len(str(url)) > MAX_URL:
         raise RegistryUnavailable(f"{by} {what} something that is no HTTP URL")
     if url.userinfo:
         raise RegistryUnavailable(f"{by} {what} a URL with a user name in it")
+
+
+def _has_port(url: httpx.URL) -> bool:
+    return url.port is None or 0 < url.port <= MAX_PORT  # beyond it, sockets take the remainder: another port
 
 
 def _check_downgrade(current: httpx.URL, target: httpx.URL) -> None:

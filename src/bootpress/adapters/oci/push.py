@@ -91,7 +91,7 @@ class Pusher:
         (distribution-spec 1.1, "Pushing Manifests with Subject"); two pushes at once may lose one entry there.
         """
         digest = digest_of(raw)
-        path = f"v2/{repository.path}/manifests/{tag or digest}"
+        path = f"/v2/{repository.path}/manifests/{tag or digest}"
         headers = {"content-type": media_type, "content-length": str(len(raw))}
         answer = self._request("PUT", path, repository, headers=headers, body=raw)
         if answer.status != HTTPStatus.CREATED:
@@ -114,7 +114,7 @@ class Pusher:
     ) -> Descriptor:
         """Push bytes or a file, unless the registry has them; return their descriptor."""
         digest, size = _measure(content)
-        head = self._request("HEAD", f"v2/{repository.path}/blobs/{digest}", repository)
+        head = self._request("HEAD", f"/v2/{repository.path}/blobs/{digest}", repository)
         if head.status == HTTPStatus.OK:
             if progress:
                 progress(size)
@@ -138,7 +138,7 @@ class Pusher:
                 return
 
     def _put(self, repository: Repository, reader: _Reader, digest: str, size: int, watch: Watch) -> None:
-        started = self._request("POST", f"v2/{repository.path}/blobs/uploads/", repository)
+        started = self._request("POST", f"/v2/{repository.path}/blobs/uploads/", repository)
         if started.status != HTTPStatus.ACCEPTED:
             raise RegistryUnavailable(f"{self._transport.origin} answers {started} to an upload to {repository}")
         target = self._transport.location(started.url, started.headers.get("location"))
@@ -166,7 +166,7 @@ class Pusher:
 
     def _referrers(self, repository: Repository, tag: str) -> list[dict[str, Any]]:
         answer = self._request(
-            "GET", f"v2/{repository.path}/manifests/{tag}", repository, headers={"accept": OCI_INDEX}
+            "GET", f"/v2/{repository.path}/manifests/{tag}", repository, headers={"accept": OCI_INDEX}
         )
         if answer.status == HTTPStatus.NOT_FOUND:
             return []

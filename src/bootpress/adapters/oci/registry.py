@@ -29,7 +29,7 @@ class OciRegistry:
     def check(self) -> None:
         """Make sure that this is a registry and that it accepts our credential (distribution-spec, end-1)."""
         try:
-            answer = self._transport.request("GET", "v2/", limit=MAX_ANSWER)
+            answer = self._transport.request("GET", "/v2/", limit=MAX_ANSWER)
         except TooLarge as error:
             raise RegistryUnavailable(f"{self._transport.origin} does not answer as a registry does") from error
         if answer.status != HTTPStatus.OK:
@@ -86,7 +86,7 @@ class OciRegistry:
 
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
         """Delete by digest (distribution-spec, end-9); an absent one and a refusal on principle are answers."""
-        path = f"v2/{repository.path}/manifests/{digest}"
+        path = f"/v2/{repository.path}/manifests/{digest}"
         scope = f"repository:{repository.path}:delete"
         try:
             answer = self._transport.request("DELETE", path, scope=scope, limit=MAX_ANSWER)
@@ -107,7 +107,7 @@ class OciRegistry:
         try:
             answer = self._transport.request(
                 "GET",
-                f"v2/{repository.path}/manifests/{quote(name, safe=':')}",
+                f"/v2/{repository.path}/manifests/{quote(name, safe=':')}",
                 scope=f"repository:{repository.path}:pull",
                 headers={"accept": ", ".join(ACCEPTED)},
                 limit=MAX_MANIFEST,

@@ -26,7 +26,7 @@ import httpx
 from bootpress.adapters.oci.limits import Limits, Timing
 from bootpress.core.errors import RegistryUnavailable
 
-Resolve = Callable[[str, int], list[str]]
+Resolve = Callable[[str], list[str]]
 """Return the addresses of a host, or raise OSError."""
 READ = 256 * 1024  # httpcore asks for 64 KiB; fewer turns through Python for each blob
 PUBLIC, PRIVATE, LOOPBACK = range(3)
@@ -64,9 +64,14 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         watch = self._backend.watch
-        data = self._inner.read(max(max_bytes, READ), watch.allow(timeout) if watch else timeout)
-        if watch:
-            watch.saw(len(data))
+        if watch is None:
+            return self._inner.read(max_bytes, timeout)
+        try:
+            data = self._inner.read(max(max_bytes, READ), watch.allow(timeout))
+        except httpcore.ReadTimeout as error:
+            watch.allow(timeout)
+            raise httpcore.ReadTimeout(f"nothing came for {timeout} s") from error
+        watch.saw(len(data))
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -139,7 +144,7 @@ class Backend(httpcore.NetworkBackend):
 
     def _allowed_addresses(self, host: str, port: int) -> list[str]:
         try:
-            addresses = self._resolve(host, port)
+            addresses = self._resolve(host)
         except OSError as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
         reaches = {address: reach(address) for address in addresses}
@@ -168,9 +173,9 @@ def reach(address: str) -> int | None:
     return PUBLIC if ip.is_global else PRIVATE
 
 
-def resolve_host(host: str, port: int) -> list[str]:
+def resolve_host(host: str) -> list[str]:
     """Ask the system for the addresses of a host, in its order."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -1,0 +1,169 @@
+"""HTTPS registries, and names that lead where strangers may not send us; the names are this test's to resolve."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bootpress.adapters.oci import Network, OciRegistries, OciRegistry
+from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.ports import RegistryConnection
+from bootpress.core.references import Repository
+from tests.support.hostile_registry import HostileRegistry, answer, demand, hostile_registry, redirect
+from tests.support.quick_time import QuickTime
+
+TAG = "/v2/os/images/manifests/v1"
+NAMES = {
+    "registry.test": ["127.0.0.1"],
+    "token.test": ["127.0.0.1"],
+    "metadata.test": ["169.254.169.254"],
+    "mixed.test": ["fe80::1%lo", "127.0.0.1"],
+}
+
+
+@dataclass(frozen=True)
+class Tls:
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """Return a server's certificate for the names of this test, and trust in it."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    names = [*(x509.DNSName(each) for each in NAMES), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem)
+    return Tls(server, ssl.create_default_context(cafile=str(pem)))
+
+
+@pytest.fixture
+def secure(tls: Tls) -> Iterator[HostileRegistry]:
+    with hostile_registry(tls.server) as running:
+        yield running
+
+
+def resolve(host: str) -> list[str]:
+    return NAMES.get(host, [host])
+
+
+@pytest.fixture
+def opened(tls: Tls, quick: QuickTime) -> Iterator[OciRegistries]:
+    network = Network(certificates=lambda: tls.client, resolve=resolve)
+    registries = OciRegistries(timing=quick.timing, network=network)
+    yield registries
+    registries.close()
+
+
+def connect(opened: OciRegistries, name: str, port: int, *, plain_http: bool = False) -> tuple[OciRegistry, Repository]:
+    host = f"{name}:{port}"
+    registry = opened.open(RegistryConnection("default", host, "robot", "secret", plain_http=plain_http))
+    return registry, Repository(host, "os/images")
+
+
+def test_a_registry_with_a_name_is_spoken_to_by_https(opened: OciRegistries, secure: HostileRegistry) -> None:
+    registry, repository = connect(opened, "registry.test", secure.port)
+    assert registry.find_tag(repository, "v1") is None
+    assert [request.path for request in secure.requests] == [TAG]
+
+
+def test_a_registry_with_a_name_is_never_spoken_to_by_http(opened: OciRegistries, hostile: HostileRegistry) -> None:
+    registry, repository = connect(opened, "registry.test", hostile.port)
+    with pytest.raises(RegistryUnavailable):
+        registry.find_tag(repository, "v1")
+    assert hostile.requests == []
+
+
+def test_unless_its_connection_says_so(opened: OciRegistries, hostile: HostileRegistry) -> None:
+    registry, repository = connect(opened, "registry.test", hostile.port, plain_http=True)
+    assert registry.find_tag(repository, "v1") is None
+
+
+def test_a_certificate_that_nobody_trusts_is_refused(secure: HostileRegistry, quick: QuickTime) -> None:
+    registries = OciRegistries(timing=quick.timing, network=Network(resolve=resolve))
+    registry, repository = connect(registries, "registry.test", secure.port)
+    with pytest.raises(RegistryUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        registry.find_tag(repository, "v1")
+    assert secure.requests == []
+    registries.close()
+
+
+def test_https_is_not_left_for_http(opened: OciRegistries, secure: HostileRegistry, hostile: HostileRegistry) -> None:
+    secure.on(TAG, redirect(f"{hostile.url}/x"))
+    registry, repository = connect(opened, "registry.test", secure.port)
+    with pytest.raises(RegistryUnavailable, match="from HTTPS to plain HTTP"):
+        registry.find_tag(repository, "v1")
+    assert hostile.requests == []
+
+
+def test_a_credential_is_not_sent_to_a_plain_token_service(
+    opened: OciRegistries, secure: HostileRegistry, hostile: HostileRegistry
+) -> None:
+    for server, plain_http in [(secure, False), (hostile, True)]:
+        server.on(TAG, demand(f'Bearer realm="http://token.test:{hostile.port}/token"'))
+        registry, repository = connect(opened, "registry.test", server.port, plain_http=plain_http)
+        with pytest.raises(RegistryUnavailable, match="plain HTTP"):
+            registry.find_tag(repository, "v1")
+    assert hostile.asked("/token") == []
+
+
+def test_a_credential_is_sent_to_a_secure_token_service(opened: OciRegistries, secure: HostileRegistry) -> None:
+    secure.on(TAG, demand(f'Bearer realm="https://token.test:{secure.port}/token"'), answer(404))
+    secure.on("/token", answer(200, {"token": "t0ken"}))
+    registry, repository = connect(opened, "registry.test", secure.port)
+    assert registry.find_tag(repository, "v1") is None
+    assert [request.authorization for request in secure.asked("/token")] == ["Basic cm9ib3Q6c2VjcmV0"]
+
+
+@pytest.mark.parametrize("lead", ["redirect", "realm"])
+def test_a_name_of_a_link_local_address_is_not_connected_to(
+    opened: OciRegistries, secure: HostileRegistry, lead: str
+) -> None:
+    url = f"https://metadata.test:{secure.port}/latest"
+    secure.on(TAG, redirect(url) if lead == "redirect" else demand(f'Bearer realm="{url}"'))
+    registry, repository = connect(opened, "registry.test", secure.port)
+    with pytest.raises(RegistryUnavailable, match="inside our own network"):
+        registry.find_tag(repository, "v1")
+    assert len(secure.requests) == 1
+
+
+def test_no_registry_is_at_a_link_local_address(opened: OciRegistries, quick: QuickTime) -> None:
+    registry, repository = connect(opened, "metadata.test", 80, plain_http=True)
+    with pytest.raises(RegistryUnavailable, match="link-local"):
+        registry.find_tag(repository, "v1")
+    assert quick.slept == []
+
+
+def test_of_several_addresses_an_allowed_one_is_taken(opened: OciRegistries, secure: HostileRegistry) -> None:
+    registry, repository = connect(opened, "mixed.test", secure.port)
+    assert registry.find_tag(repository, "v1") is None

@@ -1,0 +1,32 @@
+"""A clock whose waits pass at once, so that a test of a retry takes no longer than its requests."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from bootpress.adapters.oci import Timing
+
+
+class QuickTime:
+    """Real time, and what was slept besides."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Note a wait, and let it be over."""
+        self.slept.append(seconds)
+
+    def monotonic(self) -> float:
+        """Return the time that seems to have passed."""
+        return time.monotonic() + sum(self.slept)
+
+    def now(self) -> datetime:
+        """Return the moment that it seems to be."""
+        return datetime.now(UTC) + timedelta(seconds=sum(self.slept))
+
+    @property
+    def timing(self) -> Timing:
+        """Return it as the adapter takes it; chance always says 0."""
+        return Timing(monotonic=self.monotonic, sleep=self.sleep, now=self.now, jitter=lambda: 0.0)
