@@ -28,7 +28,7 @@ from bootpress.core.errors import RegistryUnavailable
         ("169.254.169.254", None),
         ("::ffff:169.254.169.254", None),
         ("fe80::1%eth0", None),
-        ("0.0.0.0", None),
+        ("0.0.0.0", None),  # noqa: S104 - nothing is bound to it
         ("::", None),
         ("224.0.0.1", None),
         ("ff02::1", None),
