@@ -126,7 +126,7 @@ def hostile_registry(tls: ssl.SSLContext | None = None) -> Iterator[HostileRegis
             except OSError:  # the client is gone, or the test is over
                 self.close_connection = True
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do  # noqa: N815 - the names of the standard library
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_CONNECT = do  # noqa: N815 - the names of the standard library
 
         def log_message(self, *args: object) -> None:
             pass

@@ -79,7 +79,7 @@ def resolve(host: str) -> list[str]:
 
 @pytest.fixture
 def opened(tls: Tls, quick: QuickTime) -> Iterator[OciRegistries]:
-    network = Network(certificates=lambda: tls.client, resolve=resolve)
+    network = Network(lambda: tls.client, resolve, lambda _: None)
     registries = OciRegistries(timing=quick.timing, network=network)
     yield registries
     registries.close()
@@ -110,7 +110,7 @@ def test_unless_its_connection_says_so(opened: OciRegistries, hostile: HostileRe
 
 
 def test_a_certificate_that_nobody_trusts_is_refused(secure: HostileRegistry, quick: QuickTime) -> None:
-    registries = OciRegistries(timing=quick.timing, network=Network(resolve=resolve))
+    registries = OciRegistries(timing=quick.timing, network=Network(resolve=resolve, find_proxy=lambda _: None))
     registry, repository = connect(registries, "registry.test", secure.port)
     with pytest.raises(RegistryUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
         registry.find_tag(repository, "v1")

@@ -4,9 +4,9 @@
 """
 
 from bootpress.adapters.oci.limits import Limits, Timing
+from bootpress.adapters.oci.pools import Network
 from bootpress.adapters.oci.push import Config, Layer, Pusher
 from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.adapters.oci.registry import OciRegistry
-from bootpress.adapters.oci.wire import Network
 
 __all__ = ["Config", "Layer", "Limits", "Network", "OciRegistries", "OciRegistry", "Pusher", "Timing"]

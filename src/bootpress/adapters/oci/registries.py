@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bootpress.adapters.oci.credentials import Credential, connection_credential, docker_credential
 from bootpress.adapters.oci.limits import Limits, Timing
+from bootpress.adapters.oci.pools import Network
 from bootpress.adapters.oci.push import Pusher
 from bootpress.adapters.oci.registry import OciRegistry
 from bootpress.adapters.oci.transport import Transport
-from bootpress.adapters.oci.wire import Network
 from bootpress.core.ports import RegistryConnection
 
 MAX_OPEN = 64

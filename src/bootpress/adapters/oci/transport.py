@@ -20,8 +20,9 @@ from bootpress.adapters.oci.answers import (
 from bootpress.adapters.oci.credentials import FindCredential
 from bootpress.adapters.oci.limits import Limits, Timing
 from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, registry_url
+from bootpress.adapters.oci.pools import Network, Pools
 from bootpress.adapters.oci.tokens import HINT, Authorizer
-from bootpress.adapters.oci.wire import Backend, Network, PoolTransport, Watch
+from bootpress.adapters.oci.wire import Keeper, Watch
 from bootpress.core.errors import RegistryUnavailable
 
 MAX_TOKEN_ANSWER = 256 * 1024
@@ -48,9 +49,8 @@ class Transport:
         self.base = registry_url(host, plain_http=plain_http)
         self.origin: Origin = origin_of(self.base)
         self._plain_http = plain_http
-        network = network or Network()
-        self._backend = Backend((self.origin.host, self.origin.port), network.resolve)
-        self._pool = PoolTransport(self._backend, self.limits, network.certificates())
+        self._keeper = Keeper()
+        self._pools = Pools(self.origin, self._keeper, self.limits, network or Network())
         self._authorizer = Authorizer(self.origin, find_credential, self._fetch_token, self.timing)
         self._lock = threading.Lock()
         self._busy, self._retired = 0, False
@@ -100,7 +100,7 @@ class Transport:
         Raises Transient for what another try may mend, also while the body is read; RegistryUnavailable for access
         that is denied and for redirects that we do not follow.
         """
-        with self._in_use(), self._backend.keeping(watch):
+        with self._in_use(), self._keeper.keeping(watch):
             try:
                 response = self._send(method, url, scope, dict(headers or {}), body)
                 try:
@@ -121,7 +121,7 @@ class Transport:
             self._retired = True
             idle = self._busy == 0
         if idle:
-            self._pool.close()
+            self._pools.close()
 
     def _send(
         self, method: str, url: httpx.URL, scope: str, headers: dict[str, str], body: Body | None
@@ -169,7 +169,7 @@ class Transport:
         }
         content = body() if body else (b"" if method in {"POST", "PUT", "PATCH"} else None)
         request = httpx.Request(method, url, headers=fields, content=content)
-        response = self._pool.handle_request(request)
+        response = self._pools.handle_request(request)
         response.request = request
         return response
 
@@ -194,7 +194,7 @@ class Transport:
                 self._busy -= 1
                 last = self._retired and self._busy == 0
             if last:
-                self._pool.close()
+                self._pools.close()
 
 
 @contextmanager

@@ -10,20 +10,18 @@ credential and log whole URLs, signatures in their queries included. Its request
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
-import httpx
 
-from bootpress.adapters.oci.limits import Limits, Timing
+from bootpress.adapters.oci.limits import Timing
+from bootpress.adapters.oci.origins import Origin
 from bootpress.core.errors import RegistryUnavailable
 
 Resolve = Callable[[str], list[str]]
@@ -58,52 +56,10 @@ class Watch:
             self._since, self._count = self._monotonic(), 0
 
 
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, backend: Backend) -> None:
-        self._inner, self._backend = inner, backend
+class Keeper:
+    """Keeps the watch of each thread."""
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        watch = self._backend.watch
-        if watch is None:
-            return self._inner.read(max_bytes, timeout)
-        try:
-            data = self._inner.read(max(max_bytes, READ), watch.allow(timeout))
-        except httpcore.ReadTimeout as error:
-            watch.allow(timeout)
-            raise httpcore.ReadTimeout(f"nothing came for {timeout} s") from error
-        watch.saw(len(data))
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        watch = self._backend.watch
-        self._inner.write(buffer, watch.allow(timeout) if watch else timeout)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        watch = self._backend.watch
-        timeout = watch.allow(timeout) if watch else timeout
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._backend)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class Backend(httpcore.NetworkBackend):
-    """Connects for one registry: to itself, and to others only at addresses at least as public as its own.
-
-    A registry out in the world has no business at this machine or in its network (server-side request forgery):
-    neither by a redirect nor by a token service. Link-local addresses, where clouds keep their metadata, are for
-    nobody.
-    """
-
-    def __init__(self, home: tuple[str, int], resolve: Resolve) -> None:
-        self._home, self._home_reach = home, PUBLIC
-        self._resolve = resolve
-        self._inner = httpcore.SyncBackend()
+    def __init__(self) -> None:
         self._local = threading.local()
 
     @property
@@ -114,12 +70,63 @@ class Backend(httpcore.NetworkBackend):
 
     @contextmanager
     def keeping(self, watch: Watch) -> Iterator[None]:
-        """Keep a watch on everything the calling thread reads and writes."""
+        """Keep a watch on everything the calling thread connects to, reads and writes."""
         before, self._local.watch = self.watch, watch
         try:
             yield
         finally:
             self._local.watch = before
+
+    def allow(self, timeout: float | None) -> float | None:
+        """Return how long one read or write of the calling thread may take."""
+        return self.watch.allow(timeout) if self.watch else timeout
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, keeper: Keeper) -> None:
+        self._inner, self._keeper = inner, keeper
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        watch = self._keeper.watch
+        try:
+            data = self._inner.read(max(max_bytes, READ), self._keeper.allow(timeout))
+        except httpcore.ReadTimeout as error:
+            self._keeper.allow(timeout)
+            raise httpcore.ReadTimeout(f"nothing came for {timeout} s") from error
+        if watch:
+            watch.saw(len(data))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._keeper.allow(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        secured = self._inner.start_tls(ssl_context, server_hostname, self._keeper.allow(timeout))
+        return _Stream(secured, self._keeper)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Connects for one registry: to itself, and to others only at addresses at least as public as its own.
+
+    A registry out in the world has no business at this machine or in its network (server-side request forgery):
+    neither by a redirect nor by a token service. Link-local addresses, where clouds keep their metadata, are for
+    nobody. What counts is the most public address that it was ever connected at: its names are its own to change.
+    """
+
+    def __init__(
+        self, home: Origin, resolve: Resolve, keeper: Keeper, inner: httpcore.NetworkBackend | None = None
+    ) -> None:
+        self._home, self._resolve, self._keeper = home, resolve, keeper
+        self._home_reach: int | None = None
+        self._inner = inner or httpcore.SyncBackend()
 
     def connect_tcp(
         self,
@@ -131,35 +138,39 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to the first address of a host that answers and that is allowed."""
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        options = [*(socket_options or ()), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-        for address in self._allowed_addresses(host, port):
-            allowed = self.watch.allow(timeout) if self.watch else timeout
+        at_home = (host, port) == (self._home.host, self._home.port)
+        for address, known in self._allowed_addresses(host, at_home=at_home):
             try:
-                stream = self._inner.connect_tcp(address, port, allowed, local_address, options)
+                stream = self._inner.connect_tcp(
+                    address, port, self._keeper.allow(timeout), local_address, socket_options
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return _Stream(stream, self)
+                continue
+            if at_home:
+                self._home_reach = known if self._home_reach is None else min(self._home_reach, known)
+            return _Stream(stream, self._keeper)
         raise failure
 
-    def _allowed_addresses(self, host: str, port: int) -> list[str]:
+    def _allowed_addresses(self, host: str, *, at_home: bool) -> list[tuple[str, int]]:
         try:
             addresses = self._resolve(host)
         except OSError as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
-        reaches = {address: reach(address) for address in addresses}
-        if (host, port) == self._home:
-            self._home_reach = max((known for known in reaches.values() if known is not None), default=PUBLIC)
-        limit = self._home_reach
-        allowed = [address for address, known in reaches.items() if known is not None and known <= limit]
+        known = [(address, reach(address)) for address in addresses]
+        limit = LOOPBACK if at_home else (self._home_reach or PUBLIC)
+        allowed = [(address, close) for address, close in known if close is not None and close <= limit]
         if addresses and not allowed:
-            raise RegistryUnavailable(
-                f"{self._home[0]} sends us to {host}, which has an address inside our own network"
-                if (host, port) != self._home
-                else f"{host} has a link-local address, where no registry is",
-                hint="the registry, its token service and its storage must be equally public",
-            )
+            raise self._refusal(host, at_home=at_home)
         return allowed
+
+    def _refusal(self, host: str, *, at_home: bool) -> RegistryUnavailable:
+        if at_home:
+            return RegistryUnavailable(f"{host} has a link-local address, where no registry is")
+        return RegistryUnavailable(
+            f"{self._home} sends us to {host}, which has an address inside our own network",
+            hint="the registry, its token service and its storage must be equally public",
+        )
 
 
 def reach(address: str) -> int | None:
@@ -177,79 +188,3 @@ def resolve_host(host: str) -> list[str]:
     """Ask the system for the addresses of a host, in its order."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-@functools.cache
-def trusted_certificates() -> ssl.SSLContext:
-    """Trust what httpx trusts (SSL_CERT_FILE, else Mozilla's list) and what this system trusts besides."""
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
-    return context
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Whom to trust, and what names mean; tests bring their own."""
-
-    certificates: Callable[[], ssl.SSLContext] = trusted_certificates
-    resolve: Resolve = resolve_host
-
-
-class PoolTransport(httpx.BaseTransport):
-    """An httpcore connection pool on our own backend, for httpx's requests and responses."""
-
-    def __init__(self, backend: Backend, limits: Limits, certificates: ssl.SSLContext) -> None:
-        self._timeouts = {
-            "connect": limits.connect_seconds,
-            "read": limits.silence_seconds,
-            "write": limits.silence_seconds,
-            "pool": limits.request_seconds,
-        }
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=certificates,
-            max_connections=limits.connections,
-            max_keepalive_connections=limits.connections,
-            keepalive_expiry=30,
-            network_backend=backend,
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and return its response, the body still to be read; httpx.TransportError otherwise."""
-        url = request.url
-        with _translated():
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions={"timeout": self._timeouts},
-                )
-            )
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(response.stream), extensions=response.extensions
-        )
-
-    def close(self) -> None:
-        """Close every connection; the next request opens a new one."""
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _translated():
-            yield from self._stream
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-        raise httpx.TransportError(str(error) or type(error).__name__) from error

@@ -6,7 +6,8 @@ import httpcore
 import pytest
 
 from bootpress.adapters.oci import Timing
-from bootpress.adapters.oci.wire import LOOPBACK, PRIVATE, PUBLIC, Backend, Watch, reach
+from bootpress.adapters.oci.origins import Origin
+from bootpress.adapters.oci.wire import LOOPBACK, PRIVATE, PUBLIC, Backend, Keeper, Watch, reach
 from bootpress.core.errors import RegistryUnavailable
 
 
@@ -38,15 +39,15 @@ def test_how_close_an_address_is(address: str, expected: int | None) -> None:
     assert reach(address) == expected
 
 
-class Reached(Exception):
-    """An address would have been connected to."""
+class Recorder(httpcore.NetworkBackend):
+    """Connects to nobody, and keeps to whom."""
 
-
-class Recorder(httpcore.SyncBackend):
-    """Connects to nobody."""
+    def __init__(self) -> None:
+        self.reached: list[str] = []
 
     def connect_tcp(self, host: str, *rest: object, **more: object) -> httpcore.NetworkStream:
-        raise Reached(host)
+        self.reached.append(host)
+        return httpcore.NetworkStream()
 
 
 NAMES = {
@@ -58,12 +59,13 @@ NAMES = {
 }
 
 
-def backend(home: str) -> Backend:
-    made = Backend((home, 443), NAMES.__getitem__)
-    made._inner = Recorder()
-    with pytest.raises(Reached):
-        made.connect_tcp(home, 443)
-    return made
+def connect(home: str, other: str) -> str:
+    """Connect to a registry and then to whom it sends us; return the address."""
+    recorder = Recorder()
+    backend = Backend(Origin("https", home, 443), NAMES.__getitem__, Keeper(), recorder)
+    backend.connect_tcp(home, 443)
+    backend.connect_tcp(other, 8443)
+    return recorder.reached[-1]
 
 
 @pytest.mark.parametrize(
@@ -74,12 +76,11 @@ def backend(home: str) -> Backend:
         ("private.test", "public.test", "1.1.1.1"),
         ("local.test", "local.test", "127.0.0.1"),
         ("local.test", "private.test", "10.0.0.1"),
-        ("both.test", "local.test", "127.0.0.1"),
+        ("public.test", "public.test", "1.1.1.1"),
     ],
 )
 def test_a_registry_may_send_us_to_addresses_as_public_as_its_own(home: str, other: str, address: str) -> None:
-    with pytest.raises(Reached, match=address):
-        backend(home).connect_tcp(other, 8443)
+    assert connect(home, other) == address
 
 
 @pytest.mark.parametrize(
@@ -95,12 +96,34 @@ def test_a_registry_may_send_us_to_addresses_as_public_as_its_own(home: str, oth
 )
 def test_a_registry_may_not_send_us_closer_to_ourselves(home: str, other: str) -> None:
     with pytest.raises(RegistryUnavailable, match="inside our own network"):
-        backend(home).connect_tcp(other, 8443)
+        connect(home, other)
 
 
-def test_another_port_of_the_registry_is_judged_like_anybody() -> None:
-    with pytest.raises(Reached, match=r"1\.1\.1\.1"):
-        backend("public.test").connect_tcp("public.test", 8443)
+@pytest.mark.parametrize("order", [["127.0.0.1", "1.1.1.1"], ["1.1.1.1", "127.0.0.1"]])
+def test_a_registry_cannot_become_a_neighbour_by_changing_what_its_name_means(order: list[str]) -> None:
+    turns = iter(order)
+    names = {"home.test": lambda: [next(turns)], "local.test": lambda: ["127.0.0.1"]}
+    backend = Backend(Origin("https", "home.test", 443), lambda host: names[host](), Keeper(), Recorder())
+    for _ in order:
+        backend.connect_tcp("home.test", 443)
+    with pytest.raises(RegistryUnavailable):
+        backend.connect_tcp("local.test", 443)
+
+
+def test_before_a_registry_was_reached_nobody_is_its_neighbour() -> None:
+    backend = Backend(Origin("https", "local.test", 443), NAMES.__getitem__, Keeper(), Recorder())
+    with pytest.raises(RegistryUnavailable):
+        backend.connect_tcp("private.test", 443)
+
+
+def test_a_name_without_an_address_cannot_be_connected_to() -> None:
+    def fail(_: str) -> list[str]:
+        raise OSError(2, "no such name")
+
+    for resolve, why in [(fail, "no such name"), (lambda _: list[str](), "has no address")]:
+        backend = Backend(Origin("https", "a.test", 443), resolve, Keeper(), Recorder())
+        with pytest.raises(httpcore.ConnectError, match=why):
+            backend.connect_tcp("a.test", 443)
 
 
 class Clock:
