@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.oci import OciRegistry
+from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
-from bootpress.core.ports import Descriptor
+from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
 from tests.support.hostile_registry import (
     Behaviour,
@@ -224,6 +224,31 @@ def test_a_slow_blob_is_given_up(victim: OciRegistry, hostile: HostileRegistry, 
     with pytest.raises(RegistryUnavailable, match="less than 16384 bytes a second"):
         victim.verify_blob(target, BLOB)
     assert time.monotonic() - begun < 5
+
+
+def test_a_blob_in_too_many_parts_is_given_up(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository
+) -> None:
+    def one_byte(exchange: Exchange) -> None:
+        start = int(exchange.request.headers.get("Range", "bytes=1000-")[6:-1])
+        part = {"Content-Range": f"bytes {start}-{start}/{len(CONTENT)}", "Content-Length": "1"}
+        exchange.head(206, part)
+        exchange.write(CONTENT[start : start + 1])
+
+    hostile.on(PATH, ranged(CONTENT, stop_after=1000), one_byte)
+    with pytest.raises(RegistryUnavailable, match="in 20 responses"):
+        victim.verify_blob(target, BLOB)
+    assert len(hostile.requests) == 20
+
+
+def test_a_blob_has_a_deadline_of_its_own(hostile: HostileRegistry, target: Repository) -> None:
+    registries = OciRegistries(limits=Limits(blob_seconds=0.5, blob_rate=1 << 40, slowest_rate=1))
+    hostile.on(PATH, drip(CONTENT, seconds=0.02))
+    begun = time.monotonic()
+    with pytest.raises(RegistryUnavailable, match="as a whole"):
+        registries.open(RegistryConnection("default", hostile.host)).verify_blob(target, BLOB)
+    assert time.monotonic() - begun < 2
+    registries.close()
 
 
 def test_waits_between_the_parts_of_a_blob_are_bounded(

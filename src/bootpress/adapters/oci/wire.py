@@ -155,8 +155,9 @@ class Backend(httpcore.NetworkBackend):
     def _allowed_addresses(self, host: str, *, at_home: bool) -> list[tuple[str, int]]:
         try:
             addresses = self._resolve(host)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
+        except (OSError, UnicodeError) as error:  # a label that is too long is a UnicodeError
+            why = error.strerror if isinstance(error, OSError) else "it is no host name"
+            raise httpcore.ConnectError(f"{host[:100]} cannot be resolved: {why}") from error
         known = [(address, reach(address)) for address in addresses]
         limit = LOOPBACK if at_home else (self._home_reach or PUBLIC)
         allowed = [(address, close) for address, close in known if close is not None and close <= limit]

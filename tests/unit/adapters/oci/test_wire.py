@@ -7,7 +7,7 @@ import pytest
 
 from bootpress.adapters.oci import Timing
 from bootpress.adapters.oci.origins import Origin
-from bootpress.adapters.oci.wire import LOOPBACK, PRIVATE, PUBLIC, Backend, Keeper, Watch, reach
+from bootpress.adapters.oci.wire import LOOPBACK, PRIVATE, PUBLIC, Backend, Keeper, Watch, reach, resolve_host
 from bootpress.core.errors import RegistryUnavailable
 
 
@@ -120,7 +120,10 @@ def test_a_name_without_an_address_cannot_be_connected_to() -> None:
     def fail(_: str) -> list[str]:
         raise OSError(2, "no such name")
 
-    for resolve, why in [(fail, "no such name"), (lambda _: list[str](), "has no address")]:
+    def choke(_: str) -> list[str]:
+        return resolve_host("x" * 300)
+
+    for resolve, why in [(fail, "no such name"), (choke, "no host name"), (lambda _: list[str](), "has no address")]:
         backend = Backend(Origin("https", "a.test", 443), resolve, Keeper(), Recorder())
         with pytest.raises(httpcore.ConnectError, match=why):
             backend.connect_tcp("a.test", 443)
