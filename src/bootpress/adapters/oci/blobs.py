@@ -213,9 +213,8 @@ class BlobStream:
             return False
         if f"sha256:{self._hash.hexdigest()}" == self._descriptor.digest:
             return True
-        if (
-            self._resumed
-        ):  # two servers behind one name may have sent parts of different content: once more, in one piece
+        if self._resumed:
+            # Two servers behind one name may have sent parts of different content: once more, in one piece.
             self._start_over(ranges=False)
             return False
         raise ContentRejected(
