@@ -1,0 +1,120 @@
+"""Repeat a mutation safely: one key, one effect (CONTRACT.md, Idempotency-Key)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from bootpress.core.accounts.models import StoredAnswer
+from bootpress.core.context import Caller, Context
+from bootpress.core.errors import Conflict, InvalidInput
+from bootpress.core.operations import Operation
+
+KEPT = timedelta(hours=24)
+MAX_KEY = 255
+ABANDONED = timedelta(minutes=5)
+"""How long a first call may take before a repeat takes its place: its process may have died."""
+
+
+def call_once(
+    context: Context, caller: Caller, operation: Operation[Any, Any], fields: Mapping[str, Any], key: str | None
+) -> tuple[dict[str, Any], bool]:
+    """Call an operation; return its answer as JSON values, and whether it was stored by an earlier call.
+
+    A stored answer has null for each of its secrets. Raises InvalidInput when the key was used with other fields,
+    Conflict while the first call is still running.
+    """
+    if key is None or not operation.changes:
+        return operation.call(context, caller, fields).model_dump(mode="json"), False
+    if not 0 < len(key) <= MAX_KEY or not key.isprintable():
+        raise InvalidInput(f"an Idempotency-Key has 1 to {MAX_KEY} printable characters", field="Idempotency-Key")
+    stored = _reserve(context, caller, operation.name, key, _fingerprint(caller, fields))
+    if stored is not None:
+        return stored, True
+    try:
+        answer: dict[str, Any] = operation.call(context, caller, fields).model_dump(mode="json")
+    except BaseException:
+        _forget(context, caller, operation.name, key)
+        raise
+    _keep(context, caller, operation, key, answer)
+    return answer, False
+
+
+def _fingerprint(caller: Caller, fields: Mapping[str, Any]) -> bytes:
+    # Keyed by the token's id: fields may hold secrets, of which no plain hash should lie in the catalog.
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    return hmac.digest(caller.account_id.bytes, text, hashlib.sha256)
+
+
+def _reserve(context: Context, caller: Caller, operation: str, key: str, fingerprint: bytes) -> dict[str, Any] | None:
+    now = context.clock.now()
+    reservation = StoredAnswer(
+        id=uuid4(),
+        account_id=caller.account_id,
+        operation=operation,
+        key=key,
+        request_hmac=fingerprint,
+        answer=None,
+        created_at=now,
+    )
+    try:
+        with context.catalog.writing() as session:
+            session.execute(delete(StoredAnswer).where(StoredAnswer.created_at < now - KEPT))
+            session.execute(
+                _named(caller, operation, key).where(
+                    StoredAnswer.answer.is_(None), StoredAnswer.created_at < now - ABANDONED
+                )
+            )
+            session.add(reservation)
+    except IntegrityError:
+        return _stored(context, caller, operation, key, fingerprint)
+    return None
+
+
+def _stored(context: Context, caller: Caller, operation: str, key: str, fingerprint: bytes) -> dict[str, Any]:
+    with context.catalog.reading() as session:
+        row = session.scalar(
+            select(StoredAnswer).where(
+                StoredAnswer.account_id == caller.account_id,
+                StoredAnswer.operation == operation,
+                StoredAnswer.key == key,
+            )
+        )
+    if row is not None and not hmac.compare_digest(row.request_hmac, fingerprint):
+        raise InvalidInput("this Idempotency-Key was used with other fields", field="Idempotency-Key")
+    if row is None or row.answer is None:
+        raise Conflict("the first call with this Idempotency-Key is still running", hint="repeat it in a moment")
+    return row.answer
+
+
+def _keep(context: Context, caller: Caller, operation: Operation[Any, Any], key: str, answer: dict[str, Any]) -> None:
+    public = {name: None if name in operation.secrets else value for name, value in answer.items()}
+    with context.catalog.writing() as session:
+        row = session.scalar(
+            select(StoredAnswer).where(
+                StoredAnswer.account_id == caller.account_id,
+                StoredAnswer.operation == operation.name,
+                StoredAnswer.key == key,
+            )
+        )
+        if row is not None:
+            row.answer = public
+
+
+def _forget(context: Context, caller: Caller, operation: str, key: str) -> None:
+    with context.catalog.writing() as session:
+        session.execute(_named(caller, operation, key))
+
+
+def _named(caller: Caller, operation: str, key: str) -> Any:
+    return delete(StoredAnswer).where(
+        StoredAnswer.account_id == caller.account_id, StoredAnswer.operation == operation, StoredAnswer.key == key
+    )

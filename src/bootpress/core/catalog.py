@@ -1,0 +1,150 @@
+"""The catalog: our database, the truth about publications. Transactions begin and end here and nowhere else.
+
+SQLite (WAL, synchronous=FULL, BEGIN IMMEDIATE for writers: an answered 202 survives a power cut) or PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import JSON, DateTime, Engine, Uuid, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from bootpress.core.errors import CatalogUnavailable
+
+SQLITE_BUSY_MS = 30_000
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite, which knows no time zones, stores it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse moments without a time zone: they would be read as UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the time zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The root of all tables."""
+
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json, list[str]: Json, UUID: Uuid}  # noqa: RUF012 - SQLAlchemy declares it without ClassVar
+
+
+class Row(Base):
+    """A table whose rows have an id of their own."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+
+
+class Catalog:
+    """Sessions on one database; every use case is one `with catalog.writing()`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = _create_engine(url, sqlite=self.is_sqlite)
+        self._readers = self._engine.execution_options(readonly=True)
+        # SQLite has one writer; threads of one process that queue here are served in turn, not by chance.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine, for migrations and tests."""
+        return self._engine
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open a transaction that commits at the end of the block and rolls back if it raises."""
+        with self._turn, _translated(), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction that never writes."""
+        with _translated(), Session(self._readers, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeout as error:
+        raise CatalogUnavailable("the database has no connection free", hint="try again in a moment") from error
+    except DBAPIError as error:
+        if not _is_outage(error):
+            raise
+        raise CatalogUnavailable(
+            f"the database does not answer: {_first_line(error)}",
+            hint="see `bootpress doctor`",
+        ) from error
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    return error.connection_invalidated or type(error).__name__ in {
+        "OperationalError",
+        "InterfaceError",
+        "InternalError",
+    }
+
+
+def _first_line(error: DBAPIError) -> str:
+    return (str(error.orig).splitlines() or ["no reason given"])[0][:200]
+
+
+def _create_engine(url: str, *, sqlite: bool) -> Engine:
+    if not sqlite:
+        return create_engine(url, pool_size=20, max_overflow=20, pool_timeout=10, pool_pre_ping=True)
+    engine = create_engine(
+        url, pool_size=20, max_overflow=30, pool_timeout=10, connect_args={"timeout": SQLITE_BUSY_MS / 1000}
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # our own BEGIN, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer that begins as a reader can fail to upgrade without ever waiting (SQLITE_BUSY_SNAPSHOT).
+    readonly = connection.get_execution_options().get("readonly", False)
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")

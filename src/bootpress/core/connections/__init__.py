@@ -1,0 +1,1 @@
+"""Connections: what an account talks to."""

@@ -1,0 +1,88 @@
+"""Public operations on connections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from bootpress.core.connections import service
+from bootpress.core.context import Caller, Context
+from bootpress.core.operations import Answer, Request, Text, operation
+from bootpress.core.ports import RegistryConnection
+
+READ = "system.connections.read"
+MANAGE = "system.connections.manage"
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+
+
+class ConnectRegistry(Request):
+    """A registry host and the credential for it."""
+
+    name: Name = service.DEFAULT
+    host: Text
+    username: Text | None = None
+    token: Annotated[SecretStr | None, Field(min_length=1, max_length=16384)] = None
+    plain_http: bool = False
+
+
+class ConnectionView(Answer):
+    """A connection, without its secret."""
+
+    name: str
+    kind: Literal["registry"]
+    host: str
+    username: str | None
+    plain_http: bool
+
+    @classmethod
+    def of(cls, connection: RegistryConnection) -> ConnectionView:
+        """Show a connection."""
+        return cls(
+            name=connection.name,
+            kind="registry",
+            host=connection.host,
+            username=connection.username,
+            plain_http=connection.plain_http,
+        )
+
+
+class ConnectionAnswer(Answer):
+    """One connection."""
+
+    connection: ConnectionView
+
+
+class ListConnections(Request):
+    """Nothing to choose."""
+
+
+class ConnectionList(Answer):
+    """Connections, by kind and name."""
+
+    connections: list[ConnectionView]
+
+
+@operation(permission=MANAGE)
+def system_connect_registry(context: Context, caller: Caller, request: ConnectRegistry) -> ConnectionAnswer:
+    """Connect a registry: checked before it is saved, by calls that change nothing."""
+    connection = service.connect_registry(
+        context,
+        caller.account_id,
+        RegistryConnection(
+            name=request.name,
+            host=request.host,
+            username=request.username,
+            token=request.token.get_secret_value() if request.token else None,
+            plain_http=request.plain_http,
+        ),
+    )
+    return ConnectionAnswer(connection=ConnectionView.of(connection))
+
+
+@operation(permission=READ, changes=False)
+def system_list_connections(context: Context, caller: Caller, request: ListConnections) -> ConnectionList:
+    """List what the account is connected to, never a secret."""
+    rows = context.connections.list_registries(caller.account_id)
+    return ConnectionList(connections=[ConnectionView.of(row) for row in rows])

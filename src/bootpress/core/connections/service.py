@@ -1,0 +1,61 @@
+"""Which registry connection serves a host."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from bootpress.core.context import Context
+from bootpress.core.errors import InvalidInput, RegistryUnavailable
+from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.references import parse_repository
+
+DEFAULT = "default"
+
+
+def open_registry(context: Context, account_id: UUID, host: str, name: str | None) -> Registry:
+    """Open the registry of `host` with the connection a platform names, else the account's for that host, else none.
+
+    Credentials never go to another host than the one they were given for. Raises RegistryUnavailable when a named
+    connection is missing or is for another host (an operator can mend that), OrchestratorUnavailable when
+    connections cannot be read.
+    """
+    if name is not None:
+        connection = context.connections.find_registry(account_id, name)
+        if connection is None or connection.host != host:
+            where = f"is for {connection.host}" if connection else "does not exist"
+            raise RegistryUnavailable(
+                f"the platform's registry connection {name!r} {where}; its images lie on {host}",
+                hint="connect it with system_connect_registry, or change the platform's registry",
+            )
+        return context.registries.open(connection)
+    for connection in context.connections.list_registries(account_id):
+        if connection.host == host:
+            return context.registries.open(connection)
+    return context.registries.open(RegistryConnection(name=host, host=host))
+
+
+def connect_registry(context: Context, account_id: UUID, connection: RegistryConnection) -> RegistryConnection:
+    """Check a registry connection by calls that change nothing, then save it."""
+    host = check_host(connection.host)
+    if (connection.username is None) != (connection.token is None):
+        raise InvalidInput("username and token belong together", field="token", hint="give both, or neither")
+    checked = RegistryConnection(
+        name=connection.name,
+        host=host,
+        username=connection.username,
+        token=connection.token,
+        plain_http=connection.plain_http,
+    )
+    context.registries.open(checked).check()
+    context.connections.save_registry(account_id, checked)
+    return checked
+
+
+def check_host(host: str) -> str:
+    """Return a registry host in lower case; InvalidInput unless it is `host[:port]`."""
+    try:
+        return parse_repository(f"{host}/name").host
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{host[:200]!r} is not a registry host", hint="write host[:port], without scheme or path", field="host"
+        ) from error

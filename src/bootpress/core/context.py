@@ -1,0 +1,51 @@
+"""What a use case is given: the catalog, the ports, and the limits of this installation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from bootpress.core.catalog import Catalog
+from bootpress.core.ports import Clock, Connections, EventSink, Launcher, Registries, SignatureVerifier
+from bootpress.core.secrets_at_rest import SecretBox
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that an installation may set."""
+
+    launches_in_flight: int = 8
+    """Ingest runs of one delivery each that may be under way at once."""
+    batches_in_flight: int = 2
+    batch_size: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The catalog and every port; made once by `bootpress.wiring`, and by tests."""
+
+    catalog: Catalog
+    clock: Clock
+    secrets: SecretBox
+    verifier: SignatureVerifier
+    registries: Registries
+    connections: Connections
+    launcher: Launcher
+    event_sink: EventSink
+    public_url: str
+    """Base of the URLs that others call, without a slash at its end."""
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls an operation: a token's holder, within one account."""
+
+    account_id: UUID
+    token_id: UUID
+    name: str
+    permissions: frozenset[str]
+
+    def may(self, permission: str) -> bool:
+        """Tell whether the token has a permission; `*` has all."""
+        return "*" in self.permissions or permission in self.permissions

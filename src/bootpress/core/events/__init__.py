@@ -1,0 +1,1 @@
+"""Events: what happened, told once to whoever listens."""

@@ -1,0 +1,127 @@
+"""Record events in the transaction that makes them true, and hand them to listeners afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from bootpress.core.context import Context
+from bootpress.core.events.models import Event, Undelivered
+
+SOURCE = "bootpress"
+EMIT_AT_ONCE = 200
+
+
+class Severity(StrEnum):
+    """How much attention an event deserves."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Kind(StrEnum):
+    """What may happen (CONTRACT.md, recent_events)."""
+
+    PUBLISHED = "system.disk_image_published"
+    PUBLISH_FAILED = "system.disk_image_publish_failed"
+    RETENTION_SWEPT = "system.disk_image_retention_swept"
+    RETIRED = "system.disk_image_retired"
+    PROMOTED = "system.disk_image_promoted"
+    RESTORED = "system.disk_image_restored"
+    REANNOUNCED = "system.disk_image_reannounced"
+    WEBHOOK_SECRET_ROTATED = "system.disk_image_webhook_secret_rotated"  # noqa: S105 - the name of an event
+    WEBHOOK_REVOKED = "system.disk_image_webhook_revoked"
+
+
+SEVERITIES: Mapping[Kind, Severity] = {
+    Kind.PUBLISH_FAILED: Severity.HIGH,
+    Kind.PROMOTED: Severity.MEDIUM,
+    Kind.RESTORED: Severity.MEDIUM,
+    Kind.WEBHOOK_SECRET_ROTATED: Severity.MEDIUM,
+    Kind.WEBHOOK_REVOKED: Severity.MEDIUM,
+}
+
+
+def record(
+    session: Session,
+    kind: Kind,
+    *,
+    account_id: UUID,
+    actor: str,
+    at: datetime,
+    payload: Mapping[str, Any],
+    node_platform_id: UUID | None = None,
+) -> UUID:
+    """Add an event and its place in the outbox to the running transaction; return the event's id."""
+    event = Event(
+        id=uuid4(),
+        account_id=account_id,
+        node_platform_id=node_platform_id,
+        kind=kind,
+        severity=SEVERITIES.get(kind, Severity.LOW),
+        source=SOURCE,
+        actor=actor,
+        payload=dict(payload),
+        occurred_at=at,
+    )
+    session.add(event)
+    session.flush()
+    session.add(Undelivered(event_id=event.id, occurred_at=at))
+    return event.id
+
+
+def emit_pending(context: Context, *, limit: int = EMIT_AT_ONCE) -> int:
+    """Hand events from the outbox to listeners, oldest first; return how many.
+
+    An event leaves the outbox only after the sink took it, so a crash in between sends it twice, under one id.
+    Raises OrchestratorUnavailable when the sink is away; what was sent before stays sent.
+    """
+    with context.catalog.reading() as session:
+        waiting = session.scalars(
+            select(Event).join(Undelivered, Undelivered.event_id == Event.id).order_by(Event.sequence).limit(limit)
+        ).all()
+    sent: list[UUID] = []
+    try:
+        for event in waiting:
+            context.event_sink.emit(
+                event_id=event.id,
+                kind=event.kind,
+                account_id=event.account_id,
+                occurred_at=event.occurred_at,
+                payload=event.payload,
+            )
+            sent.append(event.id)
+    finally:
+        if sent:
+            with context.catalog.writing() as session:
+                session.execute(delete(Undelivered).where(Undelivered.event_id.in_(sent)))
+    return len(sent)
+
+
+def recent(
+    context: Context,
+    *,
+    account_id: UUID,
+    limit: int,
+    kind_prefix: str | None = None,
+    since: datetime | None = None,
+    node_platform_id: UUID | None = None,
+) -> list[Event]:
+    """List an account's events, newest first."""
+    query = select(Event).where(Event.account_id == account_id)
+    if kind_prefix is not None:
+        query = query.where(Event.kind.startswith(kind_prefix, autoescape=True))
+    if since is not None:
+        query = query.where(Event.occurred_at >= since)
+    if node_platform_id is not None:
+        query = query.where(Event.node_platform_id == node_platform_id)
+    with context.catalog.reading() as session:
+        return list(session.scalars(query.order_by(Event.sequence.desc()).limit(limit)))

@@ -1,0 +1,27 @@
+"""Every table of the catalog, so that one import makes the whole schema known."""
+
+from bootpress.core.accounts.models import Account, ApiToken, StoredAnswer
+from bootpress.core.catalog import Base
+from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.retention.models import DeletionStep
+from bootpress.core.webhooks.models import Attempt, Delivery, Webhook
+
+metadata = Base.metadata
+
+__all__ = [
+    "Account",
+    "ApiToken",
+    "Artifact",
+    "Attempt",
+    "DeletionStep",
+    "Delivery",
+    "Event",
+    "NodePlatform",
+    "Publication",
+    "StoredAnswer",
+    "Undelivered",
+    "Webhook",
+    "metadata",
+]

@@ -1,0 +1,127 @@
+"""The operation catalogue's mechanism: one definition each, from which every door is made.
+
+A noun's `operations.py` defines functions decorated with `@operation`; `bootpress.core.catalogue` lists them all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar, cast, get_type_hints
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from bootpress.core.context import Caller, Context
+from bootpress.core.errors import Forbidden, InvalidInput, NotFound
+
+MAX_LIMIT = 500
+MAX_TEXT = 2048
+
+
+def _refuse_nul(value: object) -> object:
+    # PostgreSQL stores no NUL in text.
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError("holds a NUL character")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_refuse_nul), Field(min_length=1, max_length=MAX_TEXT)]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+
+
+class Request(BaseModel):
+    """The fields of a call; unknown ones are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account_id: Annotated[UUID | None, Field(description="Optional; must be the token's own account")] = None
+
+
+class Answer(BaseModel):
+    """The fields of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+Q = TypeVar("Q", bound=Request)
+A = TypeVar("A", bound=Answer)
+Handler = Callable[[Context, Caller, Q], A]
+
+
+@dataclass(frozen=True)
+class Operation(Generic[Q, A]):
+    """One public operation: its name, what it takes and gives, who may call it."""
+
+    name: str
+    summary: str
+    permission: str
+    changes: bool
+    """False for one that only reads: it takes no Idempotency-Key."""
+    request: type[Q]
+    answer: type[A]
+    handler: Handler[Q, A]
+    secrets: tuple[str, ...]
+    """Fields of the answer that are shown once and never kept."""
+
+    def parse(self, fields: Mapping[str, Any]) -> Q:
+        """Validate the fields of a call; InvalidInput names the first that is wrong, and what is accepted."""
+        try:
+            return self.request.model_validate(dict(fields))
+        except ValidationError as error:
+            raise _invalid(self.request, error) from error
+
+    def call(self, context: Context, caller: Caller, fields: Mapping[str, Any]) -> A:
+        """Check the permission, the fields and the account, then run the use case."""
+        if not caller.may(self.permission):
+            raise Forbidden(
+                f"{self.name} needs the permission {self.permission}",
+                hint="use a token that has it, or mint one with create_api_token",
+            )
+        request = self.parse(fields)
+        if request.account_id is not None and request.account_id != caller.account_id:
+            raise NotFound(f"no account {request.account_id}", hint="leave account_id away: the token says it")
+        return self.handler(context, caller, request)
+
+
+def operation(
+    *, permission: str, changes: bool = True, secrets: tuple[str, ...] = ()
+) -> Callable[[Handler[Q, A]], Operation[Q, A]]:
+    """Make an operation of a handler; its docstring is the summary, its annotations the models."""
+
+    def make(handler: Handler[Q, A]) -> Operation[Q, A]:
+        hints = get_type_hints(handler)
+        request = next(hint for name, hint in hints.items() if name == "request")
+        summary = inspect.getdoc(handler) or ""
+        return Operation(
+            name=handler.__name__,
+            summary=summary,
+            permission=permission,
+            changes=changes,
+            request=cast("type[Q]", request),
+            answer=cast("type[A]", hints["return"]),
+            handler=handler,
+            secrets=secrets,
+        )
+
+    return make
+
+
+def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the request"
+    accepted = ", ".join(sorted(model.model_fields))
+    if first["type"] == "extra_forbidden":
+        return InvalidInput(f"unknown field {field}", hint=f"accepted: {accepted}", field=field)
+    if first["type"] == "missing":
+        return InvalidInput(f"field {field} is missing", hint=f"accepted: {accepted}", field=field)
+    return InvalidInput(f"field {field}: {first['msg']}", field=field)

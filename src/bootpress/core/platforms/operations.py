@@ -1,0 +1,177 @@
+"""Public operations on node platforms."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from bootpress.core.context import Caller, Context
+from bootpress.core.operations import Answer, Moment, Request, Text, operation
+from bootpress.core.platforms import service
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.trust import TrustPolicy
+
+READ = "system.node_platforms.read"
+MANAGE = "system.node_platforms.manage"
+
+# A slug that reads as a UUID would shadow an id wherever an operation takes either.
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63)]
+Arch = Literal["amd64", "arm64"]
+RetentionCount = Annotated[int, Field(ge=1, le=50)]
+TimeoutMinutes = Annotated[int, Field(ge=1, le=24 * 60)]
+
+
+class CreateNodePlatform(Request):
+    """A new platform."""
+
+    slug: Slug
+    arch: Arch
+    oci_repository: Text
+    trust: TrustPolicy
+    name: Text | None = None
+    retention_count: RetentionCount = 3
+    build_timeout_minutes: TimeoutMinutes = 120
+    boot_check: Literal["required", "off"] = "off"
+    registry: Text | None = None
+    forge: Text | None = None
+
+
+class UpdateNodePlatform(Request):
+    """What to change; fields that are left away stay."""
+
+    id: Text
+    slug: Slug | None = None
+    arch: Arch | None = None
+    oci_repository: Text | None = None
+    trust: TrustPolicy | None = None
+    name: Text | None = None
+    retention_count: RetentionCount | None = None
+    build_timeout_minutes: TimeoutMinutes | None = None
+    boot_check: Literal["required", "off"] | None = None
+    registry: Text | None = None
+    forge: Text | None = None
+
+
+class GetNodePlatform(Request):
+    """Which platform: its id or slug."""
+
+    id: Text
+
+
+class ListNodePlatforms(Request):
+    """Nothing to choose."""
+
+
+class NodePlatformView(Answer):
+    """A platform as it stands."""
+
+    id: UUID
+    slug: str
+    name: str
+    arch: str
+    oci_repository: str
+    trust: dict[str, Any]
+    retention_count: int
+    build_timeout_minutes: int
+    boot_check: str
+    registry: str | None
+    forge: str | None
+    disk_image_oci_ref: str | None
+    disk_image_publication_status: str | None
+    disk_image_publication_error: str | None
+    default_publication_id: UUID | None
+    created_at: Moment
+    updated_at: Moment
+
+    @classmethod
+    def of(cls, platform: NodePlatform) -> NodePlatformView:
+        """Show a row."""
+        return cls(
+            id=platform.id,
+            slug=platform.slug,
+            name=platform.name,
+            arch=platform.arch,
+            oci_repository=platform.oci_repository,
+            trust=platform.trust,
+            retention_count=platform.retention_count,
+            build_timeout_minutes=platform.build_timeout_minutes,
+            boot_check=platform.boot_check,
+            registry=platform.registry_name,
+            forge=platform.forge_name,
+            disk_image_oci_ref=platform.disk_image_oci_ref,
+            disk_image_publication_status=platform.disk_image_publication_status,
+            disk_image_publication_error=platform.disk_image_publication_error,
+            default_publication_id=platform.default_publication_id,
+            created_at=platform.created_at,
+            updated_at=platform.updated_at,
+        )
+
+
+class NodePlatformAnswer(Answer):
+    """One platform."""
+
+    node_platform: NodePlatformView
+
+
+class NodePlatformList(Answer):
+    """Platforms, by slug."""
+
+    node_platforms: list[NodePlatformView]
+
+
+@operation(permission=MANAGE)
+def system_create_node_platform(context: Context, caller: Caller, request: CreateNodePlatform) -> NodePlatformAnswer:
+    """Create a node platform: where its images lie and whose signature they need."""
+    platform = service.create_platform(
+        context,
+        account_id=caller.account_id,
+        trust=request.trust,
+        oci_repository=request.oci_repository,
+        fields={
+            "slug": request.slug,
+            "name": request.name or request.slug,
+            "arch": request.arch,
+            "retention_count": request.retention_count,
+            "build_timeout_minutes": request.build_timeout_minutes,
+            "boot_check": request.boot_check,
+            "registry_name": request.registry,
+            "forge_name": request.forge,
+        },
+    )
+    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))
+
+
+_COLUMNS = {"registry": "registry_name", "forge": "forge_name"}
+_CHECKED_APART = {"id", "account_id", "trust", "oci_repository"}
+
+
+@operation(permission=MANAGE)
+def system_update_node_platform(context: Context, caller: Caller, request: UpdateNodePlatform) -> NodePlatformAnswer:
+    """Change a node platform; what is published already stays published."""
+    given = request.model_dump(exclude_unset=True, exclude_none=True, exclude=_CHECKED_APART)
+    platform = service.update_platform(
+        context,
+        account_id=caller.account_id,
+        platform=request.id,
+        trust=request.trust,
+        oci_repository=request.oci_repository,
+        fields={_COLUMNS.get(name, name): value for name, value in given.items()},
+    )
+    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))
+
+
+@operation(permission=READ, changes=False)
+def system_list_node_platforms(context: Context, caller: Caller, request: ListNodePlatforms) -> NodePlatformList:
+    """List the account's node platforms."""
+    platforms = service.list_platforms(context, caller.account_id)
+    return NodePlatformList(node_platforms=[NodePlatformView.of(platform) for platform in platforms])
+
+
+@operation(permission=READ, changes=False)
+def system_get_node_platform(context: Context, caller: Caller, request: GetNodePlatform) -> NodePlatformAnswer:
+    """Show one node platform, found by id or slug."""
+    with context.catalog.reading() as session:
+        platform = service.find_platform(session, caller.account_id, request.id)
+    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))

@@ -1,0 +1,102 @@
+"""Node platforms: create, change, find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from bootpress.core.context import Context
+from bootpress.core.errors import Conflict, InvalidInput, NotFound
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.trust import TrustPolicy
+from bootpress.core.references import parse_repository
+
+
+def find_platform(session: Session, account_id: UUID, id_or_slug: str) -> NodePlatform:
+    """Return an account's platform by id or slug; NotFound for one that is unknown or another account's."""
+    platform_id = _as_uuid(id_or_slug)
+    match = NodePlatform.slug == id_or_slug if platform_id is None else NodePlatform.id == platform_id
+    platform = session.scalar(select(NodePlatform).where(NodePlatform.account_id == account_id, match))
+    if platform is None:
+        raise NotFound(f"no node platform {id_or_slug!r}", hint="see system_list_node_platforms")
+    return platform
+
+
+def create_platform(
+    context: Context, *, account_id: UUID, trust: TrustPolicy, oci_repository: str, fields: Mapping[str, Any]
+) -> NodePlatform:
+    """Create a platform whose repository and trust policy hold; Conflict when the slug is taken."""
+    repository = _normalise(oci_repository)
+    context.verifier.check_policy(trust)
+    now = context.clock.now()
+    platform = NodePlatform(
+        id=uuid4(),
+        account_id=account_id,
+        oci_repository=repository,
+        trust=trust.model_dump(mode="json"),
+        created_at=now,
+        updated_at=now,
+        **fields,
+    )
+    try:
+        with context.catalog.writing() as session:
+            session.add(platform)
+    except IntegrityError as error:
+        raise Conflict(
+            f"there is a node platform {platform.slug!r} already", hint="change it with system_update_node_platform"
+        ) from error
+    return platform
+
+
+def update_platform(
+    context: Context,
+    *,
+    account_id: UUID,
+    platform: str,
+    trust: TrustPolicy | None,
+    oci_repository: str | None,
+    fields: Mapping[str, Any],
+) -> NodePlatform:
+    """Change the given fields and leave the others; what is published already stays published."""
+    repository = _normalise(oci_repository) if oci_repository is not None else None
+    if trust is not None:
+        context.verifier.check_policy(trust)
+    try:
+        with context.catalog.writing() as session:
+            row = find_platform(session, account_id, platform)
+            for name, value in fields.items():
+                setattr(row, name, value)
+            if repository is not None:
+                row.oci_repository = repository
+            if trust is not None:
+                row.trust = trust.model_dump(mode="json")
+            row.updated_at = context.clock.now()
+            return row
+    except IntegrityError as error:
+        raise Conflict(f"there is a node platform {fields.get('slug')!r} already") from error
+
+
+def list_platforms(context: Context, account_id: UUID) -> list[NodePlatform]:
+    """List an account's platforms by slug."""
+    with context.catalog.reading() as session:
+        query = select(NodePlatform).where(NodePlatform.account_id == account_id).order_by(NodePlatform.slug)
+        return list(session.scalars(query))
+
+
+def _normalise(oci_repository: str) -> str:
+    try:
+        return str(parse_repository(oci_repository))
+    except InvalidInput as error:
+        raise InvalidInput(f"oci_repository: {error.message}", hint=error.hint, field="oci_repository") from error
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

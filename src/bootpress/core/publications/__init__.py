@@ -1,0 +1,1 @@
+"""Publications: a digest that was verified for a platform, and what became of it."""

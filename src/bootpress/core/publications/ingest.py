@@ -1,0 +1,364 @@
+"""The way of one image, step by step: resolve, read the manifest, verify the signature, verify the blobs, publish.
+
+Each step takes an attempt's id, does one thing, and writes what it found as evidence on the attempt; `publish`
+decides (in `settling`) on the evidence alone, and only while its attempt is still the current one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from bootpress.core.connections.service import open_registry
+from bootpress.core.context import Context
+from bootpress.core.errors import (
+    ContentRejected,
+    InvalidInput,
+    NotFound,
+    ReferenceRejected,
+    RegistryUnavailable,
+    Rejected,
+    Superseded,
+)
+from bootpress.core.events import service as events
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.service import find_platform
+from bootpress.core.platforms.trust import trust_policy
+from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
+from bootpress.core.publications import rules
+from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.references import Repository, parse_repository
+from bootpress.core.retention.models import DeletionStep, StepStatus
+from bootpress.core.strict_json import parse_object
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks import rules as delivery_rules
+from bootpress.core.webhooks.announcement import Announcement, read_announcement
+from bootpress.core.webhooks.models import Attempt, AttemptStatus, Delivery, DeliveryStatus
+
+MAX_CONFIG = 1024 * 1024
+CONFIG_TYPES = frozenset(
+    {
+        "application/vnd.bootpress.image.config.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a step needs to know of its attempt, read in one transaction that is over."""
+
+    attempt: Attempt
+    delivery: Delivery
+    announcement: Announcement
+    platform: NodePlatform
+    publication: Publication | None
+    repository: Repository
+
+    @property
+    def claimed(self) -> Publication:
+        """Return the publication that resolve claimed for this attempt."""
+        if self.publication is None:
+            raise Superseded(f"attempt {self.attempt.id} has not resolved its reference")
+        return self.publication
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that was resolved."""
+        return self.claimed.oci_digest
+
+
+@dataclass(slots=True)
+class Found:
+    """What a step found: facts for the evidence, rows of content."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
+
+
+def resolve(context: Context, attempt_id: UUID) -> bool:
+    """Find platform, reference and digest, and claim the publication; False when there is nothing to do.
+
+    Raises Rejected for an unknown platform or a reference elsewhere, RegistryUnavailable, and RegistryUnavailable too
+    while another delivery is verifying or a purge is deleting the same digest.
+    """
+    work = _load(context, attempt_id)
+    _refuse_when_too_old(context, work)
+    reference = rules.read_reference(work.delivery.oci_ref, repository=work.repository)
+    digest = work.announcement.digest
+    if digest is None:
+        registry = _open(context, work)
+        digest = registry.resolve_tag(work.repository, reference.tag or "latest")
+    rules.check_digest_claims(work.announcement, digest)
+    with context.catalog.writing() as session:
+        attempt, delivery = attempts.hold(session, attempt_id)
+        return _claim(context, session, attempt, delivery, work, digest=digest, oci_ref=str(reference))
+
+
+def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
+    """Fetch the manifest by digest, and an index's children; record all content it names."""
+    with _step(context, attempt_id, "manifest") as (work, found):
+        registry = _open(context, work)
+        top = registry.fetch_manifest(work.repository, work.digest)
+        manifests = [top, *_children(registry, work, top)]
+        image = top
+        if top.is_index:
+            chosen = rules.select_for_arch(top.manifests, work.platform.arch)
+            image = next(child for child in manifests if child.digest == chosen.digest)
+        _check_config(registry, work, image)
+        size_bytes = rules.image_size(image)
+        rules.check_content_claims(work.announcement, arch=work.platform.arch, size_bytes=size_bytes)
+        found.artifacts = _artifacts(manifests)
+        found.facts = {
+            "media_type": top.media_type,
+            "artifact_type": top.artifact_type,
+            "manifests": len(manifests),
+            "arch": work.platform.arch,
+            "size_bytes": size_bytes,
+        }
+    return found.facts
+
+
+def verify_signature(context: Context, attempt_id: UUID) -> dict[str, Any]:
+    """Check that somebody whom the platform trusts signed exactly this digest."""
+    with _step(context, attempt_id, "signature") as (work, found):
+        policy = trust_policy.validate_python(work.platform.trust)
+        signature = context.verifier.verify(_open(context, work), work.repository, work.digest, policy)
+        found.facts = {
+            "signer": asdict(signature.signer),
+            "format": signature.format,
+            "manifest_digest": signature.manifest_digest,
+            "signed_at": signature.signed_at.isoformat() if signature.signed_at else None,
+            "docker_reference": signature.docker_reference,
+        }
+    return found.facts
+
+
+def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None = None) -> dict[str, Any]:
+    """Stream every blob of every manifest and check its size and SHA-256; nothing is kept."""
+    with _step(context, attempt_id, "blobs") as (work, found):
+        with context.catalog.reading() as session:
+            rows = session.scalars(
+                select(Artifact).where(Artifact.publication_id == work.claimed.id, Artifact.role != "manifest")
+            ).all()
+        registry = _open(context, work)
+        blobs = {row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows}
+        for blob in blobs.values():
+            registry.verify_blob(work.repository, blob, progress)
+        found.facts = {"blobs": len(blobs), "bytes": sum(blob.size for blob in blobs.values())}
+    return found.facts
+
+
+STEPS: tuple[Callable[[Context, UUID], object], ...] = (read_manifest, verify_signature, verify_blobs)
+"""What lies between resolve and publish, in order."""
+
+
+def _load(context: Context, attempt_id: UUID) -> Work:
+    with context.catalog.reading() as session:
+        attempt = session.get(Attempt, attempt_id)
+        delivery = session.get(Delivery, attempt.delivery_id) if attempt else None
+        if attempt is None or delivery is None:
+            raise NotFound(f"no attempt {attempt_id}")
+        if delivery.current_attempt_id != attempt.id or attempt.status != AttemptStatus.RUNNING:
+            raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
+        publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+        platform = _platform(session, delivery)
+    repository = parse_repository(publication.repository if publication else platform.oci_repository)
+    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository)
+
+
+def _platform(session: Session, delivery: Delivery) -> NodePlatform:
+    try:
+        return find_platform(session, delivery.account_id, delivery.platform_slug)
+    except NotFound as error:
+        raise ReferenceRejected(
+            f"the announcement names the node platform {delivery.platform_slug[:100]!r}, which does not exist",
+            hint="create it with system_create_node_platform, or correct the pipeline's platform_slug",
+        ) from error
+
+
+def _announcement(delivery: Delivery) -> Announcement:
+    try:
+        return read_announcement(delivery.body)
+    except InvalidInput as error:
+        raise ContentRejected(f"the announcement cannot be read: {error.message}", hint=error.hint) from error
+
+
+def _open(context: Context, work: Work) -> Registry:
+    return open_registry(context, work.delivery.account_id, work.repository.host, work.platform.registry_name)
+
+
+def _refuse_when_too_old(context: Context, work: Work) -> None:
+    # A delivery whose attempts only ever die never reaches a handler that could give up.
+    if work.delivery.attempt_count > 1 and delivery_rules.gives_up(
+        received_at=work.delivery.received_at, now=context.clock.now()
+    ):
+        raise Rejected(
+            f"given up after {work.delivery.attempt_count} attempts in 24 hours",
+            hint="see the runs of this delivery for what ended them, then retry",
+        )
+
+
+def _claim(
+    context: Context,
+    session: Session,
+    attempt: Attempt,
+    delivery: Delivery,
+    work: Work,
+    *,
+    digest: str,
+    oci_ref: str,
+) -> bool:
+    now = context.clock.now()
+    publication = session.scalar(
+        select(Publication)
+        .where(Publication.node_platform_id == work.platform.id, Publication.oci_digest == digest)
+        .with_for_update()
+    )
+    if publication is None:
+        publication = Publication(
+            id=uuid4(),
+            account_id=delivery.account_id,
+            node_platform_id=work.platform.id,
+            oci_digest=digest,
+            status=Status.QUEUED,
+            cosign_verified=False,
+            pinned=False,
+            attempt_count=0,
+            claims={},
+            created_at=now,
+        )
+        session.add(publication)
+    elif Status(publication.status) in rules.SETTLED:
+        _reannounce(session, attempt, delivery, publication, now)
+        return False
+    _refuse_while_busy(session, publication, attempt, str(work.repository), now)
+    publication.status = rules.PUBLICATION.move("verify", Status(publication.status))
+    publication.repository = str(work.repository)
+    publication.oci_ref = oci_ref
+    publication.git_sha = work.announcement.git_sha
+    publication.claims = work.announcement.claims
+    publication.cosign_verified = False
+    publication.signer = publication.error_message = None
+    publication.current_attempt_id = attempt.id
+    publication.attempt_count += 1
+    session.execute(
+        update(NodePlatform)
+        .where(NodePlatform.id == work.platform.id)
+        .values(disk_image_publication_status=Status.VERIFYING, disk_image_publication_error=None)
+    )
+    session.flush()
+    attempt.publication_id = delivery.publication_id = publication.id
+    return True
+
+
+def _reannounce(
+    session: Session, attempt: Attempt, delivery: Delivery, publication: Publication, now: datetime
+) -> None:
+    events.record(
+        session,
+        events.Kind.REANNOUNCED,
+        account_id=delivery.account_id,
+        actor=delivery.actor,
+        at=now,
+        payload={
+            "publication_id": str(publication.id),
+            "node_platform_id": str(publication.node_platform_id),
+            "oci_digest": publication.oci_digest,
+            "status": publication.status,
+        },
+        node_platform_id=publication.node_platform_id,
+    )
+    attempt.publication_id = delivery.publication_id = publication.id
+    delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
+    delivery.finished_at = now
+    delivery.error_message = None
+    attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)
+
+
+def _refuse_while_busy(
+    session: Session, publication: Publication, attempt: Attempt, repository: str, now: datetime
+) -> None:
+    other = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
+    if other is not None and other.id != attempt.id and attempts.is_live(other, now):
+        raise RegistryUnavailable(f"{publication.oci_digest} is being verified for another delivery")
+    deleting = select(DeletionStep.id).where(
+        DeletionStep.repository == repository,
+        DeletionStep.digest == publication.oci_digest,
+        DeletionStep.status == StepStatus.PENDING,
+    )
+    if session.scalar(deleting.limit(1)) is not None:
+        raise RegistryUnavailable(f"{publication.oci_digest} is being deleted from the registry")
+
+
+@contextmanager
+def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work, Found]]:
+    """Load the work for a step, and write what it found as evidence when it holds."""
+    begun = time.monotonic()
+    work, found = _load(context, attempt_id), Found()
+    yield work, found
+    found.facts["seconds"] = round(time.monotonic() - begun, 4)
+    with context.catalog.writing() as session:
+        attempt, _ = attempts.hold(session, attempt_id)
+        if name == "manifest":
+            session.execute(delete(Artifact).where(Artifact.publication_id == work.claimed.id))
+        for row in found.artifacts:
+            row.publication_id = work.claimed.id
+            session.add(row)
+        attempt.evidence = {**attempt.evidence, name: found.facts}
+
+
+def _children(registry: Registry, work: Work, top: Manifest) -> list[Manifest]:
+    if len(top.manifests) > rules.MAX_CHILDREN:
+        raise ContentRejected(f"the index names {len(top.manifests)} manifests; at most {rules.MAX_CHILDREN} are read")
+    children = []
+    for child in {child.digest: child for child in top.manifests}.values():
+        manifest = registry.fetch_manifest(work.repository, child.digest)
+        if manifest.is_index:
+            raise ContentRejected(f"the index names another index, {child.digest}", hint="push a flat index")
+        if manifest.size != child.size:
+            raise ContentRejected(f"the index says {child.size} bytes of {child.digest}, which has {manifest.size}")
+        children.append(manifest)
+    return children
+
+
+def _check_config(registry: Registry, work: Work, image: Manifest) -> None:
+    if image.config is None or image.config.media_type not in CONFIG_TYPES:
+        return
+    raw = registry.read_blob(work.repository, image.config, limit=MAX_CONFIG)
+    try:
+        stated = parse_object(raw, what="the image's config").get("architecture")
+    except InvalidInput as error:
+        raise ContentRejected(error.message) from error
+    if stated is not None and not isinstance(stated, str):
+        raise ContentRejected("the image's config states an architecture that is no text")
+    rules.check_stated_arch(stated or None, work.platform.arch)
+
+
+def _artifacts(manifests: Sequence[Manifest]) -> list[Artifact]:
+    rows: dict[tuple[str, str, str], Artifact] = {}
+    for manifest in manifests:
+        own = Descriptor(manifest.media_type, manifest.digest, manifest.size)
+        named = [("manifest", own), *(("config", blob) for blob in [manifest.config] if blob)]
+        for role, descriptor in [*named, *(("layer", layer) for layer in manifest.layers)]:
+            title = (descriptor.title or "")[:200]
+            rows[manifest.digest, descriptor.digest, title] = Artifact(
+                id=uuid4(),
+                role=role,
+                manifest_digest=manifest.digest,
+                digest=descriptor.digest,
+                media_type=descriptor.media_type[:200],
+                size_bytes=descriptor.size,
+                title=title,
+            )
+    return list(rows.values())

@@ -1,0 +1,84 @@
+"""Tables of publications and the content each consists of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bootpress.core.catalog import Row
+
+
+class PublicationStatus(StrEnum):
+    """The life of a publication (CONTRACT.md, Platforms, publications)."""
+
+    QUEUED = "queued"
+    VERIFYING = "verifying"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    RETIRED = "retired"
+    PURGED = "purged"
+    REVOKED = "revoked"
+
+
+class Publication(Row):
+    """A digest announced for a platform, and what was proven of it."""
+
+    __tablename__ = "publications"
+    __table_args__ = (
+        UniqueConstraint("node_platform_id", "oci_digest"),
+        Index("publications_by_age", "node_platform_id", "created_at", "id"),
+        Index("publications_by_digest", "repository", "oci_digest"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    node_platform_id: Mapped[UUID] = mapped_column(ForeignKey("node_platforms.id"))
+    repository: Mapped[str]
+    """The repository it was verified in: a platform's may change later."""
+    oci_digest: Mapped[str]
+    oci_ref: Mapped[str]
+    status: Mapped[str]
+    arch: Mapped[str | None]
+    git_sha: Mapped[str | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    cosign_verified: Mapped[bool] = mapped_column(default=False)
+    signer: Mapped[dict[str, Any] | None]
+    sbom: Mapped[dict[str, Any] | None]
+    claims: Mapped[dict[str, Any]]
+    """What the announcement said besides, as it said it."""
+    pinned: Mapped[bool] = mapped_column(default=False)
+    current_attempt_id: Mapped[UUID | None]
+    attempt_count: Mapped[int] = mapped_column(default=0)
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+    purge_begun_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Artifact(Row):
+    """One manifest, config or layer of a publication, as its verified manifest describes it; size in bytes."""
+
+    __tablename__ = "publication_artifacts"
+    __table_args__ = (
+        UniqueConstraint("publication_id", "manifest_digest", "digest", "title"),
+        Index("artifacts_by_digest", "digest"),
+    )
+
+    publication_id: Mapped[UUID] = mapped_column(ForeignKey("publications.id"), index=True)
+    role: Mapped[str]
+    """`manifest`, `config` or `layer`."""
+    manifest_digest: Mapped[str]
+    """The manifest that names it; of a manifest, its own digest."""
+    digest: Mapped[str]
+    media_type: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    architecture: Mapped[str | None]
+    title: Mapped[str] = mapped_column(default="")

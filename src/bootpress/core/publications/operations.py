@@ -1,0 +1,287 @@
+"""Public operations on publications and deliveries."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from bootpress.core.context import Caller, Context
+from bootpress.core.operations import Answer, Limit, Moment, Request, Text, operation
+from bootpress.core.publications import service
+from bootpress.core.publications.models import Publication, PublicationStatus
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks.models import Delivery, DeliveryStatus
+
+READ = "system.disk_image_publications.read"
+MANAGE = "system.disk_image_publications.manage"
+PROMOTE = "system.disk_image_publications.promote"
+
+
+class SignerView(Answer):
+    """Who signed."""
+
+    mode: str
+    identity: str | None
+    issuer: str | None
+    key_sha256: str | None
+
+
+class SbomView(Answer):
+    """What the image consists of, in short."""
+
+    format: str
+    package_count: int
+
+
+class PublicationView(Answer):
+    """A publication as it stands."""
+
+    id: UUID
+    node_platform_id: UUID
+    status: PublicationStatus
+    arch: str | None
+    git_sha: str | None
+    oci_ref: str
+    oci_digest: str
+    size_bytes: int | None
+    cosign_verified: bool
+    signer: SignerView | None
+    is_default: bool
+    in_use: bool
+    pinned: bool
+    sbom: SbomView | None
+    attempt_count: int
+    created_at: Moment
+    verified_at: Moment | None
+    published_at: Moment | None
+    retired_at: Moment | None
+    purged_at: Moment | None
+    revoked_at: Moment | None
+    error_message: str | None
+
+    @classmethod
+    def of(cls, row: Publication, *, is_default: bool) -> PublicationView:
+        """Show a row."""
+        return cls(
+            id=row.id,
+            node_platform_id=row.node_platform_id,
+            status=PublicationStatus(row.status),
+            arch=row.arch,
+            git_sha=row.git_sha,
+            oci_ref=row.oci_ref,
+            oci_digest=row.oci_digest,
+            size_bytes=row.size_bytes,
+            cosign_verified=row.cosign_verified,
+            signer=SignerView(**row.signer) if row.signer else None,
+            is_default=is_default,
+            in_use=False,
+            pinned=row.pinned,
+            sbom=SbomView(**row.sbom) if row.sbom else None,
+            attempt_count=row.attempt_count,
+            created_at=row.created_at,
+            verified_at=row.verified_at,
+            published_at=row.published_at,
+            retired_at=row.retired_at,
+            purged_at=row.purged_at,
+            revoked_at=row.revoked_at,
+            error_message=row.error_message,
+        )
+
+
+class PublicationAnswer(Answer):
+    """One publication."""
+
+    publication: PublicationView
+
+
+class ListPublications(Request):
+    """Which publications to list; `node_platform_id` is an id or a slug."""
+
+    node_platform_id: Text
+    status: PublicationStatus | None = None
+    limit: Limit = 50
+    cursor: Text | None = None
+
+
+class PublicationList(Answer):
+    """Publications, newest first."""
+
+    publications: list[PublicationView]
+    next_cursor: str | None
+
+
+class GetPublication(Request):
+    """Which publication."""
+
+    id: UUID
+
+
+class NamePublication(Request):
+    """Which publication."""
+
+    publication_id: UUID
+
+
+class SetDefaultPublication(NamePublication):
+    """Which publication; the platform, if given, must be its own."""
+
+    node_platform_id: Text | None = None
+
+
+class RetryPublication(NamePublication):
+    """Which failed publication, and why it may hold now."""
+
+    reason: Text | None = None
+
+
+class RetriedPublication(Answer):
+    """The publication, and the delivery that tries it again."""
+
+    publication: PublicationView
+    delivery_id: UUID
+
+
+class ListDeliveries(Request):
+    """Which deliveries to list."""
+
+    status: DeliveryStatus | None = None
+    limit: Limit = 50
+    cursor: Text | None = None
+
+
+class DeliveryView(Answer):
+    """A delivery as it stands."""
+
+    id: UUID
+    webhook_id: UUID | None
+    source: str
+    status: DeliveryStatus
+    platform_slug: str
+    oci_ref: str
+    git_sha: str | None
+    publication_id: UUID | None
+    error_message: str | None
+    attempt_count: int
+    received_at: Moment
+    next_attempt_at: Moment | None
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, row: Delivery) -> DeliveryView:
+        """Show a row."""
+        return cls(
+            id=row.id,
+            webhook_id=row.webhook_id,
+            source=row.source,
+            status=DeliveryStatus(row.status),
+            platform_slug=row.platform_slug,
+            oci_ref=row.oci_ref,
+            git_sha=row.git_sha,
+            publication_id=row.publication_id,
+            error_message=row.error_message,
+            attempt_count=row.attempt_count,
+            received_at=row.received_at,
+            next_attempt_at=row.next_attempt_at if row.finished_at is None else None,
+            finished_at=row.finished_at,
+        )
+
+
+class DeliveryList(Answer):
+    """Deliveries, newest first."""
+
+    deliveries: list[DeliveryView]
+    next_cursor: str | None
+
+
+def _answer(found: tuple[Publication, bool]) -> PublicationAnswer:
+    row, is_default = found
+    return PublicationAnswer(publication=PublicationView.of(row, is_default=is_default))
+
+
+@operation(permission=READ, changes=False)
+def system_list_disk_image_publications(context: Context, caller: Caller, request: ListPublications) -> PublicationList:
+    """List a platform's publications, newest first."""
+    rows, default_id, next_cursor = service.list_publications(
+        context,
+        account_id=caller.account_id,
+        platform=request.node_platform_id,
+        status=request.status,
+        limit=request.limit,
+        cursor=request.cursor,
+    )
+    views = [PublicationView.of(row, is_default=row.id == default_id) for row in rows]
+    return PublicationList(publications=views, next_cursor=next_cursor)
+
+
+@operation(permission=READ, changes=False)
+def system_get_disk_image_publication(context: Context, caller: Caller, request: GetPublication) -> PublicationAnswer:
+    """Show one publication."""
+    return _answer(service.get_publication(context, account_id=caller.account_id, publication_id=request.id))
+
+
+@operation(permission=PROMOTE)
+def system_set_default_disk_image_publication(
+    context: Context, caller: Caller, request: SetDefaultPublication
+) -> PublicationAnswer:
+    """Make a publication what new instances of its platform boot."""
+    return _answer(
+        service.set_default(
+            context,
+            account_id=caller.account_id,
+            publication_id=request.publication_id,
+            platform=request.node_platform_id,
+            actor=caller.name,
+        )
+    )
+
+
+@operation(permission=MANAGE)
+def system_restore_disk_image_publication(
+    context: Context, caller: Caller, request: NamePublication
+) -> PublicationAnswer:
+    """Bring a retired publication back, as long as it is not purged."""
+    return _answer(
+        service.restore(context, account_id=caller.account_id, publication_id=request.publication_id, actor=caller.name)
+    )
+
+
+@operation(permission=MANAGE)
+def system_pin_disk_image_publication(context: Context, caller: Caller, request: NamePublication) -> PublicationAnswer:
+    """Pin a publication: retention keeps it until it is unpinned."""
+    return _answer(
+        service.set_pinned(context, account_id=caller.account_id, publication_id=request.publication_id, pinned=True)
+    )
+
+
+@operation(permission=MANAGE)
+def system_unpin_disk_image_publication(
+    context: Context, caller: Caller, request: NamePublication
+) -> PublicationAnswer:
+    """Unpin a publication: retention decides about it again."""
+    return _answer(
+        service.set_pinned(context, account_id=caller.account_id, publication_id=request.publication_id, pinned=False)
+    )
+
+
+@operation(permission=MANAGE)
+def system_retry_disk_image_publication(
+    context: Context, caller: Caller, request: RetryPublication
+) -> RetriedPublication:
+    """Verify a failed publication again, in place."""
+    publication, delivery_id = service.retry(
+        context,
+        account_id=caller.account_id,
+        publication_id=request.publication_id,
+        actor=caller.name,
+        reason=request.reason,
+    )
+    attempts.launch_or_leave(context, delivery_id)
+    return RetriedPublication(publication=PublicationView.of(publication, is_default=False), delivery_id=delivery_id)
+
+
+@operation(permission=READ, changes=False)
+def system_list_disk_image_deliveries(context: Context, caller: Caller, request: ListDeliveries) -> DeliveryList:
+    """List deliveries, newest first."""
+    rows, next_cursor = service.list_deliveries(
+        context, account_id=caller.account_id, status=request.status, limit=request.limit, cursor=request.cursor
+    )
+    return DeliveryList(deliveries=[DeliveryView.of(row) for row in rows], next_cursor=next_cursor)

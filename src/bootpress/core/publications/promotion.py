@@ -1,0 +1,46 @@
+"""Move a platform's default: in one transaction, with its event."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from bootpress.core.errors import Conflict
+from bootpress.core.events import service as events
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.publications.models import Publication, PublicationStatus
+
+
+def promote(
+    session: Session, platform: NodePlatform, publication: Publication, *, actor: str, at: datetime, reason: str
+) -> bool:
+    """Make a published publication its platform's default; False if it is that already.
+
+    Raises Conflict for one that is not published.
+    """
+    if publication.status != PublicationStatus.PUBLISHED:
+        raise Conflict(
+            f"publication {publication.id} is {publication.status}; only a published one can be the default",
+            hint="a retired one comes back with system_restore_disk_image_publication",
+        )
+    if platform.default_publication_id == publication.id:
+        return False
+    previous, platform.default_publication_id = platform.default_publication_id, publication.id
+    events.record(
+        session,
+        events.Kind.PROMOTED,
+        account_id=platform.account_id,
+        actor=actor,
+        at=at,
+        payload={
+            "publication_id": str(publication.id),
+            "previous_publication_id": str(previous) if previous else None,
+            "node_platform_id": str(platform.id),
+            "platform_slug": platform.slug,
+            "oci_digest": publication.oci_digest,
+            "reason": reason,
+        },
+        node_platform_id=platform.id,
+    )
+    return True

@@ -1,0 +1,188 @@
+"""Publications: find, list, make default, restore, pin, retry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bootpress.core.context import Context
+from bootpress.core.errors import Conflict, NotFound
+from bootpress.core.events import service as events
+from bootpress.core.paging import page
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.service import find_platform
+from bootpress.core.publications import rules
+from bootpress.core.publications.models import Publication
+from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.promotion import promote
+from bootpress.core.webhooks.models import Delivery, DeliveryStatus
+
+PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
+
+
+def find_publication(session: Session, account_id: UUID, publication_id: UUID, *, lock: bool = False) -> Publication:
+    """Return an account's publication; NotFound for one that is unknown or another account's."""
+    publication = session.get(Publication, publication_id, with_for_update=lock or None)
+    if publication is None or publication.account_id != account_id:
+        raise NotFound(f"no publication {publication_id}", hint="see system_list_disk_image_publications")
+    return publication
+
+
+def list_publications(
+    context: Context, *, account_id: UUID, platform: str, status: str | None, limit: int, cursor: str | None
+) -> tuple[list[Publication], UUID | None, str | None]:
+    """Return a page of a platform's publications, newest first, its default's id, and the next cursor."""
+    with context.catalog.reading() as session:
+        row = find_platform(session, account_id, platform)
+        query = select(Publication).where(Publication.node_platform_id == row.id)
+        if status is not None:
+            query = query.where(Publication.status == status)
+        rows, next_cursor = page(
+            session, query, moment=Publication.created_at, row_id=Publication.id, limit=limit, cursor=cursor
+        )
+        return rows, row.default_publication_id, next_cursor
+
+
+def get_publication(context: Context, *, account_id: UUID, publication_id: UUID) -> tuple[Publication, bool]:
+    """Return a publication, and whether it is its platform's default."""
+    with context.catalog.reading() as session:
+        publication = find_publication(session, account_id, publication_id)
+        return publication, _is_default(session, publication)
+
+
+def set_default(
+    context: Context, *, account_id: UUID, publication_id: UUID, platform: str | None, actor: str
+) -> tuple[Publication, bool]:
+    """Make a published publication what new instances boot; a repeat changes nothing."""
+    with context.catalog.writing() as session:
+        publication = find_publication(session, account_id, publication_id, lock=True)
+        row = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
+        if platform is not None and find_platform(session, account_id, platform).id != row.id:
+            raise Conflict(
+                f"publication {publication_id} belongs to the platform {row.slug}, not to {platform}",
+                hint="leave node_platform_id away, or name a publication of that platform",
+            )
+        promote(session, row, publication, actor=actor, at=context.clock.now(), reason="set by operator")
+        return publication, True
+
+
+def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: str) -> tuple[Publication, bool]:
+    """Bring a retired publication back before it is purged; a published one stays as it is."""
+    with context.catalog.writing() as session:
+        publication = find_publication(session, account_id, publication_id, lock=True)
+        if publication.status != Status.PUBLISHED:
+            if publication.status == Status.RETIRED and publication.purge_begun_at is not None:
+                raise Conflict(
+                    f"publication {publication_id} is being purged since {publication.purge_begun_at:%F %T} UTC",
+                    hint="have the pipeline build and announce it again",
+                )
+            publication.status = rules.PUBLICATION.move("restore", Status(publication.status))
+            publication.retired_at = None
+            events.record(
+                session,
+                events.Kind.RESTORED,
+                account_id=account_id,
+                actor=actor,
+                at=context.clock.now(),
+                payload={
+                    "publication_id": str(publication.id),
+                    "node_platform_id": str(publication.node_platform_id),
+                    "oci_digest": publication.oci_digest,
+                },
+                node_platform_id=publication.node_platform_id,
+            )
+        return publication, _is_default(session, publication)
+
+
+def set_pinned(context: Context, *, account_id: UUID, publication_id: UUID, pinned: bool) -> tuple[Publication, bool]:
+    """Pin a publication, so that retention keeps it, or let it go."""
+    with context.catalog.writing() as session:
+        publication = find_publication(session, account_id, publication_id, lock=True)
+        if pinned and Status(publication.status) not in PINNABLE:
+            raise Conflict(
+                f"publication {publication_id} is {publication.status} and cannot be pinned",
+                hint=f"pinned can be what is {' or '.join(sorted(PINNABLE))}",
+            )
+        if pinned and publication.purge_begun_at is not None:
+            raise Conflict(f"publication {publication_id} is being purged")
+        publication.pinned = pinned
+        return publication, _is_default(session, publication)
+
+
+def retry(
+    context: Context, *, account_id: UUID, publication_id: UUID, actor: str, reason: str | None
+) -> tuple[Publication, UUID]:
+    """Announce a failed publication again by its digest; return it and the delivery, which the caller launches."""
+    with context.catalog.writing() as session:
+        publication = find_publication(session, account_id, publication_id, lock=True)
+        if publication.status != Status.FAILED:
+            raise Conflict(
+                f"publication {publication_id} is {publication.status}; only a failed one can be retried",
+                hint="a retired one comes back with system_restore_disk_image_publication",
+            )
+        platform = session.get_one(NodePlatform, publication.node_platform_id)
+        claims = {name: value for name, value in publication.claims.items() if name != "oci_digest"}
+        delivery_id = announce(
+            context,
+            session,
+            platform=platform,
+            oci_ref=f"{publication.repository}@{publication.oci_digest}",
+            actor=actor,
+            source="retry",
+            extra={**claims, **({"reason": reason} if reason else {})},
+        )
+        return publication, delivery_id
+
+
+def announce(
+    context: Context,
+    session: Session,
+    *,
+    platform: NodePlatform,
+    oci_ref: str,
+    actor: str,
+    source: str,
+    extra: dict[str, object] | None = None,
+) -> UUID:
+    """Make the record that a webhook would make, in the running transaction; return the delivery's id."""
+    said = {**(extra or {}), "platform_slug": str(platform.id), "oci_ref": oci_ref}
+    body = json.dumps(said, sort_keys=True).encode()
+    now = context.clock.now()
+    git_sha = said.get("git_sha")
+    delivery = Delivery(
+        id=uuid4(),
+        account_id=platform.account_id,
+        webhook_id=None,
+        source=source,
+        actor=actor,
+        body=body,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        platform_slug=platform.slug,
+        oci_ref=oci_ref,
+        git_sha=git_sha if isinstance(git_sha, str) else None,
+        status=DeliveryStatus.RECEIVED,
+        attempt_count=0,
+        received_at=now,
+        next_attempt_at=now,
+    )
+    session.add(delivery)
+    return delivery.id
+
+
+def list_deliveries(
+    context: Context, *, account_id: UUID, status: str | None, limit: int, cursor: str | None
+) -> tuple[list[Delivery], str | None]:
+    """Return a page of an account's deliveries, newest first, and the next cursor."""
+    query = select(Delivery).where(Delivery.account_id == account_id)
+    if status is not None:
+        query = query.where(Delivery.status == status)
+    with context.catalog.reading() as session:
+        return page(session, query, moment=Delivery.received_at, row_id=Delivery.id, limit=limit, cursor=cursor)
+
+
+def _is_default(session: Session, publication: Publication) -> bool:
+    return session.get_one(NodePlatform, publication.node_platform_id).default_publication_id == publication.id

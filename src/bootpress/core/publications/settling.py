@@ -1,0 +1,162 @@
+"""How an attempt ends: published, failed for good, or put off; one transaction each.
+
+Truth is written here and nowhere else, and only while the attempt still holds its delivery (compare-and-set).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from bootpress.core.context import Context
+from bootpress.core.errors import BootpressError, NotFound, Rejected, Superseded
+from bootpress.core.events import service as events
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.service import find_platform
+from bootpress.core.publications import rules
+from bootpress.core.publications.models import Publication
+from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.promotion import promote
+from bootpress.core.references import digest_hex
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks import rules as delivery_rules
+from bootpress.core.webhooks.models import Attempt, Delivery, DeliveryStatus
+
+MAX_REASON = 2000
+REQUIRED = ("manifest", "signature", "blobs")
+
+
+def publish(context: Context, attempt_id: UUID) -> UUID:
+    """Publish what the evidence proves, in one transaction; the first of a platform becomes its default there too.
+
+    Raises Superseded when another attempt took over: then nothing is written.
+    """
+    with context.catalog.writing() as session:
+        attempt, delivery = attempts.hold(session, attempt_id)
+        publication = _publication(session, attempt)
+        missing = [step for step in REQUIRED if step not in attempt.evidence]
+        if missing:
+            raise Superseded(f"attempt {attempt_id} has no evidence of: {', '.join(missing)}")
+        platform = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
+        now = context.clock.now()
+        publication.status = rules.PUBLICATION.move("publish", Status(publication.status))
+        publication.cosign_verified = True
+        publication.signer = attempt.evidence["signature"]["signer"]
+        publication.size_bytes = attempt.evidence["manifest"]["size_bytes"]
+        publication.arch = attempt.evidence["manifest"]["arch"]
+        publication.verified_at = publication.published_at = now
+        publication.error_message = publication.retired_at = publication.purged_at = None
+        platform.disk_image_oci_ref = f"{publication.repository}@{publication.oci_digest}"
+        platform.disk_image_publication_status = Status.PUBLISHED
+        platform.disk_image_publication_error = None
+        events.record(
+            session,
+            events.Kind.PUBLISHED,
+            account_id=publication.account_id,
+            actor=delivery.actor,
+            at=now,
+            payload=_published_payload(publication, platform),
+            node_platform_id=platform.id,
+        )
+        if platform.default_publication_id is None:
+            promote(session, platform, publication, actor=delivery.actor, at=now, reason="first publication")
+        delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
+        delivery.finished_at = now
+        delivery.error_message = None
+        attempts.end(attempt, outcome="published", at=now)
+        return publication.id
+
+
+def settle(context: Context, attempt_id: UUID, error: Exception) -> str:
+    """End an attempt that met an error; return in one word what became of it.
+
+    `failed`: the artifact is bad, or 24 hours are over. `postponed`: something was away, or we are at fault;
+    `relay` tries again. `superseded`: another attempt holds the delivery, and nothing was written.
+    """
+    try:
+        with context.catalog.writing() as session:
+            attempt, delivery = attempts.hold(session, attempt_id)
+            now = context.clock.now()
+            if isinstance(error, Rejected) or delivery_rules.gives_up(received_at=delivery.received_at, now=now):
+                _fail(session, attempt, delivery, reason=explain(error), at=now)
+                return "failed"
+            delivery.error_message = explain(error)
+            delivery.next_attempt_at = now + delivery_rules.pause_before_retry(delivery.attempt_count)
+            attempts.end(attempt, outcome=f"postponed: {explain(error)}", at=now)
+            return "postponed"
+    except Superseded:
+        return "superseded"
+
+
+def explain(error: Exception) -> str:
+    """Say in an operator's words what went wrong and what to do; of a fault of ours only its kind."""
+    if isinstance(error, BootpressError):
+        return str(error)[:MAX_REASON]
+    return f"internal error ({type(error).__name__}); it is tried again, and the run's log has the details"
+
+
+def _fail(session: Session, attempt: Attempt, delivery: Delivery, *, reason: str, at: datetime) -> None:
+    publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+    platform = _platform_of(session, delivery, publication)
+    if publication is not None and publication.current_attempt_id == attempt.id:
+        publication.status = rules.PUBLICATION.move("fail", Status(publication.status))
+        publication.cosign_verified = "signature" in attempt.evidence
+        publication.error_message = reason
+    if platform is not None:
+        platform.disk_image_publication_status = Status.FAILED
+        platform.disk_image_publication_error = reason
+    delivery.status = delivery_rules.DELIVERY.move("fail", DeliveryStatus(delivery.status))
+    delivery.error_message = reason
+    delivery.finished_at = at
+    attempts.end(attempt, outcome=f"failed: {reason}", at=at)
+    events.record(
+        session,
+        events.Kind.PUBLISH_FAILED,
+        account_id=delivery.account_id,
+        actor=delivery.actor,
+        at=at,
+        payload={
+            "error_message": reason,
+            "delivery_id": str(delivery.id),
+            "publication_id": str(publication.id) if publication else None,
+            "platform_slug": platform.slug if platform else delivery.platform_slug,
+            "oci_ref": delivery.oci_ref,
+        },
+        node_platform_id=platform.id if platform else None,
+    )
+
+
+def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:
+    if publication is not None:
+        return session.get(NodePlatform, publication.node_platform_id, with_for_update=True)
+    try:
+        return find_platform(session, delivery.account_id, delivery.platform_slug)
+    except NotFound:
+        return None
+
+
+def _publication(session: Session, attempt: Attempt) -> Publication:
+    publication = (
+        session.get(Publication, attempt.publication_id, with_for_update=True) if attempt.publication_id else None
+    )
+    if publication is None or publication.current_attempt_id != attempt.id:
+        raise Superseded(f"attempt {attempt.id} does not hold its publication")
+    return publication
+
+
+def _published_payload(publication: Publication, platform: NodePlatform) -> dict[str, Any]:
+    return {
+        "publication_id": str(publication.id),
+        "node_platform_id": str(platform.id),
+        "platform_slug": platform.slug,
+        "oci_ref": publication.oci_ref,
+        "oci_digest": publication.oci_digest,
+        "sha256": digest_hex(publication.oci_digest),
+        "size_bytes": publication.size_bytes,
+        "arch": publication.arch,
+        "git_sha": publication.git_sha,
+        "signer": publication.signer,
+    }

@@ -1,0 +1,1 @@
+"""Retention: how many publications a platform keeps, and what is deleted of the others."""

@@ -1,0 +1,39 @@
+"""The table of deletion plans: what a purge deletes from a registry, one row per manifest, in order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bootpress.core.catalog import Row
+
+
+class StepStatus(StrEnum):
+    """What became of one deletion."""
+
+    PENDING = "pending"
+    DELETED = "deleted"
+    ABSENT = "absent"
+    UNSUPPORTED = "unsupported"
+    KEPT = "kept"
+
+
+class DeletionStep(Row):
+    """One manifest to delete for a publication; written before the first delete is sent."""
+
+    __tablename__ = "deletion_steps"
+    __table_args__ = (UniqueConstraint("publication_id", "digest"),)
+
+    publication_id: Mapped[UUID] = mapped_column(ForeignKey("publications.id"), index=True)
+    position: Mapped[int]
+    repository: Mapped[str]
+    digest: Mapped[str] = mapped_column(index=True)
+    role: Mapped[str]
+    """`subject`, `child`, `referrer` or `fallback`."""
+    status: Mapped[str]
+    because: Mapped[str | None]
+    updated_at: Mapped[datetime]

@@ -1,0 +1,243 @@
+"""Attempts: who is working on a delivery, for how long we believe so, and who takes over.
+
+A launch is an attempt with a lease. Whoever works renews it; when it runs out, `relay` makes a new attempt, and the
+old one can no longer decide anything. Truth is here: the orchestrator only runs what this says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy.orm import Session, aliased
+
+from bootpress.core.context import Context
+from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
+from bootpress.core.webhooks import rules
+from bootpress.core.webhooks.models import Attempt, AttemptStatus, Delivery, DeliveryStatus
+
+RELAY_AT_ONCE = 500
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayReport:
+    """What one relay started, and how many deliveries still wait for a place."""
+
+    launched: int
+    batches: int
+    waiting: int
+
+
+def relay(context: Context) -> RelayReport:
+    """Start every delivery that is due and that nobody works on: one run each while few wait, batches of many.
+
+    Safe to call from several places at once: an attempt is made in a transaction before its run is asked for, and
+    given back when the orchestrator is away (then OrchestratorUnavailable, after giving back).
+    """
+    due = _due(context)
+    free = context.limits.launches_in_flight - _in_flight(context, single=True)
+    launched = batches = 0
+    if len(due) <= free:
+        launched = sum(_launch_one(context, delivery_id) for delivery_id in due)
+        return RelayReport(launched, 0, 0)
+    rest = list(due)
+    places = context.limits.batches_in_flight - _in_flight(context, single=False)
+    while rest and batches < places:
+        batch, rest = rest[: context.limits.batch_size], rest[context.limits.batch_size :]
+        launched += _launch_batch(context, batch)
+        batches += 1
+    return RelayReport(launched, batches, len(rest))
+
+
+def launch(context: Context, delivery_id: UUID) -> bool:
+    """Start one delivery if there is a place for it; False leaves it to `relay`."""
+    if _in_flight(context, single=True) >= context.limits.launches_in_flight:
+        return False
+    return _launch_one(context, delivery_id)
+
+
+def launch_or_leave(context: Context, delivery_id: UUID) -> bool:
+    """Start one delivery, or leave it to `relay` where there is no place or the orchestrator is away."""
+    try:
+        return launch(context, delivery_id)
+    except OrchestratorUnavailable as error:
+        logger.info("delivery %s waits for the relay: %s", delivery_id, error)
+        return False
+
+
+def begin(context: Context, delivery_id: UUID, *, attempt_id: UUID | None, flow_run_id: UUID | None) -> UUID:
+    """Take up a delivery and return the attempt that now holds it; from here on it is never `received` again.
+
+    `attempt_id` is the attempt that the run was launched for; without one (somebody started the run by hand) a new
+    attempt is made. Raises Superseded when the delivery is finished or another attempt holds it.
+    """
+    now = context.clock.now()
+    with context.catalog.writing() as session:
+        delivery = session.get(Delivery, delivery_id, with_for_update=True)
+        if delivery is None:
+            raise NotFound(f"no delivery {delivery_id}")
+        if delivery.status not in rules.UNFINISHED:
+            raise Superseded(f"delivery {delivery_id} is {delivery.status} already")
+        current = session.get(Attempt, delivery.current_attempt_id) if delivery.current_attempt_id else None
+        if current is None or current.id != attempt_id or current.status == AttemptStatus.ENDED:
+            if current is not None and is_live(current, now):
+                raise Superseded(f"delivery {delivery_id} is held by another attempt")
+            current = _add_attempt(session, delivery, now, batch_id=None)
+        delivery.status = rules.DELIVERY.move("begin", DeliveryStatus(delivery.status))
+        current.status = AttemptStatus.RUNNING
+        current.flow_run_id = flow_run_id
+        current.lease_until = now + rules.LEASE
+        return current.id
+
+
+def attempts_of_batch(context: Context, batch_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Return the deliveries of a batch and the attempt made for each."""
+    with context.catalog.reading() as session:
+        query = select(Attempt.delivery_id, Attempt.id).where(
+            Attempt.batch_id == batch_id, Attempt.status != AttemptStatus.ENDED
+        )
+        return [(delivery_id, attempt_id) for delivery_id, attempt_id in session.execute(query.order_by(Attempt.id))]
+
+
+def renew(context: Context, attempt_ids: Sequence[UUID]) -> None:
+    """Give a sign of life for attempts that have not ended."""
+    with context.catalog.writing() as session:
+        session.execute(
+            update(Attempt)
+            .where(Attempt.id.in_(attempt_ids), Attempt.status != AttemptStatus.ENDED)
+            .values(lease_until=context.clock.now() + rules.LEASE)
+        )
+
+
+def hold(session: Session, attempt_id: UUID) -> tuple[Attempt, Delivery]:
+    """Lock an attempt's delivery in the running transaction; Superseded unless the attempt still holds it."""
+    attempt = session.get(Attempt, attempt_id)
+    delivery = session.get(Delivery, attempt.delivery_id, with_for_update=True) if attempt else None
+    if attempt is None or delivery is None:
+        raise NotFound(f"no attempt {attempt_id}")
+    if delivery.current_attempt_id != attempt.id or attempt.status != AttemptStatus.RUNNING:
+        raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
+    return attempt, delivery
+
+
+def end(attempt: Attempt, *, outcome: str, at: datetime) -> None:
+    """Mark an attempt over, in the running transaction."""
+    attempt.status = AttemptStatus.ENDED
+    attempt.outcome = outcome
+    attempt.ended_at = at
+
+
+def _launch_one(context: Context, delivery_id: UUID) -> bool:
+    made = _make_attempts(context, [delivery_id], batch_id=None)
+    for attempt_id, run_name in made.items():
+        with _given_back(context, [attempt_id]):
+            run_id = context.launcher.launch_delivery(delivery_id, key=attempt_id, run_name=run_name)
+            _remember_run(context, [attempt_id], run_id)
+    return bool(made)
+
+
+def _launch_batch(context: Context, delivery_ids: Sequence[UUID]) -> int:
+    batch_id = uuid4()
+    made = _make_attempts(context, delivery_ids, batch_id=batch_id)
+    if made:
+        with _given_back(context, list(made)):
+            run_id = context.launcher.launch_batch(batch_id, run_name=f"{len(made)} deliveries")
+            _remember_run(context, list(made), run_id)
+    return len(made)
+
+
+def _make_attempts(context: Context, delivery_ids: Sequence[UUID], *, batch_id: UUID | None) -> dict[UUID, str]:
+    """Make an attempt for each delivery that is still due; return the run name for each attempt."""
+    now = context.clock.now()
+    made: dict[UUID, str] = {}
+    with context.catalog.writing() as session:
+        query = select(Delivery).where(Delivery.id.in_(delivery_ids), _is_due(now)).with_for_update(skip_locked=True)
+        for delivery in session.scalars(query):
+            attempt = _add_attempt(session, delivery, now, batch_id=batch_id)
+            made[attempt.id] = run_name(delivery.platform_slug, delivery.git_sha)
+    return made
+
+
+def run_name(platform_slug: str, git_sha: str | None) -> str:
+    """Name a run so that a person finds it: platform and commit."""
+    return f"{platform_slug[:60]} @ {git_sha[:12]}" if git_sha else platform_slug[:60]
+
+
+def _add_attempt(session: Session, delivery: Delivery, now: datetime, *, batch_id: UUID | None) -> Attempt:
+    previous = session.get(Attempt, delivery.current_attempt_id) if delivery.current_attempt_id else None
+    if previous is not None and previous.status != AttemptStatus.ENDED:
+        end(previous, outcome="lease ran out", at=now)
+    attempt = Attempt(
+        id=uuid4(),
+        delivery_id=delivery.id,
+        batch_id=batch_id,
+        status=AttemptStatus.LAUNCHING,
+        lease_until=now + rules.launch_lease(delivery.attempt_count),
+        evidence={},
+        created_at=now,
+    )
+    session.add(attempt)
+    delivery.current_attempt_id = attempt.id
+    delivery.attempt_count += 1
+    return attempt
+
+
+@contextmanager
+def _given_back(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[None]:
+    """End attempts whose launch failed, so that the next relay takes their deliveries without waiting for a lease."""
+    try:
+        yield
+    except OrchestratorUnavailable:
+        now = context.clock.now()
+        with context.catalog.writing() as session:
+            session.execute(
+                update(Attempt)
+                .where(Attempt.id.in_(attempt_ids), Attempt.status == AttemptStatus.LAUNCHING)
+                .values(status=AttemptStatus.ENDED, outcome="could not be launched", ended_at=now, lease_until=now)
+            )
+        raise
+
+
+def _remember_run(context: Context, attempt_ids: Sequence[UUID], run_id: UUID) -> None:
+    with context.catalog.writing() as session:
+        session.execute(
+            update(Attempt).where(Attempt.id.in_(attempt_ids), Attempt.flow_run_id.is_(None)).values(flow_run_id=run_id)
+        )
+
+
+def is_live(attempt: Attempt, now: datetime) -> bool:
+    """Tell whether an attempt is under way, as far as its lease says."""
+    return attempt.status != AttemptStatus.ENDED and attempt.lease_until > now
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    held = aliased(Attempt)
+    live = (
+        select(held.id)
+        .where(held.id == Delivery.current_attempt_id, held.status != AttemptStatus.ENDED, held.lease_until > now)
+        .exists()
+    )
+    return Delivery.status.in_(rules.UNFINISHED) & (Delivery.next_attempt_at <= now) & ~live
+
+
+def _due(context: Context) -> list[UUID]:
+    query: Select[tuple[UUID]] = select(Delivery.id).where(_is_due(context.clock.now()))
+    with context.catalog.reading() as session:
+        return list(session.scalars(query.order_by(Delivery.received_at, Delivery.id).limit(RELAY_AT_ONCE)))
+
+
+def _in_flight(context: Context, *, single: bool) -> int:
+    counted = func.count(Attempt.id) if single else func.count(Attempt.batch_id.distinct())
+    query = select(counted).where(
+        Attempt.status != AttemptStatus.ENDED,
+        Attempt.lease_until > context.clock.now(),
+        Attempt.batch_id.is_(None) if single else Attempt.batch_id.is_not(None),
+    )
+    with context.catalog.reading() as session:
+        return session.scalar(query) or 0

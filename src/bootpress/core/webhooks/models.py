@@ -1,0 +1,125 @@
+"""Tables of webhooks: webhooks, deliveries, and the attempts to process a delivery."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bootpress.core.catalog import Row
+
+
+class WebhookStatus(StrEnum):
+    """Whether a webhook accepts deliveries."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    REVOKED = "revoked"
+
+
+class DeliveryStatus(StrEnum):
+    """How far a delivery has come."""
+
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class AttemptStatus(StrEnum):
+    """How far an attempt has come: asked for, at work, over."""
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Webhook(Row):
+    """One pipeline's bell: a URL that holds its id, and a secret."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (
+        Index(
+            "one_webhook_per_label",
+            "account_id",
+            "label_key",
+            unique=True,
+            sqlite_where=text("status != 'revoked'"),
+            postgresql_where=text("status != 'revoked'"),
+        ),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    label: Mapped[str]
+    label_key: Mapped[str]
+    """The label trimmed and case-folded: what labels are compared by."""
+    status: Mapped[str]
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    secret_preview: Mapped[str]
+    previous_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    previous_secret_until: Mapped[datetime | None]
+    received_count: Mapped[int] = mapped_column(default=0)
+    last_received_at: Mapped[datetime | None]
+    last_rotated_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Delivery(Row):
+    """One announcement of an artifact, as it arrived; without a webhook if an operator or a retry made it."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index(
+            "one_waiting_delivery_per_body",
+            "webhook_id",
+            "body_sha256",
+            unique=True,
+            sqlite_where=text("status = 'received'"),
+            postgresql_where=text("status = 'received'"),
+        ),
+        Index("deliveries_by_status", "status", "next_attempt_at"),
+        Index("deliveries_by_account", "account_id", "received_at"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    webhook_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhooks.id"))
+    source: Mapped[str]
+    """`webhook`, `manual` or `retry`."""
+    actor: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    body_sha256: Mapped[str]
+    platform_slug: Mapped[str]
+    """What the announcement calls the platform: its slug, or its id where an operator named it so."""
+    oci_ref: Mapped[str]
+    git_sha: Mapped[str | None]
+    status: Mapped[str]
+    current_attempt_id: Mapped[UUID | None]
+    attempt_count: Mapped[int] = mapped_column(default=0)
+    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    error_message: Mapped[str | None]
+    received_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Attempt(Row):
+    """One try to process a delivery; whoever holds the delivery's current attempt may decide about it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_by_status", "status", "lease_until"),)
+
+    delivery_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_deliveries.id"), index=True)
+    batch_id: Mapped[UUID | None] = mapped_column(index=True)
+    status: Mapped[str]
+    lease_until: Mapped[datetime]
+    flow_run_id: Mapped[UUID | None]
+    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    evidence: Mapped[dict[str, Any]]
+    """What each step found, by step: `manifest`, `signature`, `blobs`."""
+    outcome: Mapped[str | None]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

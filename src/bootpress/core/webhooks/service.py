@@ -1,0 +1,144 @@
+"""Webhooks: provision, rotate, disable, enable, revoke."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bootpress.core.context import Context
+from bootpress.core.errors import InvalidInput, NotFound
+from bootpress.core.events import service as events
+from bootpress.core.webhooks import rules
+from bootpress.core.webhooks.models import Webhook, WebhookStatus
+
+PATH = "/api/v1/system/webhooks/disk_image/built/"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionedWebhook:
+    """A webhook with its secret, which is shown this once."""
+
+    webhook: Webhook
+    secret: str
+    created: bool
+
+
+def webhook_url(base: str, webhook_id: UUID) -> str:
+    """Return the URL that a pipeline posts to."""
+    return f"{base.rstrip('/')}{PATH}{webhook_id}"
+
+
+def check_base(base: str) -> str:
+    """Return a base URL without a slash at its end; InvalidInput unless it is plain http(s)://host[:port][/path]."""
+    parts = urlsplit(base)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise InvalidInput(
+            f"{base[:200]!r} is not a base URL", hint="write https://host[:port]", field="platform_api_base"
+        )
+    return base.rstrip("/")
+
+
+def provision_webhook(context: Context, *, account_id: UUID, label: str, actor: str) -> ProvisionedWebhook:
+    """Make the webhook of a label, or give the one that is there a new secret at once."""
+    key = rules.label_key(label)
+    if not key:
+        raise InvalidInput("the label is empty", field="label")
+    with context.catalog.writing() as session:
+        webhook = session.scalar(
+            select(Webhook).where(
+                Webhook.account_id == account_id, Webhook.label_key == key, Webhook.status != WebhookStatus.REVOKED
+            )
+        )
+        if webhook is not None:
+            return ProvisionedWebhook(webhook, _rotate(context, session, webhook, actor, timedelta()), created=False)
+        secret = _new_secret()
+        webhook = Webhook(
+            id=uuid4(),
+            account_id=account_id,
+            label=label.strip(),
+            label_key=key,
+            status=WebhookStatus.ACTIVE,
+            secret=context.secrets.seal(secret),
+            secret_preview=rules.secret_preview(secret),
+            received_count=0,
+            created_at=context.clock.now(),
+        )
+        session.add(webhook)
+        return ProvisionedWebhook(webhook, secret, created=True)
+
+
+def rotate_secret(
+    context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, overlap: timedelta
+) -> tuple[Webhook, str]:
+    """Give a webhook a new secret; the old one holds for `overlap` longer, for builds in flight."""
+    with context.catalog.writing() as session:
+        webhook = find_webhook(session, account_id, webhook_id)
+        rules.WEBHOOK.move("enable" if webhook.status == WebhookStatus.ACTIVE else "disable", _status(webhook))
+        return webhook, _rotate(context, session, webhook, actor, overlap)
+
+
+def move(context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, to: str) -> Webhook:
+    """Disable, enable or revoke a webhook (`to` names the transition); a repeat changes nothing."""
+    with context.catalog.writing() as session:
+        webhook = find_webhook(session, account_id, webhook_id)
+        before = _status(webhook)
+        webhook.status = rules.WEBHOOK.move(to, before)
+        if webhook.status == WebhookStatus.REVOKED and before != WebhookStatus.REVOKED:
+            webhook.previous_secret = webhook.previous_secret_until = None
+            events.record(
+                session,
+                events.Kind.WEBHOOK_REVOKED,
+                account_id=account_id,
+                actor=actor,
+                at=context.clock.now(),
+                payload={"webhook_id": str(webhook.id), "label": webhook.label},
+            )
+        return webhook
+
+
+def list_webhooks(context: Context, account_id: UUID) -> list[Webhook]:
+    """List an account's webhooks, oldest first."""
+    with context.catalog.reading() as session:
+        query = select(Webhook).where(Webhook.account_id == account_id).order_by(Webhook.created_at, Webhook.id)
+        return list(session.scalars(query))
+
+
+def find_webhook(session: Session, account_id: UUID, webhook_id: UUID) -> Webhook:
+    """Return an account's webhook; NotFound for one that is unknown or another account's."""
+    webhook = session.get(Webhook, webhook_id, with_for_update=True)
+    if webhook is None or webhook.account_id != account_id:
+        raise NotFound(f"no webhook {webhook_id}", hint="see system_list_disk_image_webhooks")
+    return webhook
+
+
+def _rotate(context: Context, session: Session, webhook: Webhook, actor: str, overlap: timedelta) -> str:
+    now = context.clock.now()
+    secret = _new_secret()
+    webhook.previous_secret = webhook.secret if overlap else None
+    webhook.previous_secret_until = now + overlap if overlap else None
+    webhook.secret = context.secrets.seal(secret)
+    webhook.secret_preview = rules.secret_preview(secret)
+    webhook.last_rotated_at = now
+    events.record(
+        session,
+        events.Kind.WEBHOOK_SECRET_ROTATED,
+        account_id=webhook.account_id,
+        actor=actor,
+        at=now,
+        payload={"webhook_id": str(webhook.id), "label": webhook.label},
+    )
+    return secret
+
+
+def _status(webhook: Webhook) -> WebhookStatus:
+    return WebhookStatus(webhook.status)
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,91 @@
+"""Where this installation runs: one typed Settings, from the environment with the prefix BOOTPRESS_.
+
+What it talks to (registries, forges) is not here but in Prefect blocks.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from cryptography.fernet import Fernet
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bootpress.core.errors import InvalidInput
+
+
+class Settings(BaseSettings):
+    """Everything that the environment decides; each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="BOOTPRESS_", frozen=True, extra="ignore", populate_by_name=True)
+
+    home: Annotated[Path, Field(description="Folder for everything that is written while running")] = Field(
+        default_factory=lambda: user_data_path("bootpress", appauthor=False)
+    )
+    host: Annotated[str, Field(description="Address the API listens on")] = "127.0.0.1"
+    port: Annotated[int | None, Field(description="Port of the API; a new home starts looking at 8480")] = None
+    database_url: Annotated[SecretStr | None, Field(description="Catalog database; SQLite in the home by default")] = (
+        None
+    )
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="Base of the URLs that others call; the API's own URL by default",
+            validation_alias=AliasChoices("BOOTPRESS_PUBLIC_URL", "POWERNODE_PUBLIC_URL"),
+        ),
+    ] = None
+    encryption_key: Annotated[
+        SecretStr | None,
+        Field(description="Fernet keys, comma-separated: the first encrypts, all decrypt; made in the home if unset"),
+    ] = None
+    webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
+    webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
+    worker_threads: Annotated[
+        int, Field(gt=0, le=200, description="Flow runs that the resident worker runs at once")
+    ] = 16
+    launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
+
+    @cached_property
+    def catalog_url(self) -> str:
+        """Return the database URL, with its password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'bootpress.db'}"
+
+    @cached_property
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the Fernet keys, making one in the home (mode 0600) when none is configured."""
+        configured = self.encryption_key.get_secret_value() if self.encryption_key else self._key_of_home()
+        keys = tuple(key.strip() for key in configured.split(",") if key.strip())
+        for key in keys:
+            _check_key(key)
+        if not keys:
+            raise InvalidInput("BOOTPRESS_ENCRYPTION_KEY is empty", hint="unset it, or give it a Fernet key")
+        return keys
+
+    def _key_of_home(self) -> str:
+        path = self.home / "encryption.key"
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(Fernet.generate_key().decode())
+            file.flush()
+            os.fsync(file.fileno())
+        return path.read_text().strip()
+
+
+def _check_key(key: str) -> None:
+    try:
+        Fernet(key)
+    except ValueError as error:
+        raise InvalidInput(
+            "BOOTPRESS_ENCRYPTION_KEY holds something that is not a Fernet key",
+            hint="a Fernet key is 32 bytes in URL-safe base64; make one with cryptography.fernet.Fernet.generate_key",
+        ) from error
