@@ -1,0 +1,159 @@
+"""Hand-written stand-ins at the ports: what the orchestrator and the clock would do, and what they were asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.ports import RegistryConnection
+
+
+class FixedClock:
+    """A clock that stands still until it is advanced."""
+
+    def __init__(self, start: datetime = datetime(2025, 6, 1, 12, tzinfo=UTC)) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, **by: float) -> datetime:
+        """Let time pass: the arguments are timedelta's."""
+        self._now += timedelta(**by)
+        return self._now
+
+
+class RealClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class _Away:
+    """Something that can be switched off: `away = True`, or for the next `failures` calls."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.failures = 0
+
+    def answer(self) -> None:
+        """Raise OrchestratorUnavailable if it is off now."""
+        if self.away:
+            raise OrchestratorUnavailable("the fake orchestrator is away")
+        if self.failures > 0:
+            self.failures -= 1
+            raise OrchestratorUnavailable("the fake orchestrator failed this once")
+
+    @contextmanager
+    def switched_off(self) -> Iterator[None]:
+        self.away = True
+        try:
+            yield
+        finally:
+            self.away = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One call of a launcher: `key` is the attempt's id, or the batch's."""
+
+    delivery_id: UUID | None
+    key: UUID
+    run_name: str
+    run_id: UUID
+
+
+class FakeLauncher(_Away):
+    """Records what was launched; a repeated key gets the first run, as Prefect does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self._runs: dict[UUID, Launch] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def deliveries(self) -> list[Launch]:
+        """The runs of single deliveries, in the order they were launched."""
+        return [launch for launch in self._runs.values() if launch.delivery_id is not None]
+
+    @property
+    def batches(self) -> list[Launch]:
+        """The runs of batches, in the order they were launched."""
+        return [launch for launch in self._runs.values() if launch.delivery_id is None]
+
+    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
+        return self._launch(Launch(delivery_id, key, run_name, uuid4()))
+
+    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
+        return self._launch(Launch(None, batch_id, run_name, uuid4()))
+
+    def _launch(self, launch: Launch) -> UUID:
+        with self._lock:
+            self.asked += 1
+            self.answer()
+            return self._runs.setdefault(launch.key, launch).run_id
+
+
+class FakeConnections(_Away):
+    """Keeps connections in memory, by account and name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._registries: dict[tuple[UUID, str], RegistryConnection] = {}
+
+    def save_registry(self, account_id: UUID, connection: RegistryConnection) -> None:
+        self.answer()
+        self._registries[account_id, connection.name] = connection
+
+    def find_registry(self, account_id: UUID, name: str) -> RegistryConnection | None:
+        self.answer()
+        return self._registries.get((account_id, name))
+
+    def list_registries(self, account_id: UUID) -> Sequence[RegistryConnection]:
+        self.answer()
+        found = [connection for (owner, _), connection in self._registries.items() if owner == account_id]
+        return sorted(found, key=lambda connection: connection.name)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """One event that was handed over."""
+
+    event_id: UUID
+    kind: str
+    account_id: UUID
+    occurred_at: datetime
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FakeEventSink(_Away):
+    """Records the events it is handed, repeats too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emitted: list[Emitted] = []
+
+    def emit(
+        self, *, event_id: UUID, kind: str, account_id: UUID, occurred_at: datetime, payload: Mapping[str, Any]
+    ) -> None:
+        self.answer()
+        self.emitted.append(Emitted(event_id, kind, account_id, occurred_at, dict(payload)))
+
+
+def eventually(holds: Callable[[], bool], *, within: float = 10.0) -> bool:
+    """Wait until something holds, looking often; False when it did not in time."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return holds()
