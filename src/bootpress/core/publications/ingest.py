@@ -35,14 +35,16 @@ from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Artifact, Publication
-from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, parse_repository
-from bootpress.core.retention.models import DeletionStep, StepStatus
+from bootpress.core.retention.models import DeletionStep
+from bootpress.core.retention.states import StepStatus
 from bootpress.core.strict_json import parse_object
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.announcement import Announcement, read_announcement
-from bootpress.core.webhooks.models import Attempt, AttemptStatus, Delivery, DeliveryStatus
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 MAX_CONFIG = 1024 * 1024
 CONFIG_TYPES = frozenset(

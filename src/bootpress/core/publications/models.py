@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +10,6 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
-
-
-class PublicationStatus(StrEnum):
-    """The life of a publication (CONTRACT.md, Platforms, publications)."""
-
-    QUEUED = "queued"
-    VERIFYING = "verifying"
-    PUBLISHED = "published"
-    FAILED = "failed"
-    RETIRED = "retired"
-    PURGED = "purged"
-    REVOKED = "revoked"
 
 
 class Publication(Row):

@@ -7,9 +7,11 @@ from uuid import UUID
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Limit, Moment, Request, Text, operation
 from bootpress.core.publications import service
-from bootpress.core.publications.models import Publication, PublicationStatus
+from bootpress.core.publications.models import Publication
+from bootpress.core.publications.states import PublicationStatus
 from bootpress.core.webhooks import attempts
-from bootpress.core.webhooks.models import Delivery, DeliveryStatus
+from bootpress.core.webhooks.models import Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
 
 READ = "system.disk_image_publications.read"
 MANAGE = "system.disk_image_publications.manage"

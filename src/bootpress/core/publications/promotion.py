@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from bootpress.core.errors import Conflict
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.publications.models import Publication, PublicationStatus
+from bootpress.core.publications.models import Publication
+from bootpress.core.publications.states import PublicationStatus
 
 
 def promote(

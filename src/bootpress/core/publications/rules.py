@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bootpress.core.errors import ContentRejected, InvalidInput, ReferenceRejected
 from bootpress.core.ports import Descriptor, Manifest
-from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Reference, Repository, digest_hex, parse_reference
 from bootpress.core.transitions import StateMachine
 from bootpress.core.webhooks.announcement import Announcement

@@ -17,9 +17,10 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
-from bootpress.core.publications.models import PublicationStatus as Status
 from bootpress.core.publications.promotion import promote
-from bootpress.core.webhooks.models import Delivery, DeliveryStatus
+from bootpress.core.publications.states import PublicationStatus as Status
+from bootpress.core.webhooks.models import Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
 
 PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
 

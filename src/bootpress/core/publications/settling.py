@@ -18,12 +18,13 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
-from bootpress.core.publications.models import PublicationStatus as Status
 from bootpress.core.publications.promotion import promote
+from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import digest_hex
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.models import Attempt, Delivery, DeliveryStatus
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
 
 MAX_REASON = 2000
 REQUIRED = ("manifest", "signature", "blobs")

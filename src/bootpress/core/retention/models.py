@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
-
-
-class StepStatus(StrEnum):
-    """What became of one deletion."""
-
-    PENDING = "pending"
-    DELETED = "deleted"
-    ABSENT = "absent"
-    UNSUPPORTED = "unsupported"
-    KEPT = "kept"
 
 
 class DeletionStep(Row):

@@ -20,11 +20,12 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Deletion, Registry
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Artifact, Publication
-from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, digest_hex, parse_repository
-from bootpress.core.retention.models import DeletionStep, StepStatus
+from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
 from bootpress.core.retention.service import record_swept
+from bootpress.core.retention.states import StepStatus
 
 LEGACY_SUFFIXES = (".sig", ".att", ".sbom")
 GONE = frozenset({Status.PURGED})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.states import PublicationStatus as Status
 
 GRACE = timedelta(days=7)
 """How long a retired publication can still be restored."""

@@ -15,7 +15,7 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
-from bootpress.core.publications.models import PublicationStatus as Status
+from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.retention import rules
 
 

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session, aliased
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
 from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt, AttemptStatus, Delivery, DeliveryStatus
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 RELAY_AT_ONCE = 500
 logger = logging.getLogger(__name__)

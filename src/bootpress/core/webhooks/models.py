@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -11,31 +10,6 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
-
-
-class WebhookStatus(StrEnum):
-    """Whether a webhook accepts deliveries."""
-
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    REVOKED = "revoked"
-
-
-class DeliveryStatus(StrEnum):
-    """How far a delivery has come."""
-
-    RECEIVED = "received"
-    PROCESSING = "processing"
-    DONE = "done"
-    FAILED = "failed"
-
-
-class AttemptStatus(StrEnum):
-    """How far an attempt has come: asked for, at work, over."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    ENDED = "ended"
 
 
 class Webhook(Row):

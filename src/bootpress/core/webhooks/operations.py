@@ -11,7 +11,8 @@ from pydantic import Field
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Moment, Request, Text, operation
 from bootpress.core.webhooks import service
-from bootpress.core.webhooks.models import Webhook, WebhookStatus
+from bootpress.core.webhooks.models import Webhook
+from bootpress.core.webhooks.states import WebhookStatus
 
 READ = "system.disk_image_webhooks.read"
 MANAGE = "system.disk_image_webhooks.manage"

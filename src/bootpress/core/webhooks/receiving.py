@@ -16,8 +16,9 @@ from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable, RateLimited, Unauthenticated
 from bootpress.core.webhooks import signatures
 from bootpress.core.webhooks.announcement import Announcement, read_announcement
-from bootpress.core.webhooks.models import Delivery, DeliveryStatus, Webhook, WebhookStatus
+from bootpress.core.webhooks.models import Delivery, Webhook
 from bootpress.core.webhooks.rates import RateLimiter
+from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30

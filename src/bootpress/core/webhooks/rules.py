@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bootpress.core.transitions import StateMachine
-from bootpress.core.webhooks.models import DeliveryStatus, WebhookStatus
+from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
 
 LEASE = timedelta(seconds=30)
 """How long an attempt is believed to live without a sign of life."""

@@ -15,7 +15,8 @@ from bootpress.core.context import Context
 from bootpress.core.errors import InvalidInput, NotFound
 from bootpress.core.events import service as events
 from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Webhook, WebhookStatus
+from bootpress.core.webhooks.models import Webhook
+from bootpress.core.webhooks.states import WebhookStatus
 
 PATH = "/api/v1/system/webhooks/disk_image/built/"
 
