@@ -17,6 +17,7 @@ _HOST = re.compile(
 )
 MAX_REFERENCE = 1024
 MAX_PATH = 255
+MAX_PORT = 65535
 
 
 def parse_digest(text: str) -> str:
@@ -109,7 +110,7 @@ def parse_reference(text: str, *, default_host: str | None = None) -> Reference:
 def _split_host(text: str, default_host: str | None) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
     if slash and first and (first == "localhost" or "." in first or ":" in first):
-        if not _HOST.fullmatch(first):
+        if not _HOST.fullmatch(first) or _port(first) > MAX_PORT:
             raise InvalidInput(f"{first[:200]!r} is not a registry host")
         return first, rest
     if default_host is None:
@@ -117,3 +118,8 @@ def _split_host(text: str, default_host: str | None) -> tuple[str, str]:
             f"{text[:200]!r} names no registry host", hint="write host/path, for example registry.example/os/images"
         )
     return default_host, text.removeprefix("/")
+
+
+def _port(host: str) -> int:
+    _, colon, port = host.rpartition(":")
+    return int(port) if colon and not host.endswith("]") else 0

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from bootpress.core.errors import InvalidInput
 
 
 def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
-    """Read a JSON object from UTF-8 bytes; InvalidInput for anything else, NaN and too deep nesting included.
+    """Read a JSON object from UTF-8 bytes; InvalidInput for anything else, NaN, repeated keys and too deep nesting too.
 
     The caller bounds the size before it reads.
     """
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise InvalidInput(f"{what} is nested too deeply") from error
     except ValueError as error:
@@ -26,3 +27,12 @@ def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Two readers of one text may each believe another of the values.
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice[:100]!r} is there twice")
+    return value
