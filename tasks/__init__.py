@@ -1,1 +1,1 @@
-"""Prefect tasks: one retryable side effect each."""
+"""Prefect tasks: one retryable side effect each; they call one core service and pass ids."""

@@ -49,6 +49,19 @@ class Settings(BaseSettings):
     ] = 16
     launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
 
+    docker_config_folder: Annotated[
+        Path,
+        Field(
+            description="Folder of the docker config whose credentials serve registries that no connection is for",
+            validation_alias=AliasChoices("BOOTPRESS_DOCKER_CONFIG_FOLDER", "DOCKER_CONFIG"),
+        ),
+    ] = Field(default_factory=lambda: Path.home() / ".docker")
+
+    @property
+    def docker_config(self) -> Path:
+        """Return the docker config file, which need not exist."""
+        return self.docker_config_folder / "config.json"
+
     @cached_property
     def catalog_url(self) -> str:
         """Return the database URL, with its password."""

@@ -27,6 +27,13 @@ def find_platform(session: Session, account_id: UUID, id_or_slug: str) -> NodePl
     return platform
 
 
+def find_platforms(session: Session, id_or_slug: str) -> list[NodePlatform]:
+    """Return the platforms of all accounts that have this id or slug, for work that no caller asked for."""
+    platform_id = _as_uuid(id_or_slug)
+    match = NodePlatform.slug == id_or_slug if platform_id is None else NodePlatform.id == platform_id
+    return list(session.scalars(select(NodePlatform).where(match)))
+
+
 def create_platform(
     context: Context, *, account_id: UUID, trust: TrustPolicy, oci_repository: str, fields: Mapping[str, Any]
 ) -> NodePlatform:

@@ -6,6 +6,7 @@ decides (in `settling`) on the evidence alone, and only while its attempt is sti
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
 from bootpress.core.errors import (
+    BootpressError,
     ContentRejected,
     InvalidInput,
     NotFound,
@@ -35,6 +37,7 @@ from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, parse_repository
 from bootpress.core.retention.models import DeletionStep
@@ -46,6 +49,7 @@ from bootpress.core.webhooks.announcement import Announcement, read_announcement
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
+logger = logging.getLogger(__name__)
 MAX_CONFIG = 1024 * 1024
 CONFIG_TYPES = frozenset(
     {
@@ -163,6 +167,26 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
 
 STEPS: tuple[Callable[[Context, UUID], object], ...] = (read_manifest, verify_signature, verify_blobs)
 """What lies between resolve and publish, in order."""
+
+
+def ingest_delivery(context: Context, delivery_id: UUID, *, attempt_id: UUID) -> str:
+    """Take one delivery all the way, and settle it if a step fails; return in a word what became of it."""
+    attempt_id = attempts.begin(context, delivery_id, attempt_id=attempt_id, flow_run_id=None)
+    try:
+        if not resolve(context, attempt_id):
+            return "announced again"
+        for step in STEPS:
+            step(context, attempt_id)
+        publish(context, attempt_id)
+    except Exception as error:
+        outcome = settle(context, attempt_id, error)
+        logger.warning("delivery %s: %s: %s", delivery_id, outcome, explain(error), exc_info=not _is_ours(error))
+        return outcome
+    return "published"
+
+
+def _is_ours(error: Exception) -> bool:
+    return isinstance(error, BootpressError)
 
 
 def _load(context: Context, attempt_id: UUID) -> Work:

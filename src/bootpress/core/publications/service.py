@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.errors import Conflict, NotFound
+from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events import service as events
 from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.platforms.service import find_platform
+from bootpress.core.platforms.service import find_platform, find_platforms
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.promotion import promote
@@ -172,6 +172,20 @@ def announce(
     )
     session.add(delivery)
     return delivery.id
+
+
+def announce_by_hand(context: Context, *, platform: str, reference: str, actor: str) -> UUID:
+    """Announce a reference without a webhook, from inside the installation; return the delivery's id.
+
+    `platform` is an id, or a slug that only one account has; InvalidInput when several have it.
+    """
+    with context.catalog.writing() as session:
+        found = find_platforms(session, platform)
+        if len(found) > 1:
+            raise InvalidInput(f"several accounts have a node platform {platform!r}", hint="name it by its id")
+        if not found:
+            raise NotFound(f"no node platform {platform!r}", hint="see system_list_node_platforms")
+        return announce(context, session, platform=found[0], oci_ref=reference, actor=actor, source="manual")
 
 
 def list_deliveries(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.context import Context
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.platforms.service import find_platform
+from bootpress.core.platforms.service import find_platform, find_platforms
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -52,11 +52,19 @@ def preview(context: Context, *, account_id: UUID, platform: str) -> rules.Plan:
         return _plan(session, row, context.clock.now())
 
 
+def preview_by_id(context: Context, platform_id: UUID) -> rules.Plan:
+    """Say what a sweep of any account's platform would do now."""
+    with context.catalog.reading() as session:
+        return _plan(session, session.get_one(NodePlatform, platform_id), context.clock.now())
+
+
 def platforms_to_sweep(context: Context, *, account_id: UUID | None, platform: str | None) -> list[UUID]:
     """Return the platforms a sweep concerns: one of an account, all of an account, or all there are."""
     with context.catalog.reading() as session:
         if platform is not None and account_id is not None:
             return [find_platform(session, account_id, platform).id]
+        if platform is not None:
+            return [row.id for row in find_platforms(session, platform)]
         query = select(NodePlatform.id).order_by(NodePlatform.slug)
         if account_id is not None:
             query = query.where(NodePlatform.account_id == account_id)

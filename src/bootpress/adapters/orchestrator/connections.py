@@ -1,0 +1,107 @@
+"""Registry connections, kept as Prefect blocks of the type `ociregistry` (document `<account>-<name>`).
+
+The Prefect UI shows and edits the same documents; the classes in `blocks/` describe their schema.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
+from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.ports import RegistryConnection
+
+BLOCK_TYPE: Final = "ociregistry"
+KEPT_SECONDS: Final = 15.0
+PAGE: Final = 200
+
+
+class PrefectConnections:
+    """The port `Connections` on Prefect's block documents; what was read is believed for 15 seconds."""
+
+    def __init__(self, api: PrefectApi, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._monotonic = monotonic
+        self._kept: dict[UUID, tuple[float, tuple[RegistryConnection, ...]]] = {}
+        self._lock = threading.Lock()
+
+    def save_registry(self, account_id: UUID, connection: RegistryConnection) -> None:
+        """Create or replace the registry connection of that name."""
+        data = {
+            "host": connection.host,
+            "username": connection.username,
+            "token": connection.token,
+            "plain_http": connection.plain_http,
+        }
+        name = document_name(account_id, connection.name)
+        try:
+            document = self._api.get(f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}")
+        except NotThere:
+            self._create(name, data)
+        else:
+            self._api.patch(f"/block_documents/{document['id']}", {"data": data, "merge_existing_data": False})
+        with self._lock:
+            self._kept.pop(account_id, None)
+
+    def find_registry(self, account_id: UUID, name: str) -> RegistryConnection | None:
+        """Return the registry connection of that name, or None."""
+        return next((one for one in self.list_registries(account_id) if one.name == name), None)
+
+    def list_registries(self, account_id: UUID) -> Sequence[RegistryConnection]:
+        """List an account's registry connections by name."""
+        now = self._monotonic()
+        with self._lock:
+            at, kept = self._kept.get(account_id, (now - KEPT_SECONDS, ()))
+        if now - at < KEPT_SECONDS:
+            return kept
+        found = tuple(sorted(self._read(account_id), key=lambda one: one.name))
+        with self._lock:
+            self._kept[account_id] = (now, found)
+        return found
+
+    def _read(self, account_id: UUID) -> list[RegistryConnection]:
+        prefix = document_name(account_id, "")
+        query = {
+            "block_documents": {"operator": "and_", "is_anonymous": {"eq_": False}, "name": {"like_": prefix}},
+            "block_types": {"slug": {"any_": [BLOCK_TYPE]}},
+            "include_secrets": True,
+            "limit": PAGE,
+        }
+        documents = self._api.post("/block_documents/filter", query)
+        return [
+            _connection(document["name"].removeprefix(prefix), document["data"])
+            for document in documents
+            if document["name"].startswith(prefix)
+        ]
+
+    def _create(self, name: str, data: dict[str, Any]) -> None:
+        try:
+            block_type = self._api.get(f"/block_types/slug/{BLOCK_TYPE}")
+        except NotThere as error:
+            raise OrchestratorUnavailable(
+                "Prefect does not know the block type OciRegistry yet", hint="start the stack with bootpress up"
+            ) from error
+        schemas = self._api.post(
+            "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [block_type["id"]]}}, "limit": 1}
+        )
+        body = {"name": name, "data": data, "block_type_id": block_type["id"], "block_schema_id": schemas[0]["id"]}
+        self._api.post("/block_documents/", body)
+
+
+def document_name(account_id: UUID, name: str) -> str:
+    """Return the name of an account's block document: Prefect allows lower-case letters, digits and dashes."""
+    return f"{account_id}-{name}"
+
+
+def _connection(name: str, data: dict[str, Any]) -> RegistryConnection:
+    return RegistryConnection(
+        name=name,
+        host=str(data.get("host", "")),
+        username=data.get("username"),
+        token=data.get("token"),
+        plain_http=bool(data.get("plain_http", False)),
+    )

@@ -1,0 +1,83 @@
+"""An attempt in words: a Markdown report of what was verified, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from bootpress.core.context import Context
+from bootpress.core.errors import NotFound
+from bootpress.core.publications.models import Publication
+from bootpress.core.webhooks.models import Attempt, Delivery
+
+KIB = 1024
+
+
+def of_attempt(context: Context, attempt_id: UUID) -> str:
+    """Return the report of one attempt; NotFound for an unknown one.
+
+    What came from outside is shown as code, so that it cannot pass for markup.
+    """
+    with context.catalog.reading() as session:
+        attempt = session.get(Attempt, attempt_id)
+        delivery = session.get(Delivery, attempt.delivery_id) if attempt else None
+        if attempt is None or delivery is None:
+            raise NotFound(f"no attempt {attempt_id}")
+        publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+    lines = [f"## {_code(delivery.platform_slug)}: {_plain(attempt.outcome or 'under way')}", ""]
+    lines += ["| | |", "| --- | --- |", f"| announced | {_code(delivery.oci_ref)} |"]
+    lines += _publication_rows(publication)
+    lines += _evidence_rows(attempt.evidence)
+    lines.append(f"| delivery | {_code(str(delivery.id))}, attempt {delivery.attempt_count} |")
+    if publication is not None:
+        lines += ["", f"Show it: `bootpress call system_get_disk_image_publication id={publication.id}`"]
+    return "\n".join(lines)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes as a person reads it."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < KIB:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= KIB
+    return f"{value:.1f} TiB"
+
+
+def _publication_rows(publication: Publication | None) -> list[str]:
+    if publication is None:
+        return []
+    rows = [f"| digest | {_code(publication.oci_digest)} |", f"| publication | {_code(str(publication.id))} |"]
+    if publication.git_sha:
+        rows.append(f"| commit | {_code(publication.git_sha)} |")
+    return rows
+
+
+def _evidence_rows(evidence: Mapping[str, Any]) -> list[str]:
+    rows = []
+    if manifest := evidence.get("manifest"):
+        shown = f"{_code(manifest['media_type'])}, {manifest['arch']}, {size(manifest['size_bytes'])}"
+        rows.append(f"| manifest | {shown}, {manifest['seconds']:.2f} s |")
+    if signature := evidence.get("signature"):
+        rows.append(
+            f"| signature | {_signer(signature['signer'])}, {signature['format']}, {signature['seconds']:.2f} s |"
+        )
+    if blobs := evidence.get("blobs"):
+        rows.append(f"| blobs | {blobs['blobs']} verified, {size(blobs['bytes'])}, {blobs['seconds']:.2f} s |")
+    return rows
+
+
+def _signer(signer: Mapping[str, Any]) -> str:
+    if signer["mode"] == "keys":
+        return f"key {_code(signer['key_sha256'] or '')}"
+    return f"{_code(signer['identity'] or '')} by {_code(signer['issuer'] or '')}"
+
+
+def _code(text: str) -> str:
+    return f"`{_plain(text).replace('`', '')}`"
+
+
+def _plain(text: str) -> str:
+    printable = "".join(one if one.isprintable() else " " for one in text)
+    return printable.replace("|", "/").replace("<", "(")[:300]

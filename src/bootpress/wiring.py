@@ -1,0 +1,73 @@
+"""Where adapters meet the core: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+import functools
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bootpress.adapters.cosign.verifier import CosignVerifier
+from bootpress.adapters.oci import OciRegistries
+from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.connections import PrefectConnections
+from bootpress.adapters.orchestrator.events import PrefectEvents
+from bootpress.adapters.orchestrator.launcher import PrefectLauncher
+from bootpress.core.catalog import Catalog
+from bootpress.core.context import Context, Limits
+from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.settings import Settings
+
+ENDPOINTS = "endpoints.json"
+DEFAULT_PORT = 8480
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        """Return the present moment in UTC."""
+        return datetime.now(UTC)
+
+
+def production(settings: Settings) -> Context:
+    """Wire the real adapters; nothing is contacted yet. One context per process is enough, and shared by threads.
+
+    Raises OrchestratorUnavailable when PREFECT_API_URL is not set.
+    """
+    prefect = PrefectApi.from_environment()
+    return Context(
+        catalog=Catalog(settings.catalog_url),
+        clock=SystemClock(),
+        secrets=SecretBox(settings.encryption_keys),
+        verifier=CosignVerifier(),
+        registries=OciRegistries(docker_config=settings.docker_config),
+        connections=PrefectConnections(prefect),
+        launcher=PrefectLauncher(prefect),
+        event_sink=PrefectEvents(prefect),
+        public_url=public_url(settings),
+        limits=Limits(launches_in_flight=settings.launches_in_flight),
+    )
+
+
+@functools.cache
+def of_process() -> Context:
+    """Return the context of this process, wired from its environment at the first call."""
+    return production(Settings())
+
+
+def public_url(settings: Settings) -> str:
+    """Return the base of the URLs that others call: as configured, else of the running API, else where it would be."""
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    running = _endpoints(settings.home).get("api_url")
+    return str(running) if running else f"http://{settings.host}:{settings.port or DEFAULT_PORT}"
+
+
+def _endpoints(home: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((home / ENDPOINTS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,80 @@
+"""Hold a delivery while a flow works on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect import task
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+
+from bootpress.core.errors import CatalogUnavailable
+from bootpress.core.publications import settling
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks.rules import LEASE
+from bootpress.wiring import of_process
+from tasks.retries import ONCE, RETRIED
+
+RENEWALS_PER_LEASE = 3
+
+
+@task(name="begin", **RETRIED)
+def begin(delivery_id: UUID) -> UUID:
+    """Take the delivery up: from here on it is processing, and its tag may be read; return the attempt's id."""
+    run_id, key = _run()
+    return attempts.begin(of_process(), delivery_id, attempt_id=key, flow_run_id=run_id)
+
+
+@task(name="settle", **ONCE)
+def settle(attempt_id: UUID, error: Exception) -> str:
+    """Write down how an attempt ended that met an error: failed for good, postponed, or superseded."""
+    return settling.settle(of_process(), attempt_id, error)
+
+
+@contextmanager
+def holding(attempt_id: UUID) -> Iterator[None]:
+    """Keep an attempt's lease while the block runs; if it raises, settle the delivery and pass the error on."""
+    with leased([attempt_id]):
+        try:
+            yield
+        except Exception as error:
+            outcome = settling.settle(of_process(), attempt_id, error)
+            get_run_logger().error("%s: %s", outcome, settling.explain(error))
+            raise
+
+
+@contextmanager
+def leased(attempt_ids: Sequence[UUID]) -> Iterator[None]:
+    """Renew leases from a thread of its own while the block runs."""
+    over = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(attempt_ids, over), name="renew-leases", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join()
+
+
+def _renew(attempt_ids: Sequence[UUID], over: threading.Event) -> None:
+    while not over.wait(LEASE.total_seconds() / RENEWALS_PER_LEASE):
+        try:
+            attempts.renew(of_process(), attempt_ids)
+        except CatalogUnavailable:
+            # The lease may run out: then another attempt takes over, and this one can decide nothing.
+            continue
+
+
+def _run() -> tuple[UUID | None, UUID | None]:
+    """Return the flow run's id, and the attempt it was launched for, which is its idempotency key."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None:
+        return None, None
+    try:
+        return run.id, UUID(run.idempotency_key or "")
+    except ValueError:
+        return run.id, None

@@ -1,0 +1,58 @@
+"""The steps from an announcement to a publication, as tasks."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from bootpress.core.publications import ingest, service, settling
+from bootpress.wiring import of_process
+from tasks.retries import ONCE, RETRIED
+
+
+@task(name="announce", **ONCE)
+def announce(platform: str, reference: str) -> UUID:
+    """Make the record that a webhook would make; return the delivery's id."""
+    return service.announce_by_hand(of_process(), platform=platform, reference=reference, actor="prefect")
+
+
+@task(name="resolve", **RETRIED)
+def resolve(attempt_id: UUID) -> bool:
+    """Find platform, repository and digest; False when this digest is settled already."""
+    return ingest.resolve(of_process(), attempt_id)
+
+
+@task(name="read manifest", **RETRIED)
+def read_manifest(attempt_id: UUID) -> None:
+    """Fetch the manifest by digest, and an index's children."""
+    facts = ingest.read_manifest(of_process(), attempt_id)
+    get_run_logger().info("%(media_type)s for %(arch)s, %(size_bytes)d bytes", facts)
+
+
+@task(name="verify signature", **RETRIED)
+def verify_signature(attempt_id: UUID) -> None:
+    """Check that somebody whom the platform trusts signed exactly this digest."""
+    facts = ingest.verify_signature(of_process(), attempt_id)
+    signer = facts["signer"]
+    get_run_logger().info("signed by %s (%s)", signer["identity"] or signer["key_sha256"], facts["format"])
+
+
+@task(name="verify blobs", **RETRIED)
+def verify_blobs(attempt_id: UUID) -> None:
+    """Stream every blob and check its size and SHA-256."""
+    facts = ingest.verify_blobs(of_process(), attempt_id)
+    get_run_logger().info("%(blobs)d blobs, %(bytes)d bytes, every one as its digest says", facts)
+
+
+@task(name="publish", **RETRIED)
+def publish(attempt_id: UUID) -> UUID:
+    """Publish what was proven, in one transaction; return the publication's id."""
+    return settling.publish(of_process(), attempt_id)
+
+
+@task(name="ingest delivery", **ONCE)
+def ingest_delivery(delivery_id: UUID, attempt_id: UUID) -> str:
+    """Do all steps for one delivery of a batch; return in a word what became of it."""
+    return ingest.ingest_delivery(of_process(), delivery_id, attempt_id=attempt_id)

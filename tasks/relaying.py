@@ -1,0 +1,30 @@
+"""Start what waits, and hand events on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from prefect import task
+
+from bootpress.core.events import service as events
+from bootpress.core.webhooks import attempts
+from bootpress.wiring import of_process
+from tasks.retries import ONCE, RETRIED
+
+
+@task(name="relay deliveries", **RETRIED)
+def relay_deliveries() -> attempts.RelayReport:
+    """Start every delivery that is due and that nobody works on."""
+    return attempts.relay(of_process())
+
+
+@task(name="emit events", **RETRIED)
+def emit_events() -> int:
+    """Hand events from the outbox to Prefect; return how many."""
+    return events.emit_pending(of_process())
+
+
+@task(name="deliveries of the batch", **ONCE)
+def deliveries_of(batch_id: UUID) -> list[tuple[UUID, UUID]]:
+    """Return the deliveries of a batch, each with its attempt."""
+    return attempts.attempts_of_batch(of_process(), batch_id)

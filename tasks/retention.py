@@ -1,0 +1,29 @@
+"""Sweep platforms."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from prefect import task
+
+from bootpress.core.retention import rules, service, sweeping
+from bootpress.wiring import of_process
+from tasks.retries import ONCE, RETRIED
+
+
+@task(name="platforms to sweep", **ONCE)
+def platforms_to_sweep(platform: str | None) -> list[UUID]:
+    """Return one platform's id, found by id or slug, or those of all platforms."""
+    return service.platforms_to_sweep(of_process(), account_id=None, platform=platform)
+
+
+@task(name="sweep platform", **RETRIED)
+def sweep_platform(platform_id: UUID) -> service.SweepReport:
+    """Retire what lies beyond the count, and purge what was retired seven days ago."""
+    return sweeping.sweep_platform(of_process(), platform_id, actor="retention")
+
+
+@task(name="preview platform", **ONCE)
+def preview_platform(platform_id: UUID) -> rules.Plan:
+    """Say what a sweep would do, and do nothing."""
+    return service.preview_by_id(of_process(), platform_id)
