@@ -53,7 +53,17 @@ def prefect_server(folder: Path, *, auth_string: str | None = None) -> Iterator[
     environment = environment_of(folder) | {"PREFECT_SERVER_UI_ENABLED": "false"}
     if auth_string is not None:
         environment["PREFECT_SERVER_API_AUTH_STRING"] = auth_string
-    words = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    words = [
+        sys.executable,
+        "-m",
+        "bootpress.adapters.orchestrator.server",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     url = f"http://127.0.0.1:{port}/api"
     with Program(words, log=folder / "server.log", env=environment, cwd=folder) as program:
         program.wait_until(lambda: _is_healthy(url), what="Prefect is healthy", seconds=START_SECONDS)

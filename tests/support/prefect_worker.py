@@ -33,7 +33,7 @@ def start(api: PrefectApi, deployment: str, **parameters: Any) -> UUID:
     """Start a flow run of a deployment and return its id."""
     deployment_id = api.get(f"/deployments/name/{deployment}")["id"]
     body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
-    return UUID(api.post(f"/deployments/{deployment_id}/create_flow_run", body, repeatable=True)["id"])
+    return UUID(api.post(f"/deployments/{deployment_id}/create_flow_run", body)["id"])
 
 
 def state(api: PrefectApi, run_id: UUID) -> dict[str, Any]:

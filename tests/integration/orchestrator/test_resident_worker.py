@@ -20,7 +20,7 @@ def words(path: Path) -> list[str]:
 
 def logs(api: PrefectApi, run_id: object) -> list[dict[str, Any]]:
     body = {"logs": {"flow_run_id": {"any_": [str(run_id)]}}, "sort": "TIMESTAMP_ASC"}
-    found: list[dict[str, Any]] = api.post("/logs/filter", body, repeatable=True)
+    found: list[dict[str, Any]] = api.post("/logs/filter", body)
     return found
 
 
@@ -32,7 +32,6 @@ def test_a_run_completes_in_the_worker_process(api: PrefectApi, worker: Program,
     assert words(tmp_path / "lines") == ["hello"]
     run = api.get(f"/flow_runs/{run_id}")
     assert run["infrastructure_pid"] == f"sample-worker:{worker.pid}"
-    assert run["labels"]["prefect.worker.name"] == "sample-worker"
     expected = f"hello from {worker.pid}"
     wait_for(lambda: expected in [line["message"] for line in logs(api, run_id)], what="the log has arrived")
 
@@ -56,7 +55,7 @@ def test_a_suspended_run_goes_on_where_it_was_resumed(api: PrefectApi, tmp_path:
     wait_for_state(api, run_id, "Suspended")
     assert words(tmp_path / "lines") == ["before"]
 
-    api.post(f"/flow_runs/{run_id}/resume", {}, repeatable=False)
+    api.post(f"/flow_runs/{run_id}/resume", {})
 
     wait_for_state(api, run_id, "Completed")
     assert words(tmp_path / "lines")[-1] == "after"
@@ -67,11 +66,10 @@ def test_a_cancelled_run_ends_at_its_next_task(api: PrefectApi, tmp_path: Path) 
     run_id = start(api, "steps/sample", path=str(lines))
     wait_for(lambda: "step-1" in words(lines), what="the run is under way")
 
-    api.post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}}, repeatable=False)
+    api.post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
 
     wait_for_state(api, run_id, "Cancelled", seconds=10)
     done = words(lines)
     assert "step-99" not in done
-    wait_for(lambda: True, what="a moment")
     assert state(api, run_id)["name"] == "Cancelled"
     assert words(lines) == done

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import os
+import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -23,8 +24,8 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0
 IN_FLIGHT: Final = 8
-TRIES: Final = 3
-PAUSE_SECONDS: Final = 0.25
+FIRST_PAUSE_SECONDS: Final = 0.05
+LAST_PAUSE_SECONDS: Final = 1.0
 
 _BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -89,40 +90,40 @@ class PrefectApi:
 
     def get(self, path: str) -> Any:
         """Read something; NotThere if it does not exist."""
-        return self._call("GET", path, None, TRIES)
+        return self._call("GET", path, None)
 
-    def post(self, path: str, body: object, *, repeatable: bool) -> Any:
-        """Post a JSON body; a `repeatable` call is made again when its first try may have been lost."""
-        return self._call("POST", path, body, TRIES if repeatable else 1)
+    def post(self, path: str, body: object) -> Any:
+        """Post a JSON body that may arrive twice: the answer to the first try may be what was lost."""
+        return self._call("POST", path, body)
 
     def patch(self, path: str, body: object) -> Any:
-        """Change something to given values, which can be done twice."""
-        return self._call("PATCH", path, body, TRIES)
+        """Change something to given values, which may be done twice."""
+        return self._call("PATCH", path, body)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _call(self, method: str, path: str, body: object, tries: int) -> Any:
+    def _call(self, method: str, path: str, body: object) -> Any:
         deadline = time.monotonic() + self._call_seconds
         if not self._places.acquire(timeout=self._call_seconds):
             raise OrchestratorUnavailable(f"Prefect is busy: {method} {path} found no free place", retry_after=5)
         try:
-            return self._call_until(deadline, method, path, body, tries)
+            return self._call_until(deadline, method, path, body)
         finally:
             self._places.release()
 
-    def _call_until(self, deadline: float, method: str, path: str, body: object, tries: int) -> Any:
-        for remaining in reversed(range(tries)):
+    def _call_until(self, deadline: float, method: str, path: str, body: object) -> Any:
+        for pause in _pauses():
             try:
                 return self._call_once(method, path, body)
             except (Refused, _Away):
                 raise
             except OrchestratorUnavailable:
-                if not remaining or time.monotonic() + PAUSE_SECONDS > deadline:
+                if time.monotonic() + pause > deadline:
                     raise
-            time.sleep(PAUSE_SECONDS)
-        raise AssertionError("unreachable: the last try returns or raises")
+            time.sleep(pause)
+        raise AssertionError("unreachable: the pauses have no end")
 
     def _call_once(self, method: str, path: str, body: object) -> Any:
         try:
@@ -138,6 +139,14 @@ class PrefectApi:
 
 class _Away(OrchestratorUnavailable):
     """Nothing listens: another try at once would find the same."""
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait after each failed try: soon at first, since SQLite is free again after milliseconds."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads calls that failed together
+        pause = min(pause * 2, LAST_PAUSE_SECONDS)
 
 
 def _authorization(auth_string: str | None, api_key: str | None) -> dict[str, str]:

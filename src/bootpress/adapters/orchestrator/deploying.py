@@ -127,7 +127,7 @@ def _ensure_pool(api: PrefectApi, name: str, pool: Pool) -> None:
 
 def _create(api: PrefectApi, path: str, body: dict[str, Any]) -> None:
     try:
-        api.post(path, body, repeatable=True)
+        api.post(path, body)
     except Refused as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
@@ -146,9 +146,9 @@ def _deploy_one(api: PrefectApi, flows: FlowCache, deployment: Deployment) -> st
             return full_name
     except NotThere:
         pass
-    body["flow_id"] = api.post("/flows/", {"name": flow.name}, repeatable=True)["id"]
+    body["flow_id"] = api.post("/flows/", {"name": flow.name})["id"]
     try:
-        api.post("/deployments/", body, repeatable=True)
+        api.post("/deployments/", body)
     except NotThere as error:
         raise InvalidInput(
             f"{full_name} goes to the work pool {deployment.work_pool.name}, which is not there",

@@ -11,8 +11,6 @@ from uuid import UUID
 from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
 
 PAGE: Final = 200
-WORKER_LABEL: Final = "prefect.worker.name"
-"""Prefect's label on a run that a worker has taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class SeenRun:
     since: datetime
     deployment_id: UUID | None
     worker: str | None
-    """The worker that took it last, by its label."""
+    """The resident worker that took it last."""
 
 
 class FlowRuns:
@@ -46,15 +44,15 @@ class FlowRuns:
         """Set a run to Crashed, unless it has ended already."""
         self._set(run_id, "CRASHED", "Crashed", message)
 
-    def cancelled(self, run_id: UUID, message: str) -> None:
-        """Set a run that was cancelling to Cancelled."""
+    def cancel(self, run_id: UUID, message: str) -> None:
+        """Set a run to Cancelled, unless it has ended already."""
         self._set(run_id, "CANCELLED", "Cancelled", message)
 
-    def cancelling(self, run_ids: Sequence[UUID]) -> list[UUID]:
-        """Return those of the given runs that somebody cancelled."""
-        criteria = {"id": {"any_": _texts(run_ids)}, "state": {"type": {"any_": ["CANCELLING", "CANCELLED"]}}}
-        body = {"flow_runs": criteria, "limit": PAGE}
-        return [UUID(run["id"]) for run in self._api.post("/flow_runs/filter", body, repeatable=True)]
+    def to_end(self, run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+        """Return those of the given runs that somebody cancelled or suspended from outside: {id, state}."""
+        criteria = {"id": {"any_": _texts(run_ids)}, "state": {"type": {"any_": ["CANCELLING", "CANCELLED", "PAUSED"]}}}
+        found: list[dict[str, Any]] = self._api.post("/flow_runs/filter", {"flow_runs": criteria, "limit": PAGE})
+        return [run for run in found if run["state"]["type"] != "PAUSED" or run["state"]["name"] == "Suspended"]
 
     def of_pool(self, pool: str, states: Sequence[str]) -> Iterator[SeenRun]:
         """List a work pool's runs in the given types of state."""
@@ -64,7 +62,7 @@ class FlowRuns:
     def late_by_schedule(self, pool: str, before: datetime) -> Iterator[SeenRun]:
         """List runs that a schedule made and whose time has passed, the newest first."""
         criteria = {
-            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "state": {"name": {"any_": ["Scheduled", "Late"]}},  # not Resuming, not AwaitingRetry
             "expected_start_time": {"before_": before.isoformat()},
         }
         return self._filter(criteria, pool, auto_scheduled=True)
@@ -75,13 +73,13 @@ class FlowRuns:
         for start in range(0, len(run_ids), 50):
             criteria = {"id": {"any_": _texts(run_ids[start : start + 50])}}
             body = {"flow_runs": criteria, "state": state, "limit": 50}
-            self._api.post("/flow_runs/bulk_set_state", body, repeatable=True)
+            self._api.post("/flow_runs/bulk_set_state", body)
 
     def _set(self, run_id: UUID, kind: str, name: str, message: str) -> None:
         # Not forced: Prefect refuses to move a run that has ended meanwhile, which is what we want.
         body = {"state": {"type": kind, "name": name, "message": message}}
         try:
-            self._api.post(f"/flow_runs/{run_id}/set_state", body, repeatable=True)
+            self._api.post(f"/flow_runs/{run_id}/set_state", body)
         except NotThere:
             return
 
@@ -95,7 +93,7 @@ class FlowRuns:
                 "limit": PAGE,
                 "offset": offset,
             }
-            page = self._api.post("/flow_runs/filter", body, repeatable=True)
+            page = self._api.post("/flow_runs/filter", body)
             yield from (_seen(run) for run in page if auto_scheduled in {None, run["auto_scheduled"]})
             if len(page) < PAGE:
                 return
@@ -110,7 +108,7 @@ def _seen(run: dict[str, Any]) -> SeenRun:
         state=_state(run),
         since=datetime.fromisoformat(run["state"]["timestamp"]),
         deployment_id=UUID(deployment) if deployment else None,
-        worker=(run.get("labels") or {}).get(WORKER_LABEL),
+        worker=(run.get("infrastructure_pid") or "").rpartition(":")[0] or None,
     )
 
 

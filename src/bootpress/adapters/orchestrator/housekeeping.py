@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from bootpress.adapters.orchestrator.flow_runs import FlowRuns
+from bootpress.adapters.orchestrator.flow_runs import FlowRuns, SeenRun
 
 LOST_AFTER: Final = timedelta(seconds=60)
 DIED = "The worker {worker} died while it ran this; a new one has started"
@@ -18,30 +18,35 @@ LOST = "A worker took this run and never began it"
 MISSED = "Missed while no worker was up; a newer run of the schedule takes its place"
 
 
-def crash_orphans(flow_runs: FlowRuns, pool: str, worker: str) -> int:
-    """Crash the runs that carry this worker's name and are not over; return how many there were.
+def end_orphans(flow_runs: FlowRuns, pool: str, worker: str) -> int:
+    """End the runs that carry this worker's name and are not over; return how many there were.
 
     To be called before the worker polls: its name is held by one live process, so nobody runs them any more.
     """
-    orphans = [run for run in flow_runs.of_pool(pool, ["RUNNING", "PENDING", "CANCELLING"]) if run.worker == worker]
+    runs = flow_runs.of_pool(pool, ["RUNNING", "PENDING", "CANCELLING"])
+    orphans = [run for run in runs if run.worker == worker]
     for run in orphans:
-        if run.state == "CANCELLING":
-            flow_runs.cancelled(run.id, DIED.format(worker=worker))
-        else:
-            flow_runs.crash(run.id, DIED.format(worker=worker))
+        _end(flow_runs, run, DIED.format(worker=worker))
     return len(orphans)
 
 
-def crash_lost(flow_runs: FlowRuns, pool: str, now: datetime, ours: Collection[UUID]) -> int:
-    """Crash runs that a worker took and died before it wrote its name on them; `ours` are being started here."""
-    lost = [
-        run
-        for run in flow_runs.of_pool(pool, ["PENDING"])
-        if run.worker is None and run.id not in ours and now - run.since > LOST_AFTER
-    ]
+def end_lost(flow_runs: FlowRuns, pool: str, worker: str, now: datetime, ours: Collection[UUID]) -> int:
+    """End runs that nobody will: taken by a worker that died before it wrote its name, or cancelled while not running.
+
+    `ours` are being run or started by this worker. Runs that carry another worker's name are left to it.
+    """
+    runs = flow_runs.of_pool(pool, ["PENDING", "CANCELLING"])
+    lost = [run for run in runs if run.worker in {None, worker} and run.id not in ours and now - run.since > LOST_AFTER]
     for run in lost:
-        flow_runs.crash(run.id, LOST)
+        _end(flow_runs, run, LOST)
     return len(lost)
+
+
+def _end(flow_runs: FlowRuns, run: SeenRun, message: str) -> None:
+    if run.state == "CANCELLING":
+        flow_runs.cancel(run.id, message)
+    else:
+        flow_runs.crash(run.id, message)
 
 
 def cancel_missed(flow_runs: FlowRuns, pool: str, now: datetime) -> int:

@@ -42,7 +42,7 @@ class PrefectLauncher:
         return run
 
     def _create(self, deployment_id: str, body: Mapping[str, object]) -> UUID:
-        run = self._api.post(f"/deployments/{deployment_id}/create_flow_run", body, repeatable=True)
+        run = self._api.post(f"/deployments/{deployment_id}/create_flow_run", body)
         return UUID(run["id"])
 
     def _deployment_id(self, deployment: str) -> str:

@@ -13,22 +13,24 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 import httpx
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import PrivateAttr
 
 from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.clients import quick_client
 from bootpress.adapters.orchestrator.flow_runs import FlowRuns
-from bootpress.adapters.orchestrator.housekeeping import LOST_AFTER, cancel_missed, crash_lost, crash_orphans
+from bootpress.adapters.orchestrator.housekeeping import LOST_AFTER, cancel_missed, end_lost, end_orphans
 from bootpress.adapters.orchestrator.running import LiveRuns
 from bootpress.core.errors import OrchestratorUnavailable
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import Flow, FlowRun, WorkPool
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun, WorkPool
     from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 
 TYPE: Final = "resident"
@@ -47,18 +49,24 @@ class ResidentConfiguration(BaseJobConfiguration):
         """Return where the flow is, as the deployment says."""
         return self._entrypoint
 
-    def prepare_for_flow_run(
-        self,
+    @classmethod
+    async def resolve_for_flow_run(
+        cls,
         flow_run: FlowRun,
+        *,
+        client: PrefectClient,
+        work_pool: WorkPool,  # noqa: ARG003 - Prefect's signature
+        worker_name: str,  # noqa: ARG003
+        worker_id: UUID | None = None,  # noqa: ARG003
         deployment: DeploymentResponse | None = None,
-        flow: Flow | None = None,
-        work_pool: WorkPool | None = None,
-        worker_name: str | None = None,
-        worker_id: UUID | None = None,
-    ) -> None:
-        """Take the entrypoint over, beside what Prefect prepares for its events."""
-        super().prepare_for_flow_run(flow_run, deployment, flow, work_pool, worker_name, worker_id)
-        self._entrypoint = deployment.entrypoint if deployment else None
+    ) -> Self:
+        """Read the deployment, and nothing else: a thread needs no template, no environment, no labels."""
+        if deployment is None and flow_run.deployment_id:
+            deployment = await client.read_deployment(flow_run.deployment_id)
+        configuration = cls()
+        configuration._related_objects = {"deployment": deployment, "flow-run": flow_run}
+        configuration._entrypoint = deployment.entrypoint if deployment else None
+        return configuration
 
 
 class ResidentResult(BaseWorkerResult):
@@ -76,11 +84,13 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         kwargs["limit"] = kwargs.get("limit") or DEFAULT_LIMIT
         kwargs["prefetch_seconds"] = 0  # a thread is not taken for a run before its time
         super().__init__(*args, **kwargs)
+        self._identifier = f"{self.name}:{os.getpid()}"
         self._threads = ThreadPoolExecutor(kwargs["limit"], thread_name_prefix="flow-run")
         self._flow_runs = FlowRuns(_api_of_settings())
         self.live_runs = LiveRuns(self._flow_runs)
         self.has_polled = threading.Event()
         self.is_draining = threading.Event()
+        self._heartbeat_seconds: int | None = None
         self._is_swept = False
         self._failures = 0
         self._not_before = 0.0
@@ -98,16 +108,20 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
 
     async def setup(self) -> None:
         """Start looking after the runs as soon as there may be any."""
+        # Prefect would start a thread beside each run, and wait a second for its end while the run holds its place.
+        # The heartbeats of all runs come from the watch instead.
+        self._heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
+        self._exit_stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         await super().setup()
+        self._client = await self._exit_stack.enter_async_context(quick_client())
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     async def run(
         self, flow_run: FlowRun, configuration: ResidentConfiguration, task_status: Any = None
     ) -> ResidentResult:
         """Run a flow run on a thread and wait for its end."""
-        identifier = f"{self.name}:{os.getpid()}"
         if task_status is not None:
-            task_status.started(identifier)
+            task_status.started(self._identifier)
         await asyncio.get_running_loop().run_in_executor(
             self._threads,
             contextvars.copy_context().run,
@@ -115,7 +129,7 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
             flow_run,
             configuration.entrypoint,
         )
-        return ResidentResult(identifier=identifier, status_code=0)
+        return ResidentResult(identifier=self._identifier, status_code=0)
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Poll once; while Prefect is away the worker polls more slowly, and goes on."""
@@ -132,6 +146,17 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         if self._has_successfully_synced:
             self.has_polled.set()
         return submitted
+
+    async def _give_worker_labels_to_flow_run(self, flow_run_id: UUID) -> None:
+        """Write our name on the run in one plain update, before it begins.
+
+        Prefect's labels say the same, but their update reads before it writes, which SQLite refuses whenever another
+        write comes between: half of the refusals under load were theirs.
+        """
+        await self.client.update_flow_run(flow_run_id, infrastructure_pid=self._identifier)
+
+    async def _propose_submitting_state(self, flow_run: FlowRun) -> None:
+        """Save Prefect a state, its row and its event: a thread starts at once."""
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         """Leave a run whose old thread still ends (it was resumed at once) to the next poll.
@@ -160,24 +185,32 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
 
     def _sweep(self) -> None:
         """Put the pool right once, before the first run is taken."""
-        pool, now = self._work_pool_name, datetime.now(UTC)
-        crashed = crash_orphans(self._flow_runs, pool, self.name)
-        missed = cancel_missed(self._flow_runs, pool, now)
-        if crashed or missed:
-            self._logger.info("Set %d runs of a dead worker to Crashed, cancelled %d missed runs", crashed, missed)
+        ended = end_orphans(self._flow_runs, self._work_pool_name, self.name)
+        missed = cancel_missed(self._flow_runs, self._work_pool_name, datetime.now(UTC))
+        if ended or missed:
+            self._logger.info("Ended %d runs of a dead worker, cancelled %d missed runs", ended, missed)
         self._is_swept = True
+
+    def _tidy(self) -> None:
+        """Keep the pool right: a schedule whose runs take longer than its interval must not pile them up."""
+        now = datetime.now(UTC)
+        ours = {*self.live_runs.ids, *self._submitting_flow_run_ids}
+        end_lost(self._flow_runs, self._work_pool_name, self.name, now, ours)
+        cancel_missed(self._flow_runs, self._work_pool_name, now)
 
     def _watch(self) -> None:
         """Look after the runs until the process ends: ends to report, runs to cancel, runs that were lost."""
-        lost_next = time.monotonic()
+        beat_next = tidy_next = time.monotonic()
         while True:
             try:
                 self.live_runs.settle_rest()
-                self.live_runs.cancel_asked()
-                if time.monotonic() >= lost_next:
-                    lost_next = time.monotonic() + LOST_AFTER.total_seconds()
-                    ours = {*self.live_runs.ids, *self._submitting_flow_run_ids}
-                    crash_lost(self._flow_runs, self._work_pool_name, datetime.now(UTC), ours)
+                self.live_runs.end_asked()
+                if self._heartbeat_seconds and time.monotonic() >= beat_next:
+                    beat_next = time.monotonic() + self._heartbeat_seconds
+                    self.live_runs.beat()
+                if time.monotonic() >= tidy_next:
+                    tidy_next = time.monotonic() + LOST_AFTER.total_seconds()
+                    self._tidy()
             except OrchestratorUnavailable as error:
                 self._logger.debug("Prefect is away: %s", error)
             time.sleep(WATCH_SECONDS)

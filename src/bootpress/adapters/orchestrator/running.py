@@ -9,12 +9,13 @@ from uuid import UUID
 
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 from prefect.exceptions import Abort, Pause
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger, get_logger
-from prefect.states import Cancelling
 
+from bootpress.adapters.orchestrator.clients import quick_sync_clients
 from bootpress.core.errors import OrchestratorUnavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LiveRuns:
         self._flow_runs = flow_runs
         self._flows = FlowCache()
         self._lock = threading.Lock()
-        self._live: dict[UUID, str] = {}
+        self._live: dict[UUID, FlowRun] = {}
         self._unsettled: dict[UUID, str] = {}
 
     @property
@@ -77,7 +78,7 @@ class LiveRuns:
     def execute(self, flow_run: FlowRun, entrypoint: str | None) -> None:
         """Run a flow run to its end on this thread; never raises, whatever the flow does."""
         with self._lock:
-            self._live[flow_run.id] = flow_run.name
+            self._live[flow_run.id] = flow_run
         try:
             doubt = self._run(flow_run, entrypoint)
             if doubt is not None:
@@ -94,8 +95,13 @@ class LiveRuns:
         except BaseException as error:  # importing runs anybody's code; the worker outlives it
             logger.exception("The flow %s could not be loaded", entrypoint)
             return f"The flow {entrypoint} could not be loaded: {type(error).__name__}: {error}"
+        # Without its deployment's id the engine starts no observer: a thread, an event loop and a websocket per run, to
+        # learn of a suspension from outside. `end_asked` learns it for all runs in one call. The engine reads the run
+        # again, whole, before it enters the flow.
+        unobserved = flow_run.model_copy(update={"deployment_id": None})
         try:
-            state = run_flow(flow, flow_run=flow_run, return_type="state")
+            with quick_sync_clients():
+                state = run_flow(flow, flow_run=unobserved, return_type="state")
         except (Pause, Abort):  # suspended, cancelled, or Prefect says that the run is not ours: a clean end
             return ENDED_WITHOUT_STATE
         except BaseException as error:  # SystemExit in a flow must not end the thread without a word
@@ -111,7 +117,7 @@ class LiveRuns:
         try:
             match self._flow_runs.state_of(run_id):
                 case "CANCELLING":
-                    self._flow_runs.cancelled(run_id, CANCELLED)
+                    self._flow_runs.cancel(run_id, CANCELLED)
                 case "RUNNING" | "PENDING":
                     self._flow_runs.crash(run_id, message)
                 case _:  # ended, suspended, scheduled anew, or deleted
@@ -131,15 +137,29 @@ class LiveRuns:
         for run_id, message in rest:
             self.settle(run_id, message)
 
-    def cancel_asked(self) -> None:
-        """Have the live runs that somebody cancelled end at their next task."""
+    def end_asked(self) -> None:
+        """Have the live runs that somebody cancelled or suspended end at their next task.
+
+        A thread cannot be killed. The engine looks for this (private, pinned, contract-tested) mark at every boundary
+        of a task. A run whose engine has not begun yet takes no mark; the next round tries again.
+        """
         ids = self.ids
-        if not ids:
-            return
-        for run_id in self._flow_runs.cancelling(ids):
-            # A thread cannot be killed. Private, pinned and contract-tested: the engine looks for this mark at every
-            # boundary of a task. False until the engine has begun; the next round tries again.
-            mark_flow_run_suspension_requested(run_id, Cancelling())
+        for run in self._flow_runs.to_end(ids) if ids else []:
+            mark_flow_run_suspension_requested(UUID(run["id"]), State.model_validate(run["state"]))
+
+    def beat(self) -> None:
+        """Tell Prefect that the live runs are alive, in its engine's own words."""
+        with self._lock:
+            live = list(self._live.values())
+        for run in live:
+            emit_event(
+                event="prefect.flow-run.heartbeat",
+                resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},
+                related=[
+                    {"prefect.resource.id": f"prefect.{kind}.{identifier}", "prefect.resource.role": kind}
+                    for kind, identifier in (("flow", run.flow_id), ("deployment", run.deployment_id))
+                ],
+            )
 
     def crash_rest(self, message: str) -> None:
         """Set every run that is still on a thread to Crashed."""
