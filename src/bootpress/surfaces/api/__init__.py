@@ -1,0 +1,1 @@
+"""The HTTP door: webhook receiver, operations, health, metrics."""

@@ -1,0 +1,62 @@
+"""`POST …/disk_image/built/{webhook_id}`: the HTTP side of the webhook receiver (CONTRACT.md, Webhook)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
+
+from bootpress.core.errors import InvalidInput
+from bootpress.core.webhooks.announcement import MAX_BODY
+from bootpress.core.webhooks.receiving import Bell, Receipt
+from bootpress.surfaces.api import problems, reading
+from bootpress.surfaces.api.dispatcher import Dispatcher
+from bootpress.surfaces.api.threads import Threads
+
+THREADS = 16
+
+
+class BellDoor:
+    """Reads the request, lets core decide, answers; the launch is tried after the answer is sent."""
+
+    def __init__(self, bell: Bell, dispatcher: Dispatcher) -> None:
+        self._bell = bell
+        self._dispatcher = dispatcher
+        self._threads = Threads(THREADS)
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one POST."""
+        body = await reading.read_body(request, limit=MAX_BODY)
+        reading.require_json(request)
+        receipt = await self._threads.run(lambda: self._decide(request, body))
+        return JSONResponse(
+            {"status": "duplicate" if receipt.duplicate else "accepted", "delivery_id": str(receipt.delivery_id)},
+            200 if receipt.duplicate else 202,
+            background=BackgroundTask(self._launch),
+        )
+
+    def _decide(self, request: Request, body: bytes) -> Receipt:
+        try:
+            return self._bell.receive(
+                _webhook_id(request),
+                headers=reading.header_values(request),
+                body=body,
+                client=request.client.host if request.client else "unknown",
+            )
+        except InvalidInput as error:
+            if error.field is None:
+                raise problems.unreadable(error) from error
+            raise
+
+    async def _launch(self) -> None:
+        self._dispatcher.wake()
+
+
+def _webhook_id(request: Request) -> UUID | None:
+    # One that is no UUID is answered like one that nobody has.
+    try:
+        return UUID(request.path_params["webhook_id"])
+    except ValueError:
+        return None

@@ -1,0 +1,49 @@
+"""`/healthz`, `/readyz` and `/metrics`."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+
+from bootpress import schema
+from bootpress.core.context import Context
+from bootpress.core.errors import CatalogUnavailable
+from bootpress.core.webhooks.receiving import count_waiting
+from bootpress.surfaces.api.measures import MEDIA_TYPE, Measures
+from bootpress.surfaces.api.operations import Gate
+from bootpress.surfaces.api.threads import Threads
+
+
+class HealthDoor:
+    """Says how this process is."""
+
+    def __init__(self, context: Context, gate: Gate, measures: Measures) -> None:
+        self._context = context
+        self._gate = gate
+        self._measures = measures
+        # Threads of its own: a probe is answered while all others work.
+        self._threads = Threads(2)
+
+    async def alive(self, request: Request) -> Response:
+        """Answer that the process is up."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        """Answer that the database is there with the schema of this version; CatalogUnavailable otherwise."""
+        await self._threads.run(self._check)
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer with the numbers of this process."""
+        await self._gate.admit(request)
+        unfinished = await self._gate.threads.run(lambda: count_waiting(self._context))
+        return Response(self._measures.render(unfinished=unfinished), media_type=MEDIA_TYPE)
+
+    def _check(self) -> None:
+        with self._context.catalog.reading() as session:
+            session.execute(select(1))
+        if not schema.is_current(self._context.catalog):
+            raise CatalogUnavailable(
+                "the database has not the schema of this version", hint="`bootpress up` brings it up to date"
+            )

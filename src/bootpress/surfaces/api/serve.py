@@ -1,0 +1,47 @@
+"""Run the HTTP door: `python -m bootpress.surfaces.api.serve`."""
+
+from __future__ import annotations
+
+import logging
+
+import uvicorn
+from fastapi import FastAPI
+
+from bootpress.settings import Settings
+from bootpress.surfaces.api.app import create_app
+from bootpress.wiring import DEFAULT_PORT, production
+
+MAX_CONNECTIONS = 2_000
+"""Beyond it uvicorn answers 503: what is open costs memory."""
+STOPPING = 8
+"""Seconds that requests under way get to finish."""
+
+
+def server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
+    """Return a server of one process; it logs no paths, since some hold tokens, and believes no proxy header."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            access_log=False,
+            log_level=logging.WARNING,
+            proxy_headers=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=STOPPING,
+        )
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    app = create_app(production(settings), settings=settings)
+    server(app, host=settings.host, port=settings.port or DEFAULT_PORT).run()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    serve(Settings())
