@@ -19,6 +19,7 @@ from bootpress.core.webhooks.rates import RateLimiter
 from bootpress.surfaces.api import problems, reading
 from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.threads import Threads
+from bootpress.surfaces.describing import describe
 
 THREADS = 16
 MAX_BODY = 1024 * 1024
@@ -73,18 +74,6 @@ class OperationsDoor:
         if operation.changes:
             self._dispatcher.wake()
         return JSONResponse(answer, headers=_PRIVATE | ({"Idempotent-Replayed": "true"} if replayed else {}))
-
-
-def describe(operation: Operation[Any, Any]) -> dict[str, Any]:
-    """Return an operation as the listing shows it."""
-    return {
-        "name": operation.name,
-        "summary": operation.summary,
-        "permission": operation.permission,
-        "changes": operation.changes,
-        "request": operation.request.model_json_schema(),
-        "answer": operation.answer.model_json_schema(mode="serialization"),
-    }
 
 
 def _find(name: str) -> Operation[Any, Any]:

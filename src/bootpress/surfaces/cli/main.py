@@ -1,0 +1,176 @@
+"""The program `bootpress`. Exit codes: 0 done, 1 refused or failed, 2 called wrongly."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from bootpress.core.errors import BootpressError, InvalidInput
+from bootpress.settings import Settings
+from bootpress.surfaces.cli import calling, showing, values
+from bootpress.surfaces.describing import describe
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+app = typer.Typer(
+    help="The press between a CI build and the machines that boot it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", resolve_path=True, help="Folder for everything that is written; also BOOTPRESS_HOME."),
+]
+
+
+def main() -> None:
+    """Run the program; errors of ours are one line and a hint on standard error."""
+    try:
+        app()
+    except BootpressError as error:
+        _say(error)
+        sys.exit(USAGE if isinstance(error, InvalidInput) else FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is buffered has nowhere to go.
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        print(f"bootpress {version('bootpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def up(
+    *,
+    home: Home = None,
+    host: Annotated[str | None, typer.Option(help="Address the API listens on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API.", min=1, max=65535)] = None,
+) -> None:
+    """Run everything here, in the foreground: Prefect server, API, worker, and a registry unless one is configured."""
+    from bootpress.stack.up import up as run  # noqa: PLC0415 - Prefect takes a second to import
+
+    run(_settings(home=home, host=host, port=port))
+
+
+@app.command()
+def demo(
+    *,
+    home: Annotated[
+        Path | None, typer.Option(resolve_path=True, help="Folder to run in; a scratch one by default.")
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Leave the folder, and keep everything running to look at.")] = False,
+) -> None:
+    """Run the life of one image on real parts, from its signature to its retention."""
+    from bootpress.stack.demo import demo as run  # noqa: PLC0415 - Prefect takes a second to import
+
+    raise typer.Exit(run(home, keep))
+
+
+@app.command()
+def doctor(*, home: Home = None) -> None:
+    """Check database, Prefect, registry, trust roots and programs; one line each."""
+    from bootpress.stack.doctor import doctor as run  # noqa: PLC0415 - Prefect takes a second to import
+
+    raise typer.Exit(run(_settings(home=home)))
+
+
+@app.command()
+def call(
+    name: Annotated[str, typer.Argument(help="The operation; `bootpress operations` lists them.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="field=value…", help="field=value, field=@file, field:=json, outer.inner=value"),
+    ] = None,
+    *,
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as it is.")] = False,
+    url: Annotated[
+        str | None, typer.Option(envvar="BOOTPRESS_URL", help="Base URL of the API; that of the home by default.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="BOOTPRESS_TOKEN_FILE", help="File with a token; the home's admin token by default."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A repeat with the same key has no second effect.")
+    ] = None,
+) -> None:
+    """Call one operation of a running bootpress."""
+    from bootpress.core.catalogue import OPERATIONS  # noqa: PLC0415 - SQLAlchemy takes a moment to import
+
+    operation = OPERATIONS.get(name)
+    fields = values.read_fields(words or [], operation.request.model_json_schema() if operation else None)
+    target = calling.find_target(_settings(home=home).home, url, token_file)
+    answer = calling.call(target, name, fields, key=idempotency_key)
+    if as_json:
+        print(json.dumps(answer, indent=2, ensure_ascii=not sys.stdout.isatty()))
+    else:
+        showing.show(answer, secrets=operation.secrets if operation else ())
+
+
+@app.command()
+def operations(
+    name: Annotated[str | None, typer.Argument(help="Show the fields of this one.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print names, permissions and JSON Schemas.")] = False,
+) -> None:
+    """List the operations, or the fields of one."""
+    from bootpress.core.catalogue import OPERATIONS  # noqa: PLC0415 - SQLAlchemy takes a moment to import
+
+    if name is not None and name not in OPERATIONS:
+        raise InvalidInput(f"no operation {name[:100]}", hint="`bootpress operations` lists them")
+    chosen = [OPERATIONS[name]] if name else list(OPERATIONS.values())
+    if as_json:
+        print(json.dumps({"operations": [describe(one) for one in chosen]}, indent=2))
+    elif name:
+        schema = chosen[0].request.model_json_schema()
+        showing.show({"summary": chosen[0].summary, "permission": chosen[0].permission, "fields": _fields(schema)})
+    else:
+        showing.show(
+            {"operations": [{"name": one.name, "permission": one.permission, "summary": one.summary} for one in chosen]}
+        )
+
+
+def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", [])
+    return [
+        {"name": field, "needed": field in required, "kind": values.kind(schema, field), "default": said.get("default")}
+        for field, said in schema["properties"].items()
+    ]
+
+
+def _settings(**given: Any) -> Settings:
+    """Return the settings of the environment, with what the command line says above it."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"setting {name}: {first['msg']}", hint=f"see BOOTPRESS_{name.upper()}") from error
+
+
+def _say(error: BootpressError) -> None:
+    print(f"error: {showing.clean(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {showing.clean(error.hint)}", file=sys.stderr)

@@ -1,0 +1,124 @@
+"""Show answers to a person: tables for lists, name and value otherwise, secrets marked as shown once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 200
+MAX_COLUMNS = 8
+RANK = (
+    *("id", "publication_id", "because", "slug", "label", "name", "kind", "status", "severity", "host", "is_default"),
+    *("pinned", "arch", "git_sha", "oci_digest", "oci_ref", "platform_slug", "permissions", "error_message"),
+    *("received_count", "occurred_at", "received_at", "published_at", "created_at", "permission", "summary"),
+)
+"""The columns a table prefers, in the order it shows them."""
+SECRET_STYLE = "bold black on yellow"  # noqa: S105 - a style
+
+
+def console() -> Console:
+    """Return the standard output; wide where it is no terminal, so that ids stay whole."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = ()) -> None:
+    """Print an answer."""
+    out = console()
+    singles = {}
+    for name, value in answer.items():
+        if isinstance(value, list):
+            _show_list(out, name, value)
+        elif isinstance(value, dict):
+            out.print(Text(_words(name), style="bold"))
+            out.print(_pairs(value, ()))
+        elif value is not None or name != "next_cursor":
+            singles[name] = value
+    if singles:
+        out.print(_pairs(singles, secrets))
+    if any(singles.get(name) for name in secrets):
+        out.print(Text("what is highlighted is shown once: keep it now", style="yellow"))
+
+
+def clean(text: str) -> str:
+    """Return text without what would steer a terminal; lines stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
+
+
+def _show_list(out: Console, name: str, rows: list[Any]) -> None:
+    if not rows:
+        out.print(Text(f"{_words(name)}: none"))
+    elif all(isinstance(row, dict) for row in rows):
+        out.print(_table(name, rows))
+    else:
+        out.print(Text(f"{_words(name)}: {', '.join(_cell(row) for row in rows)}"))
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = _columns(rows)
+    hidden = any(key not in columns for row in rows for key in row)
+    table = Table(title=f"{_words(name)} ({len(rows)})", title_justify="left", box=SIMPLE_HEAD)
+    table.caption = "more fields: --json" if hidden else None
+    table.caption_justify = "left"
+    for column in columns:
+        table.add_column(_words(column), overflow="fold", no_wrap=column == "id")
+    for row in rows:
+        table.add_row(*(Text(_short(column, row.get(column))) for column in columns))
+    return table
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    named = list(dict.fromkeys(key for row in rows for key in row))
+    telling = [key for key in named if any(row.get(key) not in (None, "", [], {}) for row in rows)]
+    ranked = [key for key in RANK if key in telling]
+    ranked += [key for key in telling if key not in RANK and not isinstance(rows[0].get(key), dict | list)]
+    return (ranked or telling or named)[:MAX_COLUMNS]
+
+
+def _pairs(values: Mapping[str, Any], secrets: Sequence[str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _flat(values):
+        table.add_row(clean(name), Text(_cell(value), style=SECRET_STYLE if name in secrets and value else ""))
+    return table
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict) and value and not prefix:
+            pairs += _flat(value, f"{name}.")
+        else:
+            pairs.append((prefix + name, value))
+    return pairs
+
+
+def _short(column: str, value: Any) -> str:
+    text = _cell(value)
+    if column == "git_sha":
+        return text[:12]
+    return f"{text[:19]}…" if text.startswith("sha256:") else text
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "—"
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return clean(value)
+        case list() if all(isinstance(one, str) for one in value):
+            return clean(", ".join(value)) if value else "—"
+    return clean(json.dumps(value, ensure_ascii=False))
+
+
+def _words(name: str) -> str:
+    return clean(name.replace("_", " "))

@@ -1,0 +1,128 @@
+"""Read `field=value` words into the fields of an operation, by its schema: pure but for the files they name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bootpress.core.errors import InvalidInput
+
+MAX_FILE = 1024 * 1024
+MAX_DEPTH = 8
+Schema = Mapping[str, Any]
+
+
+def read_fields(words: Sequence[str], schema: Schema | None) -> dict[str, Any]:
+    """Return the fields that words spell.
+
+    `a=text` is text, or JSON where the schema wants a number, a truth value, an object or a list (one text is a list
+    of one, a repeat adds to it); `a=@file` is a file's content (`@-` is standard input); `a:=json` is JSON whatever
+    the schema says; `a.b=…` is within an object. Raises InvalidInput, which names the word's field.
+    """
+    fields: dict[str, Any] = {}
+    for word in words:
+        name, forced, text = _split(word)
+        path = name.split(".")
+        if len(path) > MAX_DEPTH or not all(path):
+            raise InvalidInput(f"{name[:100]!r} is not a field", field=name)
+        if text.startswith("@") and not forced:
+            text = _content(text[1:], name)
+        options = list(_at(schema, path)) if schema is not None else []
+        _put(fields, path, _json(text, name) if forced else _value(text, options, name))
+    return fields
+
+
+def _split(word: str) -> tuple[str, bool, str]:
+    name, found, text = word.partition("=")
+    forced = name.endswith(":")
+    name = name.removesuffix(":")
+    if not found or not name:
+        raise InvalidInput(f"{word[:100]!r} is not field=value", hint="for example limit=5, or trust:='{…}'")
+    return name, forced, text
+
+
+def _content(path: str, name: str) -> str:
+    try:
+        raw = sys.stdin.buffer.read(MAX_FILE + 1) if path == "-" else _start_of(Path(path))
+        text = raw.decode()
+    except OSError as error:
+        raise InvalidInput(f"{name}: {path} cannot be read: {error.strerror or error}", field=name) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name}: {path} is not UTF-8 text", field=name) from error
+    if len(raw) > MAX_FILE:
+        raise InvalidInput(f"{name}: {path} is larger than 1 MiB", field=name)
+    return text
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
+
+
+def _value(text: str, options: Sequence[Schema], name: str) -> Any:
+    types = {option.get("type") for option in options} - {"null"}
+    if "array" in types:
+        return _json(text, name) if text.lstrip().startswith("[") else [text]
+    if "object" in types and text.lstrip().startswith("{"):
+        return _json(text, name)
+    # A field that the schema does not know goes as text: the server says what it accepts.
+    return text if not types or "string" in types else _json(text, name)
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name}: {text[:100]!r} is not JSON", field=name) from error
+
+
+def _put(fields: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    place = fields
+    for part in path[:-1]:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise InvalidInput(f"{'.'.join(path)}: {part} has a value already", field=part)
+    last = path[-1]
+    if isinstance(place.get(last), list) and isinstance(value, list):
+        place[last] += value
+    elif last in place:
+        raise InvalidInput(f"{'.'.join(path)} is given twice", field=last)
+    else:
+        place[last] = value
+
+
+def _at(schema: Schema, path: Sequence[str]) -> Iterator[Schema]:
+    """Yield the alternatives that a schema has at a path."""
+    places: list[Schema] = [schema]
+    for part in path:
+        places = [
+            option["properties"][part]
+            for place in places
+            for option in _options(place, schema)
+            if part in option.get("properties", {})
+        ]
+    for place in places:
+        yield from _options(place, schema)
+
+
+def _options(place: Schema, root: Schema) -> Iterator[Schema]:
+    if "$ref" in place:
+        yield from _options(root["$defs"][place["$ref"].rpartition("/")[2]], root)
+        return
+    nested = [*place.get("anyOf", ()), *place.get("oneOf", ())]
+    if not nested:
+        yield place
+    for option in nested:
+        yield from _options(option, root)
+
+
+def kind(schema: Schema, name: str) -> str:
+    """Say in a few words what a field takes."""
+    said = []
+    for option in _at(schema, [name]):
+        choices = option.get("enum") or ([option["const"]] if "const" in option else [])
+        said.append("|".join(map(str, choices)) or str(option.get("format") or option.get("type", "anything")))
+    return " or ".join(dict.fromkeys(one for one in said if one != "null"))

@@ -1,0 +1,19 @@
+"""How the catalogue describes itself, in the same words at every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bootpress.core.operations import Operation
+
+
+def describe(operation: Operation[Any, Any]) -> dict[str, Any]:
+    """Return an operation's name, summary, permission and JSON Schemas."""
+    return {
+        "name": operation.name,
+        "summary": operation.summary,
+        "permission": operation.permission,
+        "changes": operation.changes,
+        "request": operation.request.model_json_schema(),
+        "answer": operation.answer.model_json_schema(mode="serialization"),
+    }
