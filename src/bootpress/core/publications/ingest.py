@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bootpress.core.connections.service import open_registry
@@ -70,6 +71,8 @@ class Work:
     platform: NodePlatform
     publication: Publication | None
     repository: Repository
+    resolved: str | None
+    """The digest that an earlier attempt of this delivery found."""
 
     @property
     def claimed(self) -> Publication:
@@ -101,14 +104,18 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
     work = _load(context, attempt_id)
     _refuse_when_too_old(context, work)
     reference = rules.read_reference(work.delivery.oci_ref, repository=work.repository)
-    digest = work.announcement.digest
+    # A tag is read once: it may move while the delivery waits, and whoever moved it announces that himself.
+    digest = work.announcement.digest or work.resolved
     if digest is None:
         registry = _open(context, work)
         digest = registry.resolve_tag(work.repository, reference.tag or "latest")
     rules.check_digest_claims(work.announcement, digest)
-    with context.catalog.writing() as session:
-        attempt, delivery = attempts.hold(session, attempt_id)
-        return _claim(context, session, attempt, delivery, work, digest=digest, oci_ref=str(reference))
+    try:
+        with context.catalog.writing() as session:
+            attempt, delivery = attempts.hold(session, attempt_id)
+            return _claim(context, session, attempt, delivery, work, digest=digest, oci_ref=str(reference))
+    except IntegrityError as error:
+        raise RegistryUnavailable(f"{digest} is being announced by another delivery") from error
 
 
 def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
@@ -117,6 +124,7 @@ def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
         registry = _open(context, work)
         top = registry.fetch_manifest(work.repository, work.digest)
         manifests = [top, *_children(registry, work, top)]
+        rules.check_sizes(manifests)
         image = top
         if top.is_index:
             chosen = rules.select_for_arch(top.manifests, work.platform.arch)
@@ -171,8 +179,8 @@ STEPS: tuple[Callable[[Context, UUID], object], ...] = (read_manifest, verify_si
 
 def ingest_delivery(context: Context, delivery_id: UUID, *, attempt_id: UUID) -> str:
     """Take one delivery all the way, and settle it if a step fails; return in a word what became of it."""
-    attempt_id = attempts.begin(context, delivery_id, attempt_id=attempt_id, flow_run_id=None)
     try:
+        attempt_id = attempts.begin(context, delivery_id, attempt_id=attempt_id, flow_run_id=None)
         if not resolve(context, attempt_id):
             return "announced again"
         for step in STEPS:
@@ -198,9 +206,11 @@ def _load(context: Context, attempt_id: UUID) -> Work:
         if delivery.current_attempt_id != attempt.id or attempt.status != AttemptStatus.RUNNING:
             raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+        earlier = session.get(Publication, delivery.publication_id) if delivery.publication_id else None
         platform = _platform(session, delivery)
     repository = parse_repository(publication.repository if publication else platform.oci_repository)
-    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository)
+    resolved = earlier.oci_digest if earlier else None
+    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved)
 
 
 def _platform(session: Session, delivery: Delivery) -> NodePlatform:
@@ -229,8 +239,9 @@ def _refuse_when_too_old(context: Context, work: Work) -> None:
     if work.delivery.attempt_count > 1 and delivery_rules.gives_up(
         received_at=work.delivery.received_at, now=context.clock.now()
     ):
+        said = f"; the last one: {work.delivery.error_message}" if work.delivery.error_message else ""
         raise Rejected(
-            f"given up after {work.delivery.attempt_count} attempts in 24 hours",
+            f"given up after 24 hours and {work.delivery.attempt_count - 1} attempts{said}",
             hint="see the runs of this delivery for what ended them, then retry",
         )
 
@@ -256,7 +267,9 @@ def _claim(
             id=uuid4(),
             account_id=delivery.account_id,
             node_platform_id=work.platform.id,
+            repository=str(work.repository),
             oci_digest=digest,
+            oci_ref=oci_ref,
             status=Status.QUEUED,
             cosign_verified=False,
             pinned=False,
@@ -278,6 +291,7 @@ def _claim(
     publication.signer = publication.error_message = None
     publication.current_attempt_id = attempt.id
     publication.attempt_count += 1
+    attempt.evidence = {}
     session.execute(
         update(NodePlatform)
         .where(NodePlatform.id == work.platform.id)

@@ -105,6 +105,14 @@ def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
     return blobs
 
 
+def check_sizes(manifests: Sequence[Manifest]) -> None:
+    """Refuse manifests that give one digest two sizes; ContentRejected names the digest."""
+    sizes: dict[str, int] = {}
+    for blob in (blob for manifest in manifests for blob in blobs_of(manifest)):
+        if sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise ContentRejected(f"the manifest gives {blob.digest} two sizes: {sizes[blob.digest]} and {blob.size}")
+
+
 def image_size(manifest: Manifest) -> int:
     """Return the bytes of an image manifest's blobs; a blob that is named twice counts once."""
     return sum({blob.digest: blob.size for blob in blobs_of(manifest)}.values())

@@ -95,14 +95,15 @@ def settle(context: Context, attempt_id: UUID, error: Exception) -> str:
 def explain(error: Exception) -> str:
     """Say in an operator's words what went wrong and what to do; of a fault of ours only its kind."""
     if isinstance(error, BootpressError):
-        return str(error)[:MAX_REASON]
+        # What outsiders wrote may be in it; databases take no NUL and no half of a surrogate pair.
+        return str(error)[:MAX_REASON].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
     return f"internal error ({type(error).__name__}); it is tried again, and the run's log has the details"
 
 
 def _fail(session: Session, attempt: Attempt, delivery: Delivery, *, reason: str, at: datetime) -> None:
-    publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+    publication = _announced(session, delivery)
     platform = _platform_of(session, delivery, publication)
-    if publication is not None and publication.current_attempt_id == attempt.id:
+    if publication is not None and _is_held_by(session, publication, delivery):
         publication.status = rules.PUBLICATION.move("fail", Status(publication.status))
         publication.cosign_verified = "signature" in attempt.evidence
         publication.error_message = reason
@@ -128,6 +129,18 @@ def _fail(session: Session, attempt: Attempt, delivery: Delivery, *, reason: str
         },
         node_platform_id=platform.id if platform else None,
     )
+
+
+def _announced(session: Session, delivery: Delivery) -> Publication | None:
+    if delivery.publication_id is None:
+        return None
+    return session.get(Publication, delivery.publication_id, with_for_update=True)
+
+
+def _is_held_by(session: Session, publication: Publication, delivery: Delivery) -> bool:
+    # By whichever of the delivery's attempts: the one that gives up may not have come as far as an earlier one.
+    holder = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
+    return publication.status == Status.VERIFYING and holder is not None and holder.delivery_id == delivery.id
 
 
 def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:

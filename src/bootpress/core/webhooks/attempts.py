@@ -120,6 +120,8 @@ def hold(session: Session, attempt_id: UUID) -> tuple[Attempt, Delivery]:
     """Lock an attempt's delivery in the running transaction; Superseded unless the attempt still holds it."""
     attempt = session.get(Attempt, attempt_id)
     delivery = session.get(Delivery, attempt.delivery_id, with_for_update=True) if attempt else None
+    # Read again behind the lock: somebody may have ended it while we waited.
+    attempt = session.get(Attempt, attempt_id, populate_existing=True)
     if attempt is None or delivery is None:
         raise NotFound(f"no attempt {attempt_id}")
     if delivery.current_attempt_id != attempt.id or attempt.status != AttemptStatus.RUNNING:

@@ -1,0 +1,17 @@
+"""A core on each of the two databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.core_world import World
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """Return a world whose test runs once on SQLite and once on PostgreSQL."""
+    world = World(database_url)
+    yield world
+    world.catalog.close()

@@ -1,0 +1,378 @@
+"""The way of one image through the core, with the real verifier: what is published, what fails, what waits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bootpress.core.errors import ContentRejected, Superseded
+from bootpress.core.publications import ingest, settling
+from bootpress.core.publications.models import Publication
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks.models import Attempt
+from tests.support.core_world import REPOSITORY, OneRegistry, World
+from tests.support.vectors import Vector, load_vectors
+
+VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().values()]
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_every_recorded_signature_gets_its_verdict(database_url: str, vector: Vector) -> None:
+    world = World(database_url, registries=OneRegistry(vector.open()))
+    platform_id = world.platform(trust=vector.trust, oci_repository=str(vector.repository))
+    delivery_id = world.announce(ref=f"{vector.repository}:v1", git_sha="abc123")
+    outcome = world.process(delivery_id)
+    platform, [publication] = world.find_platform(platform_id), world.publications()
+    assert world.delivery(delivery_id).publication_id == publication.id
+    assert publication.oci_digest == vector.digest
+    assert publication.cosign_verified is vector.is_good
+    assert platform.disk_image_publication_status == publication.status
+    if vector.is_good:
+        assert outcome == publication.status == "published"
+        assert publication.signer is not None
+        assert publication.signer["mode"] == vector.trust["mode"]
+        assert platform.disk_image_oci_ref == f"{vector.repository}@{vector.digest}"
+        assert platform.disk_image_publication_error is None
+        assert platform.default_publication_id == publication.id
+        [event] = world.events("published")
+        assert event.payload["sha256"] == vector.digest.removeprefix("sha256:")
+        assert event.payload["signer"] == publication.signer
+    else:
+        assert outcome == publication.status == "failed"
+        assert publication.signer is None
+        assert platform.disk_image_oci_ref is None
+        assert platform.default_publication_id is None
+        [event] = world.events("publish_failed")
+        assert event.payload["error_message"] == publication.error_message == platform.disk_image_publication_error
+        assert event.payload["delivery_id"] == str(delivery_id)
+        assert event.payload["publication_id"] == str(publication.id)
+    world.catalog.close()
+
+
+def test_the_first_publication_becomes_the_default_and_later_ones_do_not(world: World) -> None:
+    platform_id = world.platform()
+    first = world.publish()
+    world.publish()
+    assert world.find_platform(platform_id).default_publication_id == first
+    assert [event.payload["publication_id"] for event in world.events("promoted")] == [str(first)]
+    kinds = [event.kind for event in world.events()]
+    assert kinds == ["system.disk_image_published", "system.disk_image_promoted", "system.disk_image_published"]
+
+
+def test_a_published_publication_says_what_was_verified(world: World) -> None:
+    world.platform()
+    digest = world.images.image(tag="v1")
+    world.process(world.announce(ref="/os/images:v1", git_sha="abc", run_id=7))
+    [publication] = world.publications()
+    assert publication.oci_ref == f"{REPOSITORY}:v1"
+    assert (publication.arch, publication.git_sha, publication.claims["run_id"]) == ("amd64", "abc", "7")
+    manifest = json.loads(world.layout.blobs[digest])
+    assert publication.size_bytes == sum(blob["size"] for blob in [manifest["config"], *manifest["layers"]])
+    assert publication.verified_at == publication.published_at == world.clock.now()
+    assert publication.signer is not None
+    assert len(publication.signer["key_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"slug": "nobody"}, "names the node platform 'nobody', which does not exist"),
+        ({"ref": "127.0.0.1:5000/os/other:v1"}, "the platform's is 127.0.0.1:5000/os/images"),
+        ({"ref": "127.0.0.1:5001/os/images:v1"}, "the platform's is 127.0.0.1:5000/os/images"),
+        ({"ref": "127.0.0.1:5000/os/images:missing"}, "does not exist"),
+        ({"sha256": "00" * 32}, "announced with sha256 0000"),
+    ],
+)
+def test_what_never_gets_a_digest_fails_without_a_publication(world: World, body: dict[str, Any], reason: str) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce(**body)
+    assert world.process(delivery_id) == "failed"
+    delivery = world.delivery(delivery_id)
+    assert (delivery.status, delivery.publication_id) == ("failed", None)
+    assert reason in str(delivery.error_message)
+    [event] = world.events("publish_failed")
+    assert event.payload["publication_id"] is None
+    assert world.publications() == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"size_bytes": 1}, "announced with 1 bytes"),
+        ({"arch": "arm64"}, "announced for arm64, but the platform is amd64"),
+        ({"oci_digest": f"sha256:{'0' * 64}"}, "is not there"),
+    ],
+)
+def test_a_claim_that_differs_fails_the_publication(world: World, claims: dict[str, Any], reason: str) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    assert world.process(world.announce(**claims)) == "failed"
+    [publication] = world.publications()
+    assert publication.status == "failed"
+    assert reason in str(publication.error_message)
+
+
+def test_claims_that_hold_are_no_obstacle(world: World) -> None:
+    world.platform()
+    digest = world.images.image(tag="v1")
+    manifest = json.loads(world.layout.blobs[digest])
+    size = sum(blob["size"] for blob in [manifest["config"], *manifest["layers"]])
+    claims = {"oci_digest": digest, "sha256": digest.upper().replace("SHA", "sha"), "size_bytes": size}
+    assert world.process(world.announce(arch="x86_64", **claims)) == "published"
+
+
+def test_an_index_is_published_with_the_size_of_the_platforms_architecture(world: World) -> None:
+    platform_id = world.platform()
+    amd64, arm64 = world.images.image(sign=False), world.images.image(sign=False, layers=[])
+    digest = world.images.index({"amd64": amd64, "arm64": arm64})
+    publication = world.publication(world.publish(digest=digest))
+    manifest = json.loads(world.layout.blobs[amd64])
+    assert publication.size_bytes == sum(blob["size"] for blob in [manifest["config"], *manifest["layers"]])
+    assert world.find_platform(platform_id).disk_image_oci_ref == f"{REPOSITORY}@{digest}"
+
+
+def test_a_damaged_blob_of_another_architecture_fails_the_index(world: World) -> None:
+    world.platform()
+    amd64, arm64 = world.images.image(sign=False), world.images.image(sign=False)
+    layer = json.loads(world.layout.blobs[arm64])["layers"][0]["digest"]
+    world.layout.blobs[layer] = b"kernel X"
+    delivery_id = world.announce(ref=f"{REPOSITORY}@{world.images.index({'amd64': amd64, 'arm64': arm64})}")
+    assert world.process(delivery_id) == "failed"
+    assert world.publications()[0].cosign_verified
+
+
+def test_an_index_without_the_platforms_architecture_is_rejected(world: World) -> None:
+    world.platform()
+    digest = world.images.index({"arm64": world.images.image(sign=False)})
+    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
+    assert "no manifest for amd64" in str(world.publications()[0].error_message)
+
+
+def test_a_config_of_another_architecture_is_rejected(world: World) -> None:
+    world.platform()
+    digest = world.images.image(
+        config=b'{"architecture": "arm64"}', config_type="application/vnd.bootpress.image.config.v1+json"
+    )
+    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
+    assert "the image is for arm64" in str(world.publications()[0].error_message)
+
+
+@pytest.mark.parametrize("field", ["size", "title"])
+def test_one_digest_with_two_sizes_is_rejected(world: World, field: str) -> None:
+    world.platform()
+    blob = world.images.blob(b"kernel", "application/vnd.bootpress.kernel.v1")
+    titled = {"annotations": {"org.opencontainers.image.title": "b"}} if field == "title" else {}
+    digest = world.images.image(layers=[{**blob, "size": 5000, **titled}, blob])
+    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
+    [publication] = world.publications()
+    assert publication.size_bytes is None
+
+
+@pytest.mark.parametrize("status", ["published", "retired", "revoked"])
+def test_announced_again_nothing_changes_but_an_event_says_so(world: World, status: str) -> None:
+    platform_id = world.platform()
+    digest = world.images.image()
+    publication_id = world.publish(digest=digest)
+    with world.catalog.writing() as session:
+        session.get_one(Publication, publication_id).status = status
+    before = world.publication(publication_id)
+    delivery_id = world.announce(ref=f"{REPOSITORY}@{digest}", git_sha="another")
+    assert world.process(delivery_id) == "nothing to do"
+    after = world.publication(publication_id)
+    assert (after.status, after.git_sha, after.published_at) == (before.status, before.git_sha, before.published_at)
+    assert world.delivery(delivery_id).status == "done"
+    assert world.delivery(delivery_id).publication_id == publication_id
+    [event] = world.events("reannounced")
+    assert event.payload["status"] == status
+    assert world.find_platform(platform_id).disk_image_publication_status == "published"
+
+
+def test_a_failed_publication_is_tried_again_in_place(world: World) -> None:
+    world.platform()
+    digest = world.images.image(sign=False)
+    delivery_id = world.announce(ref=f"{REPOSITORY}@{digest}")
+    assert world.process(delivery_id) == "failed"
+    publication_id = world.delivery(delivery_id).publication_id
+    world.images.sign(digest)
+    answer = world.call(
+        "system_retry_disk_image_publication", publication_id=str(publication_id), reason="signed by hand"
+    )
+    [launch] = world.launcher.deliveries
+    assert launch.delivery_id is not None
+    assert str(launch.delivery_id) == answer["delivery_id"]
+    attempt_id = attempts.begin(world.context, launch.delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
+    assert world.work(attempt_id) == "published"
+    publication = world.publication(publication_id)
+    assert (publication.status, publication.attempt_count, publication.error_message) == ("published", 2, None)
+    assert publication.cosign_verified
+
+
+def test_a_purged_publication_is_verified_again_in_place(world: World) -> None:
+    world.platform()
+    digest = world.images.image()
+    publication_id = world.publish(digest=digest)
+    with world.catalog.writing() as session:
+        row = session.get_one(Publication, publication_id)
+        row.status, row.retired_at, row.purged_at = "purged", world.clock.now(), world.clock.now()
+    world.clock.advance(hours=1)
+    assert world.publish(digest=digest) == publication_id
+    row = world.publication(publication_id)
+    assert (row.status, row.retired_at, row.purged_at) == ("published", None, None)
+    assert row.published_at == world.clock.now()
+
+
+def test_a_registry_that_is_away_is_asked_again_with_growing_pauses_and_given_up_after_a_day(world: World) -> None:
+    world.platform()
+    digest = world.images.image(tag="v1")
+    delivery_id = world.announce()
+    received = world.delivery(delivery_id).received_at
+    pauses = []
+    with world.registry_away(digest):
+        while (outcome := world.process(delivery_id)) == "postponed":
+            delivery = world.delivery(delivery_id)
+            assert delivery.status == "processing"
+            assert "does not answer" in str(delivery.error_message)
+            pauses.append((delivery.next_attempt_at - world.clock.now()).total_seconds())
+            world.clock.advance(seconds=pauses[-1])
+    assert pauses[:8] == [15, 30, 60, 120, 240, 480, 900, 900]
+    assert outcome == "failed"
+    assert (world.clock.now() - received).total_seconds() == pytest.approx(24 * 3600, abs=900)
+    [publication] = world.publications()
+    assert (publication.status, publication.cosign_verified) == ("failed", False)
+    assert "does not answer" in str(publication.error_message)
+    [event] = world.events("publish_failed")
+    assert event.payload["publication_id"] == str(publication.id)
+
+
+def test_a_registry_that_comes_back_gets_its_image_published(world: World) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce()
+    with world.registry_away("v1"):
+        assert world.process(delivery_id) == "postponed"
+    assert world.publications() == []
+    assert world.process(delivery_id) == "published"
+    assert world.delivery(delivery_id).error_message is None
+
+
+def test_an_error_of_ours_postpones_and_tells_no_details(world: World) -> None:
+    world.platform()
+    attempt_id = world.begin(world.announce())
+    assert settling.settle(world.context, attempt_id, KeyError("secret-value")) == "postponed"
+    with world.catalog.reading() as session:
+        message = str(session.get_one(Attempt, attempt_id).outcome)
+    assert "KeyError" in message
+    assert "secret-value" not in message
+
+
+def test_text_that_no_database_takes_is_settled_all_the_same(world: World) -> None:
+    world.platform()
+    delivery_id = world.announce()
+    error = ContentRejected("holds a \0 and half a \ud800 pair")
+    assert settling.settle(world.context, world.begin(delivery_id), error) == "failed"
+    assert "holds a" in str(world.delivery(delivery_id).error_message)
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_after_a_crash_between_steps_the_next_attempt_goes_on(world: World, done: int) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce()
+    dead = world.begin(delivery_id)
+    ingest.resolve(world.context, dead)
+    for step in ingest.STEPS[:done]:
+        step(world.context, dead)
+    world.clock.advance(seconds=31)
+    assert attempts.relay(world.context).launched == 1
+    launch = world.launcher.deliveries[-1]
+    attempt_id = attempts.begin(world.context, delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
+    assert world.work(attempt_id) == "published"
+    with pytest.raises(Superseded):
+        settling.publish(world.context, dead)
+    assert len(world.events("published")) == 1
+
+
+def test_a_delivery_keeps_to_the_digest_it_resolved_when_its_tag_moves(world: World) -> None:
+    world.platform()
+    first = world.images.image(tag="v1")
+    delivery_id = world.announce()
+    with world.registry_away(first):
+        assert world.process(delivery_id) == "postponed"
+        world.images.image(tag="v1")
+    assert world.process(delivery_id) == "published"
+    assert [row.oci_digest for row in world.publications()] == [first]
+    assert {row.status for row in world.publications()} == {"published"}
+
+
+def test_evidence_of_one_try_never_publishes_the_next(world: World) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    attempt_id = world.begin(world.announce())
+    ingest.resolve(world.context, attempt_id)
+    for step in ingest.STEPS:
+        step(world.context, attempt_id)
+    ingest.resolve(world.context, attempt_id)
+    with pytest.raises(Superseded, match="no evidence of: manifest, signature, blobs"):
+        settling.publish(world.context, attempt_id)
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_nothing_is_published_without_evidence_of_every_step(world: World, missing: int) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    attempt_id = world.begin(world.announce())
+    ingest.resolve(world.context, attempt_id)
+    for number, step in enumerate(ingest.STEPS):
+        if number != missing and not (missing == 0 and number == 2):
+            step(world.context, attempt_id)
+    with pytest.raises(Superseded, match="no evidence"):
+        settling.publish(world.context, attempt_id)
+    assert world.publications()[0].status == "verifying"
+
+
+def test_two_deliveries_of_one_digest_make_one_publication(world: World) -> None:
+    world.platform()
+    digest = world.images.image(tag="v1")
+    first, second = world.announce(), world.announce(ref=f"{REPOSITORY}@{digest}")
+    attempt_id = world.begin(first)
+    ingest.resolve(world.context, attempt_id)
+    assert world.process(second) == "postponed"
+    assert "is being verified for another delivery" in str(world.delivery(second).error_message)
+    for step in ingest.STEPS:
+        step(world.context, attempt_id)
+    settling.publish(world.context, attempt_id)
+    assert world.process(second) == "nothing to do"
+    assert len(world.publications()) == len(world.events("published")) == 1
+
+
+def test_a_delivery_whose_publication_another_took_over_finds_it_published(world: World) -> None:
+    world.platform()
+    digest = world.images.image(tag="v1")
+    first, second = world.announce(), world.announce(ref=f"{REPOSITORY}@{digest}")
+    slow = world.begin(first)
+    ingest.resolve(world.context, slow)
+    for step in ingest.STEPS:
+        step(world.context, slow)
+    world.clock.advance(seconds=31)
+    assert world.process(second) == "published"
+    with pytest.raises(Superseded) as refusal:
+        settling.publish(world.context, slow)
+    settling.settle(world.context, slow, refusal.value)
+    assert world.process(first) == "nothing to do"
+    assert world.delivery(first).status == "done"
+    assert len(world.events("published")) == 1
+
+
+def test_a_delivery_that_is_given_up_takes_its_publication_with_it(world: World) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce()
+    ingest.resolve(world.context, world.begin(delivery_id))
+    world.clock.advance(hours=25)
+    assert world.process(delivery_id) == "failed"
+    [publication] = world.publications()
+    assert publication.status == "failed"
+    assert world.delivery(delivery_id).publication_id == publication.id
