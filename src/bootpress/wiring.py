@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
