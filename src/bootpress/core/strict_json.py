@@ -16,6 +16,9 @@ def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant)
+        if b"\\u" in raw:
+            # An escape can spell half of a surrogate pair, which no database stores: UnicodeEncodeError.
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise InvalidInput(f"{what} is nested too deeply") from error
     except ValueError as error:
