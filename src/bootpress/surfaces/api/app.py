@@ -57,10 +57,9 @@ def _add_doors(
     app.add_route("/healthz", health.alive, methods=["GET"])
     app.add_route("/readyz", health.ready, methods=["GET"])
     app.add_route("/metrics", health.metrics, methods=["GET"])
-    document = openapi.document()
 
     async def described(request: Request) -> Response:
         await gate.admit(request)
-        return JSONResponse(document)
+        return JSONResponse(openapi.document())
 
     app.add_route("/api/openapi.json", described, methods=["GET"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import version
 from typing import Any
 
@@ -63,6 +64,7 @@ LISTING = {
 }
 
 
+@functools.cache
 def document() -> dict[str, Any]:
     """Return the whole document."""
     models = [(operation.request, "validation") for operation in OPERATIONS.values()]

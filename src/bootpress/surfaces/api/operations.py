@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from typing import Any
 
 from fastapi import Request, Response
@@ -55,12 +56,11 @@ class OperationsDoor:
         self._context = context
         self._gate = gate
         self._dispatcher = dispatcher
-        self._listing = {"operations": [describe(operation) for operation in OPERATIONS.values()]}
 
     async def list(self, request: Request) -> Response:
         """Answer with every operation: names, summaries, permissions, JSON Schemas."""
         await self._gate.admit(request)
-        return JSONResponse(self._listing)
+        return JSONResponse(_listing())
 
     async def call(self, request: Request) -> Response:
         """Call one operation."""
@@ -74,6 +74,11 @@ class OperationsDoor:
         if operation.changes:
             self._dispatcher.wake()
         return JSONResponse(answer, headers=_PRIVATE | ({"Idempotent-Replayed": "true"} if replayed else {}))
+
+
+@functools.cache
+def _listing() -> dict[str, Any]:
+    return {"operations": [describe(operation) for operation in OPERATIONS.values()]}
 
 
 def _find(name: str) -> Operation[Any, Any]:

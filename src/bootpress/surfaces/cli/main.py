@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from bootpress.core.errors import BootpressError, InvalidInput
 from bootpress.settings import Settings
 from bootpress.surfaces.cli import calling, showing, values
-from bootpress.surfaces.describing import describe
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 app = typer.Typer(
@@ -137,6 +136,7 @@ def operations(
 ) -> None:
     """List the operations, or the fields of one."""
     from bootpress.core.catalogue import OPERATIONS  # noqa: PLC0415 - SQLAlchemy takes a moment to import
+    from bootpress.surfaces.describing import describe  # noqa: PLC0415 - as above
 
     if name is not None and name not in OPERATIONS:
         raise InvalidInput(f"no operation {name[:100]}", hint="`bootpress operations` lists them")
