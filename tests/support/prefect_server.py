@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,18 +16,39 @@ from tests.support.processes import Program
 START_SECONDS = 90
 
 
-@dataclass(frozen=True, slots=True)
 class PrefectServer:
     """A server that is up: its API's URL and the folder that holds everything it writes."""
 
-    api_url: str
-    home: Path
-    program: Program
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        port = free_port()
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        self._words = [sys.executable, "-m", "bootpress.adapters.orchestrator.server", "server", "start"]
+        self._words += ["--host", "127.0.0.1", "--port", str(port)]
+        self._program: Program | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a client process; nothing of the caller's Prefect settings reaches it."""
         return environment_of(self.home) | {"PREFECT_API_URL": self.api_url}
+
+    def start(self) -> None:
+        """Start the server, the first time or again, and wait until it is healthy."""
+        environment = environment_of(self.home) | {"PREFECT_SERVER_UI_ENABLED": "false"}
+        self._program = Program(self._words, log=self.home / "server.log", env=environment, cwd=self.home)
+        self._program.wait_until(self._is_healthy, what="Prefect is healthy", seconds=START_SECONDS)
+
+    def stop(self) -> None:
+        """Stop the server; its database stays."""
+        if self._program is not None:
+            self._program.stop()
+            self._program = None
+
+    def _is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health", timeout=2).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
 
 def environment_of(home: Path) -> dict[str, str]:
@@ -46,32 +66,12 @@ def environment_of(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def prefect_server(folder: Path, *, auth_string: str | None = None) -> Iterator[PrefectServer]:
+def prefect_server(folder: Path) -> Iterator[PrefectServer]:
     """Start a server with everything it writes in `folder`, wait until it is healthy, stop it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    environment = environment_of(folder) | {"PREFECT_SERVER_UI_ENABLED": "false"}
-    if auth_string is not None:
-        environment["PREFECT_SERVER_API_AUTH_STRING"] = auth_string
-    words = [
-        sys.executable,
-        "-m",
-        "bootpress.adapters.orchestrator.server",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    url = f"http://127.0.0.1:{port}/api"
-    with Program(words, log=folder / "server.log", env=environment, cwd=folder) as program:
-        program.wait_until(lambda: _is_healthy(url), what="Prefect is healthy", seconds=START_SECONDS)
-        yield PrefectServer(api_url=url, home=folder, program=program)
-
-
-def _is_healthy(url: str) -> bool:
+    server = PrefectServer(folder)
     try:
-        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+        server.start()
+        yield server
+    finally:
+        server.stop()

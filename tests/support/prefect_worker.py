@@ -15,11 +15,12 @@ from tests.support.prefect_server import PrefectServer
 from tests.support.processes import Program, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKER_LIMIT = 4
 
 
 @contextmanager
 def resident_worker(
-    server: PrefectServer, log: Path, *, pool: str, name: str, limit: int = 4, grace_seconds: float = 15
+    server: PrefectServer, log: Path, *, pool: str, name: str, limit: int = WORKER_LIMIT, grace_seconds: float = 15
 ) -> Iterator[Program]:
     """Run a worker that can import the tests' flows, until the end of the block."""
     words = [sys.executable, "-m", "bootpress.adapters.orchestrator.serve", pool, name, str(limit)]
@@ -27,6 +28,11 @@ def resident_worker(
     with Program(words, log=log, env=server.environment, cwd=ROOT) as program:
         program.wait_until(lambda: "worker ready" in program.output, what="the worker is ready")
         yield program
+
+
+def words(path: Path) -> list[str]:
+    """Return the words that the sample flows have written into a file so far, without their times."""
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def start(api: PrefectApi, deployment: str, **parameters: Any) -> UUID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,25 @@ def worker(server: PrefectServer, deployed: list[str], tmp_path_factory: pytest.
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     with resident_worker(server, log, pool="sample", name="sample-worker") as running:
         yield running
+
+
+@pytest.fixture
+def pool(server: PrefectServer, tmp_path: Path) -> str:
+    """Deploy the sample flows once more, to a work pool of the test's own; return its and their name."""
+    name = f"pool-{uuid.uuid4().hex[:8]}"
+    file = tmp_path / "prefect.yaml"
+    text = SAMPLE.read_text()
+    for written in ("name: sample", "    sample:", "every-minute-sample"):
+        text = text.replace(written, written.replace("sample", name))
+    file.write_text(text)
+    deploy(server, file)
+    return name
+
+
+@pytest.fixture(scope="session")
+def project(server: PrefectServer) -> list[str]:
+    """Deploy what prefect.yaml says."""
+    return deploy(server, ROOT / "prefect.yaml")
 
 
 def deploy(server: PrefectServer, file: Path) -> list[str]:

@@ -33,10 +33,10 @@ class FlowRuns:
     def __init__(self, api: PrefectApi) -> None:
         self._api = api
 
-    def state_of(self, run_id: UUID) -> str | None:
-        """Return the type of a run's state, None if the run was deleted."""
+    def find(self, run_id: UUID) -> SeenRun | None:
+        """Return a run as it is now, None if it was deleted."""
         try:
-            return _state(self._api.get(f"/flow_runs/{run_id}"))
+            return _seen(self._api.get(f"/flow_runs/{run_id}"))
         except NotThere:
             return None
 
@@ -105,16 +105,11 @@ def _seen(run: dict[str, Any]) -> SeenRun:
     return SeenRun(
         id=UUID(run["id"]),
         name=run["name"],
-        state=_state(run),
+        state=run["state"]["type"],
         since=datetime.fromisoformat(run["state"]["timestamp"]),
         deployment_id=UUID(deployment) if deployment else None,
         worker=(run.get("infrastructure_pid") or "").rpartition(":")[0] or None,
     )
-
-
-def _state(run: dict[str, Any]) -> str:
-    kind: str = (run.get("state") or {}).get("type", "")
-    return kind
 
 
 def _texts(ids: Sequence[UUID]) -> list[str]:

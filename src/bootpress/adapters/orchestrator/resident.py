@@ -11,13 +11,20 @@ import contextvars
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 import httpx
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_WORKER_ENABLE_CANCELLATION,
+    PREFECT_WORKER_QUERY_SECONDS,
+    get_current_settings,
+    temporary_settings,
+)
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import PrivateAttr
 
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
 
 TYPE: Final = "resident"
 DEFAULT_LIMIT: Final = 16
+QUERY_SECONDS: Final = 0.5
+"""Time between polls, where PREFECT_WORKER_QUERY_SECONDS does not say otherwise."""
 MAX_PAUSE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 1.0
 
@@ -87,7 +96,7 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         self._identifier = f"{self.name}:{os.getpid()}"
         self._threads = ThreadPoolExecutor(kwargs["limit"], thread_name_prefix="flow-run")
         self._flow_runs = FlowRuns(_api_of_settings())
-        self.live_runs = LiveRuns(self._flow_runs)
+        self.live_runs = LiveRuns(self._flow_runs, self.name)
         self.has_polled = threading.Event()
         self.is_draining = threading.Event()
         self._heartbeat_seconds: int | None = None
@@ -109,9 +118,10 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
     async def setup(self) -> None:
         """Start looking after the runs as soon as there may be any."""
         # Prefect would start a thread beside each run, and wait a second for its end while the run holds its place.
-        # The heartbeats of all runs come from the watch instead.
+        # The heartbeats of all runs come from the watch instead, and so does cancelling.
         self._heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
-        self._exit_stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        changed = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_WORKER_ENABLE_CANCELLATION: False}
+        self._exit_stack.enter_context(temporary_settings(changed, {PREFECT_WORKER_QUERY_SECONDS: QUERY_SECONDS}))
         await super().setup()
         self._client = await self._exit_stack.enter_async_context(quick_client())
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -200,20 +210,28 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
 
     def _watch(self) -> None:
         """Look after the runs until the process ends: ends to report, runs to cancel, runs that were lost."""
-        beat_next = tidy_next = time.monotonic()
+        rounds: list[tuple[float, Callable[[], None]]] = [
+            (WATCH_SECONDS, self.live_runs.settle_rest),
+            (WATCH_SECONDS, self.live_runs.end_asked),
+            (LOST_AFTER.total_seconds(), self._tidy),
+        ]
+        if self._heartbeat_seconds:
+            rounds.append((self._heartbeat_seconds, self.live_runs.beat))
+        due = [time.monotonic() + seconds for seconds, _ in rounds]
         while True:
-            try:
-                self.live_runs.settle_rest()
-                self.live_runs.end_asked()
-                if self._heartbeat_seconds and time.monotonic() >= beat_next:
-                    beat_next = time.monotonic() + self._heartbeat_seconds
-                    self.live_runs.beat()
-                if time.monotonic() >= tidy_next:
-                    tidy_next = time.monotonic() + LOST_AFTER.total_seconds()
-                    self._tidy()
-            except OrchestratorUnavailable as error:
-                self._logger.debug("Prefect is away: %s", error)
             time.sleep(WATCH_SECONDS)
+            for index, (seconds, look) in enumerate(rounds):
+                if time.monotonic() >= due[index]:
+                    self._look(look)
+                    due[index] = time.monotonic() + seconds
+
+    def _look(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except OrchestratorUnavailable as error:
+            self._logger.debug("Prefect is away: %s", error)
+        except Exception:  # the watch must outlive whatever one look runs into
+            self._logger.exception("The worker could not look after its runs")
 
 
 def _api_of_settings() -> PrefectApi:

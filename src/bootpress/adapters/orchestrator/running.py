@@ -62,8 +62,9 @@ def _import_flow(entrypoint: str) -> Flow[..., Any]:
 class LiveRuns:
     """The flow runs that threads of this process execute now."""
 
-    def __init__(self, flow_runs: FlowRuns) -> None:
+    def __init__(self, flow_runs: FlowRuns, worker: str) -> None:
         self._flow_runs = flow_runs
+        self._worker = worker
         self._flows = FlowCache()
         self._lock = threading.Lock()
         self._live: dict[UUID, FlowRun] = {}
@@ -79,6 +80,7 @@ class LiveRuns:
         """Run a flow run to its end on this thread; never raises, whatever the flow does."""
         with self._lock:
             self._live[flow_run.id] = flow_run
+            self._unsettled.pop(flow_run.id, None)
         try:
             doubt = self._run(flow_run, entrypoint)
             if doubt is not None:
@@ -102,7 +104,9 @@ class LiveRuns:
         try:
             with quick_sync_clients():
                 state = run_flow(flow, flow_run=unobserved, return_type="state")
-        except (Pause, Abort):  # suspended, cancelled, or Prefect says that the run is not ours: a clean end
+        except Pause as pause:  # suspended (it may be under way elsewhere already), or cancelled
+            return None if pause.state is not None and pause.state.is_paused() else ENDED_WITHOUT_STATE
+        except Abort:  # Prefect says that the run is not to go on: a clean end
             return ENDED_WITHOUT_STATE
         except BaseException as error:  # SystemExit in a flow must not end the thread without a word
             logger.exception("The run ended outside its flow")
@@ -115,13 +119,13 @@ class LiveRuns:
         While Prefect is away the run is kept, and `settle_rest` tries again.
         """
         try:
-            match self._flow_runs.state_of(run_id):
-                case "CANCELLING":
-                    self._flow_runs.cancel(run_id, CANCELLED)
-                case "RUNNING" | "PENDING":
-                    self._flow_runs.crash(run_id, message)
-                case _:  # ended, suspended, scheduled anew, or deleted
-                    pass
+            run = self._flow_runs.find(run_id)
+            if run is None or run.worker != self._worker:  # deleted, or another worker's by now
+                pass
+            elif run.state == "CANCELLING":
+                self._flow_runs.cancel(run_id, CANCELLED)
+            elif run.state in {"RUNNING", "PENDING"}:
+                self._flow_runs.crash(run_id, message)
         except OrchestratorUnavailable as error:
             _logger.warning("The end of flow run %s is not reported yet: %s", run_id, error)
             with self._lock:
@@ -131,9 +135,9 @@ class LiveRuns:
                 self._unsettled.pop(run_id, None)
 
     def settle_rest(self) -> None:
-        """Report the ends that could not be reported before."""
+        """Report the ends that could not be reported before, but for runs that have begun here again."""
         with self._lock:
-            rest = list(self._unsettled.items())
+            rest = [(run_id, message) for run_id, message in self._unsettled.items() if run_id not in self._live]
         for run_id, message in rest:
             self.settle(run_id, message)
 

@@ -12,36 +12,33 @@ import asyncio
 import os
 import signal
 import threading
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
-if TYPE_CHECKING:
-    from bootpress.adapters.orchestrator.resident import ResidentWorker
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+
+from bootpress.adapters.orchestrator.collecting import collect_on_a_thread
+from bootpress.adapters.orchestrator.resident import ResidentWorker
 
 GRACE_SECONDS: Final = 15.0
 REPORT_SECONDS: Final = 3.0
 STOPPED = "The worker was stopped before the run had ended"
-
-# Set before Prefect is imported, which reads its settings once.
-_DEFAULTS: Final = {"PREFECT_WORKER_QUERY_SECONDS": "0.5", "PREFECT_WORKER_ENABLE_CANCELLATION": "false"}
 
 
 def serve(
     pool: str, name: str, limit: int, *, ready_file: Path | None = None, grace_seconds: float = GRACE_SECONDS
 ) -> NoReturn:
     """Run a worker until a signal comes, then end the process; `name` is held by one live process at a time."""
-    for variable, value in _DEFAULTS.items():
-        os.environ.setdefault(variable, value)
-    from bootpress.adapters.orchestrator.resident import ResidentWorker  # noqa: PLC0415 - after the defaults
-
+    collect_on_a_thread()
     worker = ResidentWorker(work_pool_name=pool, name=name, limit=limit)
-    code = 1
     try:
         asyncio.run(_work(worker, ready_file, grace_seconds))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the process ends below, and says why
-        _say(f"worker failed: {type(error).__name__}: {error}")
+    except BaseException:  # noqa: BLE001 - whatever it is, the process ends below, and says why
+        traceback.print_exc()
     finally:
-        _leave(worker, ready_file, code)
+        _leave(worker, ready_file, 1)
 
 
 async def _work(worker: ResidentWorker, ready_file: Path | None, grace_seconds: float) -> None:
@@ -78,9 +75,6 @@ def _leave(worker: ResidentWorker, ready_file: Path | None, code: int) -> NoRetu
 
 
 def _report(worker: ResidentWorker) -> None:
-    from prefect.events.worker import EventsWorker  # noqa: PLC0415 - after the defaults
-    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - after the defaults
-
     worker.live_runs.crash_rest(STOPPED)
     APILogWorker.drain_all(timeout=1)
     EventsWorker.drain_all(timeout=1)
