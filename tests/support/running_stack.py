@@ -1,0 +1,85 @@
+"""A real `bootpress up` in a folder, and what a pipeline and an operator do with it."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.processes import Program
+
+START_SECONDS = 90
+FINISHED = frozenset({"done", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that said it is ready."""
+
+    home: Path
+    program: Program
+    endpoints: dict[str, Any]
+
+    @property
+    def registry(self) -> str:
+        """Return the local registry's host and port."""
+        return str(self.endpoints["registry"])
+
+    def call(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Call an operation as the admin; raises for any answer but success."""
+        token = Path(self.endpoints["admin_token_file"]).read_text().strip()
+        url = f"{self.endpoints['api_url']}/api/v1/operations/{name}"
+        answer = httpx.post(url, json=fields, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def announce(self, webhook: dict[str, Any], **said: Any) -> httpx.Response:
+        """Post a signed delivery."""
+        body = json.dumps(said).encode()
+        signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
+        headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+        return httpx.post(webhook["webhook_url"], content=body, headers=headers, timeout=30)
+
+    def deliveries(self) -> dict[str, dict[str, Any]]:
+        """Return all deliveries by id."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: dict[str, Any] = {}
+        while True:
+            page = self.call("system_list_disk_image_deliveries", limit=500, **cursor)
+            found |= {one["id"]: one for one in page["deliveries"]}
+            if page["next_cursor"] is None:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+    def wait_for(self, delivery_ids: set[str], *, seconds: float) -> dict[str, dict[str, Any]]:
+        """Wait until deliveries are finished; return them by id."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = {key: one for key, one in self.deliveries().items() if key in delivery_ids}
+            if len(found) == len(delivery_ids) and all(one["status"] in FINISHED for one in found.values()):
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"not finished within {seconds} s: {[one['status'] for one in found.values()]}")
+
+
+@contextmanager
+def running_stack(home: Path) -> Iterator[Stack]:
+    """Run `bootpress up` in a home until the end of the block, then stop it as an operator does."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "endpoints.json").unlink(missing_ok=True)
+    environment = dict(os.environ) | {"HOME": str(home.parent), "NO_COLOR": "1"}
+    log = home.parent / f"{home.name}-up.log"
+    log.unlink(missing_ok=True)
+    with Program([sys.executable, "-m", "bootpress", "up", "--home", home], log=log, env=environment) as program:
+        program.wait_until(lambda: "ready: " in program.output, what="bootpress is ready", seconds=START_SECONDS)
+        yield Stack(home, program, json.loads((home / "endpoints.json").read_text()))
