@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     ] = 16
     launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
 
+    registry: Annotated[
+        str | None, Field(description="Registry to use (host:port) in place of a local one that `up` starts")
+    ] = None
     docker_config_folder: Annotated[
         Path,
         Field(

@@ -1,0 +1,96 @@
+"""The environments of the stack's processes: what they write lies in the home, secrets go only to who needs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from bootpress.settings import Settings
+from bootpress.stack.home import Home
+
+OURS: Final = ("BOOTPRESS_", "POWERNODE_")
+
+
+def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what every process gets: no setting of ours, and folders of the home for data, caches and scratch."""
+    kept = {name: value for name, value in base.items() if not name.startswith(OURS)}
+    return kept | {
+        "XDG_DATA_HOME": str(home.folder / "data"),
+        "XDG_CACHE_HOME": str(home.folder / "cache"),
+        "TMPDIR": str(home.folder / "tmp"),
+        "PYTHONUNBUFFERED": "1",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what Prefect, its clients included, needs in order to write to the home and to tell nobody."""
+    environment = common(home, base) | {
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_PROFILES_PATH": str(home.prefect / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    secret = environment.get("PREFECT_SERVER_API_AUTH_STRING")
+    if secret:
+        environment.setdefault("PREFECT_API_AUTH_STRING", secret)
+    return environment
+
+
+def of_ours(
+    settings: Settings,
+    home: Home,
+    *,
+    prefect_api: str,
+    api_url: str,
+    api_port: int,
+    base: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return what our own processes get: the settings as they are here, and where everything listens."""
+    docker = {} if "DOCKER_CONFIG" not in base else {"DOCKER_CONFIG": base["DOCKER_CONFIG"]}
+    given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in settings if value is not None}
+    return (
+        of_prefect(home, base)
+        | docker
+        | given
+        | {
+            "PREFECT_API_URL": prefect_api,
+            "PREFECT_WORKER_QUERY_SECONDS": base.get("PREFECT_WORKER_QUERY_SECONDS", "0.5"),
+            "BOOTPRESS_PORT": str(api_port),
+            "BOOTPRESS_PUBLIC_URL": settings.public_url or api_url,
+        }
+    )
+
+
+def absolute(settings: Settings) -> Settings:
+    """Return the settings with paths that mean the same in another working folder."""
+    values = {name: value for name, value in settings if value is not None}
+    values["home"] = settings.home.expanduser().resolve()
+    values["docker_config_folder"] = settings.docker_config_folder.expanduser().absolute()
+    if settings.database_url is not None:
+        values["database_url"] = SecretStr(_absolute_url(settings.database_url.get_secret_value()))
+    return Settings(**values)
+
+
+def without_password(url: str) -> str:
+    """Return a database URL as it may be shown."""
+    parsed = make_url(url).set(password=None)
+    return parsed.difference_update_query(["password", "sslpassword"]).render_as_string(hide_password=False)
+
+
+def _absolute_url(url: str) -> str:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return url
+    return parsed.set(database=str(Path(parsed.database).absolute())).render_as_string(hide_password=False)
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

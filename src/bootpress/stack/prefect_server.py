@@ -1,0 +1,66 @@
+"""The Prefect server of a home: on loopback, with its database, its UI and its own home in there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.stack.environment import of_prefect
+from bootpress.stack.home import Home
+from bootpress.stack.ports import LOOPBACK
+from bootpress.stack.processes import Spec, python
+
+DATABASE: Final = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+HEALTH_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectAddress:
+    """Where Prefect is; `api_url` ends in /api."""
+
+    api_url: str
+    is_ours: bool
+
+    @property
+    def url(self) -> str:
+        """Return the address of the server and its UI."""
+        return self.api_url.removesuffix("/api")
+
+
+def address(port: int, base: Mapping[str, str] = os.environ) -> PrefectAddress:
+    """Return the server that the environment names, else our own on that port."""
+    configured = base.get("PREFECT_API_URL", "").strip().rstrip("/")
+    if configured:
+        return PrefectAddress(configured, is_ours=False)
+    return PrefectAddress(f"http://{LOOPBACK}:{port}/api", is_ours=True)
+
+
+def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
+    """Return how to run the server; the database is the environment's, else SQLite in the home."""
+    environment = of_prefect(home, base) | {
+        "PREFECT_LOGGING_SERVER_LEVEL": base.get("PREFECT_LOGGING_SERVER_LEVEL", "WARNING"),
+        "PREFECT_UI_STATIC_DIRECTORY": str(home.prefect / "ui"),  # it writes its pages with their base path filled in
+    }
+    for foreign in ("PREFECT_API_KEY", "PREFECT_PROFILE"):
+        environment.pop(foreign, None)
+    if not any(name in environment for name in DATABASE):
+        environment[DATABASE[0]] = f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
+    words = ("server", "start", "--host", LOOPBACK, "--port", str(port))
+    return Spec("prefect", python("bootpress.adapters.orchestrator.server", *words), environment)
+
+
+def client(where: PrefectAddress, environment: Mapping[str, str]) -> PrefectApi:
+    """Return a client for looking at the server's health."""
+    return PrefectApi.from_environment({**environment, "PREFECT_API_URL": where.api_url}, call_seconds=HEALTH_SECONDS)
+
+
+def is_healthy(api: PrefectApi) -> bool:
+    """Tell whether the server answers and has its database."""
+    try:
+        return api.get("/health") is True
+    except OrchestratorUnavailable:
+        return False

@@ -1,0 +1,125 @@
+"""What is done once at each start, in processes of their own so that the supervisor stays light.
+
+python -m bootpress.stack.prepare catalog    migrate the database; an account, a token with every permission
+python -m bootpress.stack.prepare prefect    once Prefect answers: work pool, deployments, block types
+python -m bootpress.stack.prepare relay      start what a killed predecessor left, now and when its leases are over
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.core.accounts.service import authenticate, create_account, mint_token
+from bootpress.core.context import Context
+from bootpress.core.errors import BootpressError, OrchestratorUnavailable, Unauthenticated, Unavailable
+from bootpress.core.webhooks.attempts import relay
+from bootpress.core.webhooks.rules import LEASE
+from bootpress.settings import Settings
+from bootpress.stack.data import prefect_file
+from bootpress.stack.home import Home, write_private
+
+ACCOUNT: Final = "default"
+PREFECT_SECONDS: Final = 170.0
+RELAY_TRIES: Final = 5
+logger = logging.getLogger(__name__)
+
+
+def prepare_catalog(settings: Settings) -> None:
+    """Bring the database up to date, and leave the administrator's token in the home."""
+    from bootpress import schema  # noqa: PLC0415 - each task imports what it needs, and no more
+    from bootpress.wiring import production  # noqa: PLC0415
+
+    context = production(settings)
+    schema.migrate(context.catalog)
+    account_id = create_account(context, ACCOUNT)
+    path = Home(settings.home).admin_token
+    if not _is_good(context, path):
+        _, text = mint_token(context, account_id=account_id, name="admin", permissions=["*"])
+        write_private(path, f"{text}\n")
+    path.chmod(0o600)
+
+
+def _is_good(context: Context, path: Path) -> bool:
+    try:
+        return "*" in authenticate(context, path.read_text().strip()).permissions
+    except (OSError, UnicodeDecodeError, Unauthenticated):
+        return False
+
+
+def prepare_prefect() -> None:
+    """Apply prefect.yaml and register the block types; the imports are done while the server still starts."""
+    from blocks import register_blocks  # noqa: PLC0415 - imports Prefect
+    from bootpress.adapters.orchestrator.deploying import deploy, read_prefect_file  # noqa: PLC0415
+    from bootpress.adapters.orchestrator.running import FlowCache  # noqa: PLC0415
+
+    path = prefect_file()
+    flows = FlowCache()
+    for deployment in read_prefect_file(path).deployments:
+        flows.load(deployment.entrypoint)
+    _wait_for_prefect(PrefectApi.from_environment())
+    deploy(path)
+    register_blocks()
+
+
+def _wait_for_prefect(api: PrefectApi) -> None:
+    deadline = time.monotonic() + PREFECT_SECONDS
+    while True:
+        try:
+            api.get("/health")
+        except OrchestratorUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def relay_twice(settings: Settings) -> None:
+    """Start what waits, and again when the last lease of a predecessor has run out."""
+    from bootpress.wiring import production  # noqa: PLC0415 - see above
+
+    context = production(settings)
+    begun = time.monotonic()
+    _relay(context)
+    time.sleep(max(0.0, begun + LEASE.total_seconds() + 1 - time.monotonic()))
+    _relay(context)
+
+
+def _relay(context: Context) -> None:
+    for _ in range(RELAY_TRIES):
+        with contextlib.suppress(Unavailable):
+            report = relay(context)
+            logger.info("relayed %d deliveries, %d wait", report.launched, report.waiting)
+            return
+        time.sleep(2)
+    logger.warning("the relay found no Prefect; its schedule tries again every minute")
+
+
+def main(task: str) -> int:
+    """Run one task; the reason of a failure is the last line printed."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        match task:
+            case "catalog":
+                prepare_catalog(Settings())
+            case "prefect":
+                prepare_prefect()
+            case "relay":
+                relay_twice(Settings())
+            case _:
+                print(f"no task {task}", file=sys.stderr)  # noqa: T201 - read by the supervisor
+                return 2
+    except BootpressError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - read by the supervisor
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,201 @@
+"""`bootpress up`: Prefect, registry, API and worker as one foreground process tree (CONTRACT.md, Running it)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+
+from bootpress.settings import Settings
+from bootpress.stack import prefect_server, registry
+from bootpress.stack.environment import absolute, of_ours, without_password
+from bootpress.stack.errors import Stopped
+from bootpress.stack.home import Home, write_private
+from bootpress.stack.ports import Ports, Reservations, settle
+from bootpress.stack.processes import Spec, python
+from bootpress.stack.supervisor import Signals, Supervisor
+
+POOL: Final = "bootpress"
+START_SECONDS: Final = 180.0
+GRACE_SECONDS: Final = 11.0
+"""What flow runs get to end when the stack stops; the worker takes up to three more to report what is left."""
+STAGES: Final = (
+    (("prepare-catalog", "prepare-prefect", "relay"), 0.2),
+    (("worker", "api"), GRACE_SECONDS + 4),
+    (("registry",), 1.5),
+    (("prefect",), 1.5),
+)
+"""Who stops together, in which order, and within how many seconds: less than 20 in sum."""
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
+
+
+def up(settings: Settings) -> None:
+    """Run the stack in the foreground, on the main thread, until SIGTERM or Ctrl-C.
+
+    Raises Conflict when another one holds the home or a port, StackFailed when a part does not come or stay up.
+    """
+    settings = absolute(settings)
+    home = Home(settings.home)
+    home.create()
+    with home.locked(), Signals() as signals:
+        _clear(home)
+        settings.encryption_keys  # noqa: B018 - makes the key now: processes that start at once would race for it
+        supervisor = Supervisor(home, signals)
+        reservations = Reservations()
+        try:
+            ports = settle(home.ports, reservations, host=settings.host, fixed=settings.port, tick=signals.check)
+            _Stack(settings, home, ports, supervisor).run()
+        except Stopped:
+            _say("stopping")
+        finally:
+            home.forget_endpoints()
+            supervisor.stop(STAGES)
+            reservations.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    settings: Settings
+    home: Home
+    ports: Ports
+    supervisor: Supervisor
+
+    def run(self) -> None:
+        """Start everything, say so, and keep it up; ends by an exception."""
+        steps = _Steps()
+        prefect = prefect_server.address(self.ports.prefect)
+        environment = of_ours(
+            self.settings, self.home, prefect_api=prefect.api_url, api_url=self.api_url, api_port=self.ports.api
+        )
+        self._start_first(prefect, environment)
+        address = self._start_registry(steps)
+        self._wait(lambda: self.supervisor.is_done("prepare-catalog"), "the database")
+        steps.done("database", without_password(self.settings.catalog_url))
+        self.supervisor.start(Spec("api", python("bootpress.surfaces.api.serve"), environment))
+        health = prefect_server.client(prefect, environment)
+        self._wait(partial(prefect_server.is_healthy, health), "Prefect")
+        steps.done("prefect", prefect.url)
+        self._wait(lambda: self.supervisor.is_done("prepare-prefect"), "the deployments")
+        steps.done("deployments", "work pool, deployments and block types")
+        if address is not None and self.settings.registry is None:
+            self._wait(partial(registry.is_ready, address), "the registry")
+            steps.done("registry", address)
+        self._wait(self._api_is_ready, "the API")
+        steps.done("api", self.api_url)
+        self._wait(self._worker_is_ready, "the worker")
+        steps.done("worker", self.home.worker_name())
+        self.supervisor.start(Spec("relay", python("bootpress.stack.prepare", "relay"), environment, once=True))
+        self._keep(prefect.url, address)
+
+    @property
+    def api_url(self) -> str:
+        """Return the address of the API as this machine reaches it."""
+        host = _WILDCARDS.get(self.settings.host, self.settings.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.ports.api}"
+
+    def _start_first(self, prefect: prefect_server.PrefectAddress, environment: dict[str, str]) -> None:
+        """Start what waits for nothing, and what imports for seconds before it has to wait."""
+        if prefect.is_ours:
+            self.supervisor.start(prefect_server.spec(self.home, self.ports.prefect))
+        for task in ("catalog", "prefect"):
+            words = python("bootpress.stack.prepare", task)
+            self.supervisor.start(Spec(f"prepare-{task}", words, environment, once=True))
+        words = python(
+            "bootpress.stack.worker",
+            *(POOL, self.home.worker_name(), str(self.settings.worker_threads)),
+            *(str(self.home.run / "worker.ready"), str(GRACE_SECONDS)),
+        )
+        self.supervisor.start(Spec("worker", words, environment))
+
+    def _start_registry(self, steps: _Steps) -> str | None:
+        """Return the registry's `host:port`, None where there is none."""
+        if self.settings.registry is not None:
+            steps.done("registry", f"{self.settings.registry}, as configured")
+            return self.settings.registry
+        choice = registry.choose(self.home, self.ports.registry)
+        if choice.spec is None:
+            steps.done(
+                "registry", f"none: {choice.reason}. Install docker-registry, or name one with BOOTPRESS_REGISTRY"
+            )
+            return None
+        self.supervisor.start(choice.spec)
+        return f"127.0.0.1:{self.ports.registry}"
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        self.supervisor.wait_until(condition, what=what, seconds=START_SECONDS)
+
+    def _api_is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/readyz", timeout=1, trust_env=False).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def _worker_is_ready(self) -> bool:
+        try:
+            return int((self.home.run / "worker.ready").read_text()) == self.supervisor.pids.get("worker")
+        except (OSError, ValueError):
+            return False
+
+    def _keep(self, prefect_url: str, address: str | None) -> None:
+        """Publish where everything is, and look after it; the pids are published again when they change."""
+        self._publish(prefect_url, address)
+        _say(f"ready: {self.api_url}")
+        published = self.supervisor.restarts
+        while True:
+            self.supervisor.tick()
+            if self.supervisor.restarts != published:
+                published = self.supervisor.restarts
+                self._publish(prefect_url, address)
+
+    def _publish(self, prefect_url: str, address: str | None) -> None:
+        endpoints: dict[str, Any] = {
+            "api_url": self.api_url,
+            "prefect_url": prefect_url,
+            "registry": address,
+            "database": without_password(self.settings.catalog_url),
+            "admin_token_file": str(self.home.admin_token),
+            "pids": {"up": os.getpid(), **self.supervisor.pids},
+        }
+        write_private(self.home.endpoints, json.dumps(endpoints, indent=2) + "\n")
+
+
+class _Steps:
+    """Prints one line for each step, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._console = Console(highlight=False)
+
+    def done(self, name: str, text: str) -> None:
+        """Say that a step is done."""
+        try:
+            self._console.print(
+                f"[dim]{time.monotonic() - self._begun:5.1f} s[/dim]  [bold]{name:<12}[/bold]", end="", soft_wrap=True
+            )
+            self._console.print(text, markup=False, soft_wrap=True)
+        except OSError:  # whoever read our output is gone; the stack is not
+            pass
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)  # noqa: T201 - the line that scripts wait for
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - nobody reads any more; the exit must not fail
+
+
+def _clear(home: Home) -> None:
+    """Forget what the last start left that means nothing any more."""
+    home.forget_endpoints()
+    for folder in (home.run, home.folder / "tmp"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
