@@ -121,6 +121,7 @@ def _is_outage(error: DBAPIError) -> bool:
         "OperationalError",
         "InterfaceError",
         "InternalError",
+        "DatabaseError",  # SQLite's, of a file that is damaged or none of its own
     }
 
 

@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar, cast, get_type_hints
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput, NotFound
@@ -36,6 +45,15 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+
+
+When = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment that a caller gives."""
 Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
 
 
@@ -80,13 +98,17 @@ class Operation(Generic[Q, A]):
         except ValidationError as error:
             raise _invalid(self.request, error) from error
 
-    def call(self, context: Context, caller: Caller, fields: Mapping[str, Any]) -> A:
-        """Check the permission, the fields and the account, then run the use case."""
+    def authorize(self, caller: Caller) -> None:
+        """Raise Forbidden unless the caller has the permission."""
         if not caller.may(self.permission):
             raise Forbidden(
                 f"{self.name} needs the permission {self.permission}",
                 hint="use a token that has it, or mint one with create_api_token",
             )
+
+    def call(self, context: Context, caller: Caller, fields: Mapping[str, Any]) -> A:
+        """Check the permission, the fields and the account, then run the use case."""
+        self.authorize(caller)
         request = self.parse(fields)
         if request.account_id is not None and request.account_id != caller.account_id:
             raise NotFound(f"no account {request.account_id}", hint="leave account_id away: the token says it")
@@ -117,7 +139,9 @@ def operation(
 
 
 def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidInput:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    # A misspelt field is missing too: the spelling is what the caller wants to know.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     field = ".".join(str(part) for part in first["loc"]) or "the request"
     accepted = ", ".join(sorted(model.model_fields))
     if first["type"] == "extra_forbidden":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -42,9 +42,10 @@ def _encode(moment: datetime, row_id: UUID) -> str:
 
 def _behind(cursor: str, moment: Any, row_id: Any) -> ColumnElement[bool]:
     try:
-        at, _, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        return tuple_(moment, row_id) < tuple_(*_typed(datetime.fromisoformat(at), UUID(last), moment, row_id))
-    except (ValueError, binascii.Error, UnicodeError) as error:
+        text, _, last = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        at = datetime.fromisoformat(text).astimezone(UTC)
+        return tuple_(moment, row_id) < tuple_(*_typed(at, UUID(last), moment, row_id))
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise InvalidInput(
             "the cursor is not one of ours", hint="use next_cursor of the page before", field="cursor"
         ) from error

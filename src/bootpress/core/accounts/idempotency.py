@@ -36,6 +36,7 @@ def call_once(
         return operation.call(context, caller, fields).model_dump(mode="json"), False
     if not 0 < len(key) <= MAX_KEY or not key.isprintable():
         raise InvalidInput(f"an Idempotency-Key has 1 to {MAX_KEY} printable characters", field="Idempotency-Key")
+    operation.authorize(caller)  # a stored answer is for those who may call, too
     stored = _reserve(context, caller, operation.name, key, _fingerprint(caller, fields))
     if stored is not None:
         return stored, True
@@ -49,7 +50,7 @@ def call_once(
 
 
 def _fingerprint(caller: Caller, fields: Mapping[str, Any]) -> bytes:
-    # Keyed by the token's id: fields may hold secrets, of which no plain hash should lie in the catalog.
+    # Keyed by the account's id: the same fields of two accounts do not show as the same.
     text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
     return hmac.digest(caller.account_id.bytes, text, hashlib.sha256)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from bootpress.core.accounts import service
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, operation
+from bootpress.core.operations import Answer, Moment, Request, Text, When, operation
 
 MANAGE = "system.api_tokens.manage"
 
@@ -20,7 +20,7 @@ class CreateApiToken(Request):
 
     name: Text
     permissions: Annotated[list[Text], Field(min_length=1, max_length=100)]
-    expires_at: AwareDatetime | None = None
+    expires_at: When | None = None
 
 
 class MintedToken(Answer):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
 from bootpress.core.context import Caller, Context
 from bootpress.core.events import service
 from bootpress.core.events.models import Event
-from bootpress.core.operations import Answer, Limit, Moment, Request, Text, operation
+from bootpress.core.operations import Answer, Limit, Moment, Request, Text, When, operation
 from bootpress.core.platforms.service import find_platform
 
 
@@ -19,7 +17,7 @@ class RecentEvents(Request):
 
     kind_prefix: Text | None = None
     limit: Limit = 20
-    since: AwareDatetime | None = None
+    since: When | None = None
     platform: Text | None = None
     """A platform's id or slug."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Moment, Request, Text, operation
@@ -16,8 +16,19 @@ from bootpress.core.platforms.trust import TrustPolicy
 READ = "system.node_platforms.read"
 MANAGE = "system.node_platforms.manage"
 
-# A slug that reads as a UUID would shadow an id wherever an operation takes either.
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63)]
+
+def _is_no_uuid(slug: str) -> str:
+    # It would shadow an id wherever an operation takes either.
+    try:
+        UUID(slug)
+    except ValueError:
+        return slug
+    raise ValueError("reads as an id")
+
+
+Slug = Annotated[
+    str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63), AfterValidator(_is_no_uuid)
+]
 Arch = Literal["amd64", "arm64"]
 RetentionCount = Annotated[int, Field(ge=1, le=50)]
 TimeoutMinutes = Annotated[int, Field(ge=1, le=24 * 60)]

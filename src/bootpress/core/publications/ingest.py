@@ -335,7 +335,7 @@ def _refuse_while_busy(
     deleting = select(DeletionStep.id).where(
         DeletionStep.repository == repository,
         DeletionStep.digest == publication.oci_digest,
-        DeletionStep.status == StepStatus.PENDING,
+        DeletionStep.status != StepStatus.KEPT,
     )
     if session.scalar(deleting.limit(1)) is not None:
         raise RegistryUnavailable(f"{publication.oci_digest} is being deleted from the registry")

@@ -27,7 +27,7 @@ PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
 
 def find_publication(session: Session, account_id: UUID, publication_id: UUID, *, lock: bool = False) -> Publication:
     """Return an account's publication; NotFound for one that is unknown or another account's."""
-    publication = session.get(Publication, publication_id, with_for_update=lock or None)
+    publication = session.get(Publication, publication_id, with_for_update=lock or None, populate_existing=lock)
     if publication is None or publication.account_id != account_id:
         raise NotFound(f"no publication {publication_id}", hint="see system_list_disk_image_publications")
     return publication
@@ -60,8 +60,10 @@ def set_default(
 ) -> tuple[Publication, bool]:
     """Make a published publication what new instances boot; a repeat changes nothing."""
     with context.catalog.writing() as session:
-        publication = find_publication(session, account_id, publication_id, lock=True)
+        publication = find_publication(session, account_id, publication_id)
+        # The platform first, as retention locks them: two that wait for each other would end in an error.
         row = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
+        publication = find_publication(session, account_id, publication_id, lock=True)
         if platform is not None and find_platform(session, account_id, platform).id != row.id:
             raise Conflict(
                 f"publication {publication_id} belongs to the platform {row.slug}, not to {platform}",

@@ -23,6 +23,8 @@ class DeletionStep(Row):
     digest: Mapped[str] = mapped_column(index=True)
     role: Mapped[str]
     """`subject`, `child`, `referrer` or `fallback`."""
+    subject: Mapped[str]
+    """The digest that it hangs on: who needs that, needs this too; of a subject or child, its own."""
     status: Mapped[str]
     because: Mapped[str | None]
     updated_at: Mapped[datetime]

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
+from bootpress.core.errors import ContentRejected, Rejected
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Deletion, Registry
@@ -28,7 +29,6 @@ from bootpress.core.retention.service import record_swept
 from bootpress.core.retention.states import StepStatus
 
 LEGACY_SUFFIXES = (".sig", ".att", ".sbom")
-GONE = frozenset({Status.PURGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Planned:
 
     digest: str
     role: str
+    subject: str
 
 
 def purge(context: Context, publication_id: UUID, *, actor: str) -> str | None:
@@ -51,7 +52,12 @@ def purge(context: Context, publication_id: UUID, *, actor: str) -> str | None:
     repository = parse_repository(publication.repository)
     registry = open_registry(context, publication.account_id, repository.host, registry_name)
     if not _steps(context, publication_id):
-        _write_plan(context, publication, _make_plan(context, registry, repository, publication))
+        try:
+            planned = _make_plan(context, registry, repository, publication)
+        except Rejected as error:
+            _give_up(context, publication_id)
+            return f"what refers to it cannot be read: {error}"
+        _write_plan(context, publication, planned)
     for step in _steps(context, publication_id):
         if step.status == StepStatus.PENDING:
             _delete(context, registry, repository, step)
@@ -79,16 +85,31 @@ def _make_plan(context: Context, registry: Registry, repository: Repository, pub
         ).all()
     children = [digest for digest in own if digest != publication.oci_digest]
     subjects = [publication.oci_digest, *children]
-    planned = [Planned(publication.oci_digest, "subject"), *(Planned(digest, "child") for digest in children)]
+    planned = [Planned(digest, "child" if digest in children else "subject", digest) for digest in subjects]
     fallbacks: list[Planned] = []
     for subject in subjects:
-        planned += [Planned(one.digest, "referrer") for one in registry.list_referrers(repository, subject)]
         tag = f"sha256-{digest_hex(subject)}"
         legacy = [registry.find_tag(repository, tag + suffix) for suffix in LEGACY_SUFFIXES]
-        planned += [Planned(digest, "referrer") for digest in legacy if digest is not None]
+        referrers = [*_referrers(registry, repository, subject), *filter(None, legacy)]
+        planned += [Planned(digest, "referrer", subject) for digest in referrers]
         fallback = registry.find_tag(repository, tag)
-        fallbacks += [Planned(fallback, "fallback")] if fallback is not None else []
-    return list({one.digest: one for one in reversed([*planned, *fallbacks])}.values())[::-1]
+        fallbacks += [Planned(fallback, "fallback", subject)] if fallback is not None else []
+    first: dict[str, Planned] = {}
+    for one in [*planned, *fallbacks]:
+        first.setdefault(one.digest, one)
+    return list(first.values())
+
+
+def _referrers(registry: Registry, repository: Repository, subject: str) -> list[str]:
+    """Return those that themselves say so: a fallback index may list what refers to another image, or is one."""
+    found = []
+    for listed in registry.list_referrers(repository, subject):
+        try:
+            stated = registry.fetch_manifest(repository, listed.digest).subject
+        except ContentRejected:  # not there, or not what it is listed as: nothing to delete
+            continue
+        found += [listed.digest] * (stated is not None and stated.digest == subject)
+    return found
 
 
 def _write_plan(context: Context, publication: Publication, planned: Sequence[Planned]) -> None:
@@ -103,6 +124,7 @@ def _write_plan(context: Context, publication: Publication, planned: Sequence[Pl
                     repository=publication.repository,
                     digest=one.digest,
                     role=one.role,
+                    subject=one.subject,
                     status=StepStatus.PENDING,
                     updated_at=now,
                 )
@@ -138,13 +160,13 @@ def _mark(context: Context, step: DeletionStep, status: StepStatus, because: str
 
 
 def _who_needs(context: Context, step: DeletionStep) -> str | None:
-    """Say which other publication in the repository, of any account, still consists of this manifest."""
+    """Say which other publication in the repository, of any account, still needs this manifest or what it refers to."""
     with context.catalog.reading() as session:
         other = session.execute(
             select(Publication.id, NodePlatform.slug)
             .join(NodePlatform, NodePlatform.id == Publication.node_platform_id)
             .outerjoin(Artifact, Artifact.publication_id == Publication.id)
-            .where(_needs(step.digest), Publication.repository == step.repository)
+            .where(_needs(step.digest) | _needs(step.subject), Publication.repository == step.repository)
             .where(Publication.id != step.publication_id, Publication.status != Status.PURGED)
             .limit(1)
         ).first()
@@ -159,21 +181,24 @@ def _finish(context: Context, publication_id: UUID, *, actor: str) -> str | None
     now = context.clock.now()
     with context.catalog.writing() as session:
         publication = session.get_one(Publication, publication_id, with_for_update=True)
-        steps = _steps_in(session, publication_id)
-        unsupported = [step for step in steps if step.status == StepStatus.UNSUPPORTED]
-        for step in unsupported:
-            # Tried again by the next sweep: a registry's settings change.
-            step.status = StepStatus.PENDING
-        if unsupported:
-            publication.purge_begun_at = None
+        statuses = {step.status for step in _steps_in(session, publication_id)}
+        session.execute(delete(DeletionStep).where(DeletionStep.publication_id == publication_id))
+        if StepStatus.UNSUPPORTED in statuses:
+            # Planned anew by the next sweep: a registry's settings change. Until then it is whole, if nothing is gone.
+            if StepStatus.DELETED not in statuses:
+                publication.purge_begun_at = None
             return "the registry does not support deletion"
         publication.status = publication_rules.PUBLICATION.move("purge", Status(publication.status))
         publication.purged_at = now
         publication.purge_begun_at = None
-        for step in steps:
-            session.delete(step)
         record_swept(session, events.Kind.RETENTION_SWEPT, publication, action="purged", actor=actor, at=now)
         return None
+
+
+def _give_up(context: Context, publication_id: UUID) -> None:
+    """Let a publication be restored again of which nothing was deleted."""
+    with context.catalog.writing() as session:
+        session.get_one(Publication, publication_id, with_for_update=True).purge_begun_at = None
 
 
 def _steps_in(session: Session, publication_id: UUID) -> Sequence[DeletionStep]:

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.errors import InvalidInput, NotFound
+from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events import service as events
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.models import Webhook
@@ -37,11 +38,16 @@ def webhook_url(base: str, webhook_id: UUID) -> str:
 
 def check_base(base: str) -> str:
     """Return a base URL without a slash at its end; InvalidInput unless it is plain http(s)://host[:port][/path]."""
-    parts = urlsplit(base)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise InvalidInput(
-            f"{base[:200]!r} is not a base URL", hint="write https://host[:port]", field="platform_api_base"
-        )
+    refusal = InvalidInput(
+        f"{base[:200]!r} is not a base URL", hint="write https://host[:port]", field="platform_api_base"
+    )
+    try:
+        parts = urlsplit(base)
+        plain = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise refusal from error
+    if not plain or any(character in "?#@\\" or not "!" <= character <= "~" for character in base):
+        raise refusal
     return base.rstrip("/")
 
 
@@ -50,11 +56,19 @@ def provision_webhook(context: Context, *, account_id: UUID, label: str, actor: 
     key = rules.label_key(label)
     if not key:
         raise InvalidInput("the label is empty", field="label")
+    try:
+        return _provision(context, account_id, label.strip(), key, actor)
+    except IntegrityError:
+        # Somebody else made it at the same moment: now it is there, and this call is a repeat.
+        return _provision(context, account_id, label.strip(), key, actor)
+
+
+def _provision(context: Context, account_id: UUID, label: str, key: str, actor: str) -> ProvisionedWebhook:
     with context.catalog.writing() as session:
         webhook = session.scalar(
-            select(Webhook).where(
-                Webhook.account_id == account_id, Webhook.label_key == key, Webhook.status != WebhookStatus.REVOKED
-            )
+            select(Webhook)
+            .where(Webhook.account_id == account_id, Webhook.label_key == key, Webhook.status != WebhookStatus.REVOKED)
+            .with_for_update()
         )
         if webhook is not None:
             return ProvisionedWebhook(webhook, _rotate(context, session, webhook, actor, timedelta()), created=False)
@@ -62,7 +76,7 @@ def provision_webhook(context: Context, *, account_id: UUID, label: str, actor: 
         webhook = Webhook(
             id=uuid4(),
             account_id=account_id,
-            label=label.strip(),
+            label=label,
             label_key=key,
             status=WebhookStatus.ACTIVE,
             secret=context.secrets.seal(secret),
@@ -80,7 +94,11 @@ def rotate_secret(
     """Give a webhook a new secret; the old one holds for `overlap` longer, for builds in flight."""
     with context.catalog.writing() as session:
         webhook = find_webhook(session, account_id, webhook_id)
-        rules.WEBHOOK.move("enable" if webhook.status == WebhookStatus.ACTIVE else "disable", _status(webhook))
+        if webhook.status == WebhookStatus.REVOKED:
+            raise Conflict(
+                f"webhook {webhook_id} is revoked: it takes no new secret",
+                hint="provision_disk_image_webhook makes another for its label",
+            )
         return webhook, _rotate(context, session, webhook, actor, overlap)
 
 

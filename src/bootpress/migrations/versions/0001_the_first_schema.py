@@ -205,6 +205,7 @@ def upgrade() -> None:
         sa.Column("repository", sa.String(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("because", sa.String(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,411 @@
+"""Retention against a real registry: what is retired, protected, purged, and what a purge leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from bootpress.adapters.cosign.signing import SigningKey
+from bootpress.adapters.oci.limits import Limits
+from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST
+from bootpress.adapters.oci.push import Layer
+from bootpress.adapters.oci.registries import OciRegistries
+from bootpress.adapters.oci.registry import OciRegistry
+from bootpress.core.context import Caller
+from bootpress.core.errors import Conflict, IllegalTransition, RegistryUnavailable
+from bootpress.core.ports import Deletion, Descriptor, Registries, RegistryConnection
+from bootpress.core.publications.models import Publication
+from bootpress.core.references import Repository
+from bootpress.core.retention.models import DeletionStep
+from bootpress.core.retention.purging import purge
+from bootpress.core.retention.service import retire
+from tests.support.core_world import OneRegistry, World
+from tests.support.ports import free_port
+from tests.support.registry import running_registry
+
+pytestmark = pytest.mark.part("docker-registry")
+
+
+class Shelf:
+    """A repository in a real registry, and images pushed to it and signed."""
+
+    def __init__(self, host: str, folder: Path, *, limits: Limits | None = None) -> None:
+        self.registries = OciRegistries(limits=limits)
+        connection = RegistryConnection("default", host)
+        self.registry = DyingRegistry(self.registries._transport(connection))
+        self.pusher = self.registries.open_pusher(connection)
+        self.key = SigningKey.create()
+        self.repository = Repository(host, f"os/{uuid4().hex}")
+        self._folder = folder
+        self._count = 0
+
+    def push(self, *, sign: bool = True, tag: str | None = None) -> str:
+        """Push an image that is like no other; return its digest."""
+        self._count += 1
+        kernel = self._folder / "vmlinuz"
+        kernel.write_bytes(b"%s %d" % (self.repository.path.encode(), self._count))
+        layer = Layer(kernel, "application/vnd.bootpress.kernel.v1", "vmlinuz")
+        digest = self.pusher.push_image(self.repository, [layer], tag=tag)
+        if sign:
+            self.sign(digest)
+        return digest
+
+    def push_index(self, children: list[str]) -> str:
+        """Push an index of images, the first for amd64 and the next for arm64; return its digest."""
+        self._count += 1
+        listed = [
+            f'{{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":{self.size(digest)},'
+            f'"platform":{{"architecture":"{arch}","os":"linux"}}}}'
+            for digest, arch in zip(children, ["amd64", "arm64"], strict=True)
+        ]
+        raw = f'{{"schemaVersion":2,"annotations":{{"n":"{self._count}"}},"manifests":[{",".join(listed)}]}}'.encode()
+        digest = self.pusher.push_manifest(self.repository, raw, media_type=OCI_INDEX)
+        self.sign(digest)
+        return digest
+
+    def size(self, digest: str) -> int:
+        return self.registry.fetch_manifest(self.repository, digest).size
+
+    def sign(self, digest: str) -> str:
+        """Sign a digest; return the signature's manifest's digest."""
+        subject = Descriptor(OCI_MANIFEST, digest, self.size(digest))
+        referrer = self.key.sign(subject, created=datetime(2025, 6, 1, tzinfo=UTC))
+        for blob in referrer.blobs:
+            self.pusher.push_blob(self.repository, blob)
+        return self.pusher.push_manifest(self.repository, referrer.manifest, media_type=referrer.media_type)
+
+    def signatures(self, digest: str) -> list[str]:
+        return [one.digest for one in self.registry.list_referrers(self.repository, digest)]
+
+    def has(self, *names: str) -> list[bool]:
+        """Tell of each digest or tag whether it is there."""
+        return [self.registry.find_tag(self.repository, name) is not None for name in names]
+
+
+class DyingRegistry(OciRegistry):
+    """A registry that answers no more after `left` deletions."""
+
+    left = 1000
+
+    def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
+        if self.left == 0:
+            raise RegistryUnavailable("it died")
+        self.left -= 1
+        self.asked = [*getattr(self, "asked", []), digest]
+        return super().delete_manifest(repository, digest)
+
+
+class Keeper(World):
+    """A world whose platform's images lie on a shelf."""
+
+    def __init__(self, url: str, shelf: Shelf, *, registries: Registries | None = None) -> None:
+        super().__init__(url, registries=registries or shelf.registries)
+        self.shelf = shelf
+        self.platform_id = self.make_platform("edge")
+
+    def make_platform(self, slug: str, *, caller: Caller | None = None) -> UUID:
+        trust = {"mode": "keys", "public_keys": [self.shelf.key.public_pem]}
+        fields = {"oci_repository": str(self.shelf.repository), "trust": trust, "retention_count": 1}
+        return self.platform(slug, caller=caller, **fields)
+
+    def press(self, digest: str | None = None, *, slug: str = "edge") -> UUID:
+        """Publish an image of the shelf; a minute passes."""
+        self.clock.advance(minutes=1)
+        delivery_id = self.announce(slug=slug, ref=self.shelf.repository.at(digest or self.shelf.push()))
+        assert self.process(delivery_id) == "published", self.delivery(delivery_id).error_message
+        publication_id = self.delivery(delivery_id).publication_id
+        assert publication_id is not None
+        return publication_id
+
+    def sweep(self, **fields: str) -> dict[str, Any]:
+        return self.call("system_sweep_disk_image_retention", **fields)
+
+    def make_default(self, publication_id: UUID) -> None:
+        self.call("system_set_default_disk_image_publication", publication_id=str(publication_id))
+
+    def retired(self) -> tuple[UUID, str]:
+        """Publish two images, the second the default, and retire the first; return it and its digest."""
+        digest = self.shelf.push()
+        first = self.press(digest)
+        self.make_default(self.press())
+        assert self.sweep()["retired"] == [str(first)]
+        return first, digest
+
+    def steps(self) -> list[DeletionStep]:
+        with self.catalog.reading() as session:
+            return list(session.scalars(select(DeletionStep).order_by(DeletionStep.position)))
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def shelf(host: str, tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(host, tmp_path)
+    yield shelf
+    shelf.registries.close()
+
+
+@pytest.fixture
+def keeper(database_url: str, shelf: Shelf) -> Iterator[Keeper]:
+    keeper = Keeper(database_url, shelf)
+    yield keeper
+    keeper.catalog.close()
+
+
+def test_what_lies_beyond_the_count_is_retired_oldest_first(keeper: Keeper) -> None:
+    keeper.call("system_set_disk_image_retention", node_platform_id="edge", retention_count=2)
+    ids = [keeper.press() for _ in range(5)]
+    keeper.make_default(ids[-1])
+    preview = keeper.call("system_preview_disk_image_retention", node_platform_id="edge")
+    assert preview["keep"] == [str(ids[4]), str(ids[3])]
+    assert keeper.sweep()["retired"] == preview["retire"] == [str(ids[2]), str(ids[1]), str(ids[0])]
+    assert [keeper.publication(one).status for one in ids] == ["retired"] * 3 + ["published"] * 2
+    assert keeper.sweep() == {"retired": [], "purged": [], "kept": []}
+    swept = [event.payload["publication_id"] for event in keeper.events("retention_swept")]
+    assert swept == preview["retire"] == [event.payload["publication_id"] for event in keeper.events("retired")]
+
+
+def test_the_default_and_what_is_pinned_are_kept_beyond_the_count(keeper: Keeper) -> None:
+    default, pinned, newest = keeper.press(), keeper.press(), keeper.press()
+    keeper.call("system_pin_disk_image_publication", publication_id=str(pinned))
+    preview = keeper.call("system_preview_disk_image_retention", node_platform_id="edge")
+    assert preview == {
+        "keep": [str(newest)],
+        "retire": [],
+        "purge": [],
+        "protected": [
+            {"publication_id": str(pinned), "because": "pinned"},
+            {"publication_id": str(default), "because": "default"},
+        ],
+    }
+    assert keeper.sweep()["retired"] == []
+    keeper.call("system_unpin_disk_image_publication", publication_id=str(pinned))
+    assert keeper.sweep()["retired"] == [str(pinned)]
+
+
+def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper: Keeper) -> None:
+    first, digest = keeper.retired()
+    signatures, tag = keeper.shelf.signatures(digest), f"sha256-{digest[7:]}"
+    assert len(signatures) == 1
+    keeper.clock.advance(days=7, seconds=-1)
+    assert keeper.sweep()["purged"] == []
+    assert keeper.shelf.has(digest) == [True]
+    keeper.clock.advance(seconds=1)
+    assert keeper.sweep() == {"retired": [], "purged": [str(first)], "kept": []}
+    assert keeper.shelf.has(digest, *signatures, tag) == [False] * 3
+    publication = keeper.publication(first)
+    assert (publication.status, publication.purged_at) == ("purged", keeper.clock.now())
+    assert [event.payload["action"] for event in keeper.events("retention_swept")] == ["retired", "purged"]
+    assert keeper.steps() == []
+
+
+def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keeper) -> None:
+    children = [keeper.shelf.push(sign=False), keeper.shelf.push(sign=False)]
+    digest = keeper.shelf.push_index(children)
+    legacy = keeper.shelf.push(sign=False, tag=f"sha256-{digest[7:]}.sig")
+    first = keeper.press(digest)
+    keeper.make_default(keeper.press())
+    keeper.sweep()
+    keeper.clock.advance(days=7)
+    assert keeper.sweep()["purged"] == [str(first)]
+    assert keeper.shelf.has(digest, *children, legacy) == [False] * 4
+
+
+def test_a_child_that_two_indexes_share_outlives_the_first(keeper: Keeper) -> None:
+    shared, other, third = (keeper.shelf.push(sign=False) for _ in range(3))
+    digest = keeper.shelf.push_index([other, shared])
+    signatures = keeper.shelf.signatures(digest)
+    first = keeper.press(digest)
+    keeper.make_default(keeper.press(keeper.shelf.push_index([third, shared])))
+    keeper.sweep()
+    keeper.clock.advance(days=7)
+    assert keeper.sweep()["purged"] == [str(first)]
+    assert keeper.shelf.has(digest, other, *signatures, shared) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("whose", ["the same account", "another account"])
+def test_what_another_platform_published_is_left_alone_with_its_signature(keeper: Keeper, whose: str) -> None:
+    first, digest = keeper.retired()
+    caller = keeper.caller if whose == "the same account" else keeper.new_caller("rival")
+    keeper.make_platform("other", caller=caller)
+    if caller is not keeper.caller:
+        made = keeper.call("provision_disk_image_webhook", caller, label="ci")
+        keeper.webhook_id, keeper.secret = UUID(made["webhook_id"]), made["webhook_secret"]
+    second = keeper.press(digest, slug="other")
+    keeper.clock.advance(days=7)
+    assert keeper.sweep()["purged"] == [str(first)]
+    assert keeper.shelf.has(digest) == [True]
+    assert len(keeper.shelf.signatures(digest)) == 1
+    assert keeper.publication(second).status == "published"
+    assert keeper.publication(first).status == "purged"
+
+
+def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted(keeper: Keeper) -> None:
+    _, digest = keeper.retired()
+    victim = keeper.shelf.push()
+    keeper.press(victim)
+    [signature] = keeper.shelf.signatures(victim)
+    listed = f'{{"mediaType":"{OCI_MANIFEST}","digest":"{signature}","size":{keeper.shelf.size(signature)}}}'
+    index = f'{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{listed}]}}'.encode()
+    tag = f"sha256-{digest[7:]}"
+    keeper.shelf.pusher.push_manifest(keeper.shelf.repository, index, media_type=OCI_INDEX, tag=tag)
+    keeper.clock.advance(days=7)
+    assert len(keeper.sweep()["purged"]) == 1
+    assert keeper.shelf.has(signature) == [True]
+    assert keeper.shelf.has(digest) == [False]
+
+
+def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(keeper: Keeper) -> None:
+    first, digest = keeper.retired()
+    keeper.shelf.push(sign=False, tag=f"sha256-{digest[7:]}")
+    keeper.clock.advance(days=7)
+    [kept] = keeper.sweep()["kept"]
+    assert kept["publication_id"] == str(first)
+    assert keeper.shelf.has(digest) == [True]
+    keeper.call("system_restore_disk_image_publication", publication_id=str(first))
+    assert keeper.publication(first).status == "published"
+
+
+def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    with running_registry(tmp_path / "registry", port=port, delete=False) as host:
+        shelf = Shelf(host, tmp_path)
+        keeper = Keeper(database_url, shelf)
+        first, digest = keeper.retired()
+        keeper.clock.advance(days=7)
+        because = "the registry does not support deletion"
+        for _ in range(2):
+            answer = keeper.sweep()
+            assert answer["kept"] == [{"publication_id": str(first), "because": because}]
+        assert keeper.publication(first).status == "retired"
+        # Another platform may announce it meanwhile, and its own may bring it back.
+        keeper.make_platform("other")
+        keeper.press(digest, slug="other")
+        keeper.call("system_restore_disk_image_publication", publication_id=str(first))
+        keeper.sweep()
+    with running_registry(tmp_path / "registry", port=port):
+        keeper.clock.advance(days=7)
+        assert keeper.sweep()["purged"] == [str(first)]
+    shelf.registries.close()
+    keeper.catalog.close()
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_an_interrupted_purge_goes_on_where_it_was(database_url: str, shelf: Shelf, after: int) -> None:
+    keeper = Keeper(database_url, shelf, registries=OneRegistry(shelf.registry))
+    first, digest = keeper.retired()
+    keeper.clock.advance(days=7)
+    shelf.registry.left = after
+    with pytest.raises(RegistryUnavailable):
+        keeper.sweep()
+    planned = [step.digest for step in keeper.steps()]
+    assert len(planned) == 3
+    with pytest.raises(Conflict, match="is being purged since"):
+        keeper.call("system_restore_disk_image_publication", publication_id=str(first))
+    with pytest.raises(Conflict, match="is being purged"):
+        keeper.call("system_pin_disk_image_publication", publication_id=str(first))
+    keeper.make_platform("other")
+    assert keeper.process(keeper.announce(slug="other", ref=shelf.repository.at(digest))) == "postponed"
+    shelf.registry.left = 1000
+    assert keeper.sweep()["purged"] == [str(first)]
+    assert shelf.registry.asked == planned
+    assert shelf.has(*planned) == [False] * 3
+    keeper.catalog.close()
+
+
+def test_a_retired_publication_can_be_restored_before_its_purge(keeper: Keeper) -> None:
+    first, _ = keeper.retired()
+    answer = keeper.call("system_restore_disk_image_publication", publication_id=str(first))
+    assert answer["publication"]["status"] == "published"
+    assert answer["publication"]["retired_at"] is None
+    assert len(keeper.events("restored")) == 1
+    again = keeper.call("system_restore_disk_image_publication", publication_id=str(first))
+    assert again == answer
+    assert len(keeper.events("restored")) == 1
+
+
+def test_what_is_wanted_again_is_not_purged(keeper: Keeper) -> None:
+    first, digest = keeper.retired()
+    keeper.clock.advance(days=7)
+    keeper.call("system_pin_disk_image_publication", publication_id=str(first))
+    assert purge(keeper.context, first, actor="test") == "it is in use again"
+    assert keeper.sweep() == {"retired": [], "purged": [], "kept": []}
+    assert keeper.shelf.has(digest) == [True]
+
+
+def test_a_registry_that_is_away_leaves_retired_what_was_retired(database_url: str, tmp_path: Path) -> None:
+    with running_registry(tmp_path / "registry") as host:
+        shelf = Shelf(host, tmp_path, limits=Limits(tries=1))
+        keeper = Keeper(database_url, shelf)
+        first, _ = keeper.retired()
+        second = keeper.press()
+    keeper.clock.advance(days=7)
+    with pytest.raises(RegistryUnavailable):
+        keeper.sweep()
+    assert keeper.publication(first).status == "retired"
+    assert keeper.publication(second).status == "published"
+    shelf.registries.close()
+    keeper.catalog.close()
+
+
+def test_only_a_published_publication_of_the_platform_becomes_its_default(keeper: Keeper) -> None:
+    first, _ = keeper.retired()
+    with pytest.raises(Conflict, match="is retired; only a published one can be the default"):
+        keeper.make_default(first)
+    published = keeper.press()
+    keeper.make_platform("other")
+    with pytest.raises(Conflict, match="belongs to the platform edge, not to other"):
+        keeper.call(
+            "system_set_default_disk_image_publication", publication_id=str(published), node_platform_id="other"
+        )
+    before = len(keeper.events("promoted"))
+    for _ in range(2):
+        answer = keeper.call(
+            "system_set_default_disk_image_publication", publication_id=str(published), node_platform_id="edge"
+        )
+        assert answer["publication"]["is_default"]
+    assert len(keeper.events("promoted")) == before + 1
+    assert keeper.find_platform(keeper.platform_id).default_publication_id == published
+
+
+@pytest.mark.parametrize("status", ["queued", "verifying", "failed", "purged", "revoked"])
+def test_only_a_retired_publication_can_be_restored_and_only_a_kept_one_pinned(keeper: Keeper, status: str) -> None:
+    publication_id = keeper.press()
+    with keeper.catalog.writing() as session:
+        session.get_one(Publication, publication_id).status = status
+    with pytest.raises(IllegalTransition, match=f"that is {status} cannot become published"):
+        keeper.call("system_restore_disk_image_publication", publication_id=str(publication_id))
+    with pytest.raises(Conflict, match=f"is {status} and cannot be pinned"):
+        keeper.call("system_pin_disk_image_publication", publication_id=str(publication_id))
+
+
+def test_default_and_retention_at_once_never_lock_each_other_out(keeper: Keeper) -> None:
+    ids = [keeper.press() for _ in range(6)]
+    with ThreadPoolExecutor(12) as pool:
+        moves = [pool.submit(_try_default, keeper, publication_id) for publication_id in ids * 2]
+        sweeps = [pool.submit(retire, keeper.context, keeper.platform_id, actor="test") for _ in range(6)]
+        outcomes = [move.result() for move in moves]
+        retired = [one for sweep in sweeps for one in sweep.result()[0]]
+    assert set(outcomes) <= {"moved", "refused"}
+    default_id = keeper.find_platform(keeper.platform_id).default_publication_id
+    assert keeper.publication(default_id).status == "published"
+    assert len(retired) == len(set(retired))
+
+
+def _try_default(keeper: Keeper, publication_id: UUID) -> str:
+    try:
+        keeper.make_default(publication_id)
+    except Conflict:
+        return "refused"
+    return "moved"
