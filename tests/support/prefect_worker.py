@@ -15,6 +15,8 @@ from tests.support.prefect_server import PrefectServer
 from tests.support.processes import Program, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "tests" / "support" / "sample_prefect.yaml"
+PROJECT = ROOT / "prefect.yaml"
 WORKER_LIMIT = 4
 
 

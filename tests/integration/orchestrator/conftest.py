@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.deploying import deploy
 from tests.support.prefect_server import PrefectServer, prefect_server
-from tests.support.prefect_worker import ROOT, resident_worker
+from tests.support.prefect_worker import PROJECT, SAMPLE, resident_worker
 from tests.support.processes import Program
-
-SAMPLE = ROOT / "tests" / "support" / "sample_prefect.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +29,9 @@ def api(server: PrefectServer) -> Iterator[PrefectApi]:
 
 
 @pytest.fixture(scope="session")
-def deployed(server: PrefectServer) -> list[str]:
-    """Deploy the sample flows, in a process of its own: it imports them, and reads the server's environment."""
-    return deploy(server, SAMPLE)
+def deployed(api: PrefectApi) -> list[str]:
+    """Deploy the sample flows."""
+    return deploy(SAMPLE, api)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +43,7 @@ def worker(server: PrefectServer, deployed: list[str], tmp_path_factory: pytest.
 
 
 @pytest.fixture
-def pool(server: PrefectServer, tmp_path: Path) -> str:
+def pool(api: PrefectApi, tmp_path: Path) -> str:
     """Deploy the sample flows once more, to a work pool of the test's own; return its and their name."""
     name = f"pool-{uuid.uuid4().hex[:8]}"
     file = tmp_path / "prefect.yaml"
@@ -55,30 +51,11 @@ def pool(server: PrefectServer, tmp_path: Path) -> str:
     for written in ("name: sample", "    sample:", "every-minute-sample"):
         text = text.replace(written, written.replace("sample", name))
     file.write_text(text)
-    deploy(server, file)
+    deploy(file, api)
     return name
 
 
 @pytest.fixture(scope="session")
-def project(server: PrefectServer) -> list[str]:
+def project(api: PrefectApi) -> list[str]:
     """Deploy what prefect.yaml says."""
-    return deploy(server, ROOT / "prefect.yaml")
-
-
-def deploy(server: PrefectServer, file: Path) -> list[str]:
-    code = (
-        "import json, sys; from pathlib import Path; from bootpress.adapters.orchestrator.deploying import deploy; "
-        "print(json.dumps(deploy(Path(sys.argv[1]))))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(file)],
-        env=server.environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    names: list[str] = json.loads(done.stdout)
-    return names
+    return deploy(PROJECT, api)

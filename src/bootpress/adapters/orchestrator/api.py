@@ -100,6 +100,10 @@ class PrefectApi:
         """Change something to given values, which may be done twice."""
         return self._call("PATCH", path, body)
 
+    def delete(self, path: str) -> None:
+        """Delete something; NotThere if it does not exist, or no longer."""
+        self._call("DELETE", path, None)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
