@@ -14,7 +14,7 @@ pytestmark = pytest.mark.part("docker-registry")
 
 
 def test_the_demo_tells_the_life_of_one_image(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "bootpress", "demo", "--home", tmp_path / "home"]
+    words = [sys.executable, "-m", "bootpress", "demo", "--home", str(tmp_path / "home")]
     environment = dict(os.environ) | {"HOME": str(tmp_path), "NO_COLOR": "1", "COLUMNS": "200"}
     with Program(words, log=tmp_path / "demo.log", env=environment, cwd=tmp_path) as program:
         program.wait(seconds=200)

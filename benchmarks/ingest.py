@@ -1,0 +1,201 @@
+"""From an answered webhook to a publication, beside what a stock process worker needs to start the same flow."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bootpress.adapters.cosign.signing import SigningKey
+from bootpress.adapters.oci import Config, Layer, OciRegistries
+from bootpress.core.ports import Descriptor, RegistryConnection
+from bootpress.core.references import Repository
+from tests.support.processes import Program
+from tests.support.running_stack import Stack, running_stack
+
+SINGLE = 15
+STOCK = 3
+STARTED_ONE_BY_ONE = 15
+MANY = 200
+CLIENTS = 16
+PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One row of the table."""
+
+    what: str
+    ours: str
+    peer: str
+    ratio: str
+    bar: str
+
+
+class Pipeline:
+    """Makes signed small images and announces them."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self._folder = folder
+        self._key = SigningKey.create()
+        self._registries = OciRegistries()
+        self._connection = RegistryConnection("bench", stack.registry)
+        self.repository = Repository(stack.registry, "os/bench")
+        trust = {"mode": "keys", "public_keys": [self._key.public_pem]}
+        stack.call(
+            "system_create_node_platform",
+            slug="bench",
+            arch="amd64",
+            oci_repository=str(self.repository),
+            trust=trust,
+            retention_count=50,
+        )
+        self.webhook = stack.call("provision_disk_image_webhook", label="bench")
+
+    def push(self, tag: str) -> str:
+        """Push and sign an image of a few bytes; return its reference by digest."""
+        layer = self._folder / "kernel"
+        layer.write_bytes(os.urandom(4096))
+        layers = [Layer(layer, "application/vnd.bootpress.kernel.v1", "vmlinuz")]
+        pusher = self._registries.open_pusher(self._connection)
+        digest = pusher.push_image(self.repository, layers, tag=tag, config=Config())
+        manifest = self._registries.open(self._connection).fetch_manifest(self.repository, digest)
+        signature = self._key.sign(Descriptor(manifest.media_type, digest, manifest.size), created=datetime.now(UTC))
+        for blob in signature.blobs:
+            pusher.push_blob(self.repository, blob, media_type="application/octet-stream")
+        pusher.push_manifest(self.repository, signature.manifest, media_type=signature.media_type)
+        return self.repository.at(digest)
+
+    def announce(self, reference: str) -> str:
+        """Post a delivery; return its id."""
+        answer = self.stack.announce(self.webhook, platform_slug="bench", oci_ref=reference)
+        answer.raise_for_status()
+        return str(answer.json()["delivery_id"])
+
+
+def measure(folder: Path) -> list[Measured]:
+    """Run everything on one stack, one after the other."""
+    begun = time.monotonic()
+    with running_stack(folder / "home") as stack:
+        ready = time.monotonic() - begun
+        pipeline = Pipeline(stack, folder)
+        warm = pipeline.announce(pipeline.push("warm"))
+        stack.wait_for({warm}, seconds=60)
+        single = statistics.median(_single(pipeline, number) for number in range(SINGLE))
+        one_by_one = _one_by_one(pipeline)
+        drained, accepted = _burst(pipeline)
+        stock = _stock(pipeline, folder)
+    started = one_by_one * MANY
+    return [
+        Measured("`bootpress up` to `ready`", f"{ready:.1f} s", "", "", ""),
+        Measured(
+            "webhook answered → published, small artifact, idle, p50",
+            f"{single:.2f} s",
+            f"{stock:.2f} s on a stock process worker",
+            f"{stock / single:.1f}x faster",
+            "8x",
+        ),
+        Measured(f"{MANY} deliveries from {CLIENTS} clients, all answered 202", f"{accepted:.1f} s", "", "", ""),
+        Measured(
+            f"{MANY} deliveries at once, drained",
+            f"{drained:.1f} s",
+            f"{started:.1f} s to start {MANY} runs one by one (from {STARTED_ONE_BY_ONE})",
+            f"{started / drained:.1f}x faster",
+            "5x",
+        ),
+    ]
+
+
+def _single(pipeline: Pipeline, number: int) -> float:
+    delivery_id = pipeline.announce(pipeline.push(f"single-{number}"))
+    begun = time.monotonic()
+    _until(lambda: _status(pipeline.stack, delivery_id) == "done")
+    return time.monotonic() - begun
+
+
+def _one_by_one(pipeline: Pipeline) -> float:
+    """Return the seconds Prefect needs to take a run from its creation to its end on the resident worker."""
+    prefect = f"{pipeline.stack.endpoints['prefect_url']}/api"
+    begun = time.monotonic()
+    for number in range(STARTED_ONE_BY_ONE):
+        reference = pipeline.push(f"one-{number}")
+        _run_manual(prefect, "ingest-publication/manual", reference)
+    return (time.monotonic() - begun) / STARTED_ONE_BY_ONE
+
+
+def _burst(pipeline: Pipeline) -> tuple[float, float]:
+    references = [pipeline.push(f"many-{number}") for number in range(MANY)]
+    begun = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        deliveries = set(clients.map(pipeline.announce, references))
+    accepted = time.monotonic() - begun
+    finished = pipeline.stack.wait_for(deliveries, seconds=240)
+    drained = time.monotonic() - begun
+    if len(deliveries) != MANY or {one["status"] for one in finished.values()} != {"done"}:
+        raise AssertionError("a delivery of the burst was lost or failed")
+    if len({one["publication_id"] for one in finished.values()}) != MANY:
+        raise AssertionError("a delivery of the burst was published twice")
+    return drained, accepted
+
+
+def _stock(pipeline: Pipeline, folder: Path) -> float:
+    """Return the median of the same deployment on a process worker of Prefect's own."""
+    prefect = f"{pipeline.stack.endpoints['prefect_url']}/api"
+    name = "ingest-publication/manual"
+    deployment = httpx.get(f"{prefect}/deployments/name/{name}").raise_for_status().json()
+    pool = {"name": "stock", "type": "process", "base_job_template": {}}
+    httpx.post(f"{prefect}/work_pools/", json=pool).raise_for_status()
+    body = {key: deployment[key] for key in ("flow_id", "entrypoint", "parameter_openapi_schema", "pull_steps", "path")}
+    httpx.post(f"{prefect}/deployments/", json={**body, "name": "stock", "work_pool_name": "stock"}).raise_for_status()
+    environment = dict(os.environ) | {
+        "PREFECT_API_URL": prefect,
+        "PREFECT_HOME": str(folder / "stock"),
+        "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+        "BOOTPRESS_HOME": str(pipeline.stack.home),
+    }
+    words = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "stock", "--type", "process"]
+    with Program(words, log=folder / "stock.log", env=environment) as worker:
+        worker.wait_until(lambda: "started" in worker.output.lower(), what="the process worker polls")
+        return statistics.median(
+            _run_manual(prefect, "ingest-publication/stock", pipeline.push(f"stock-{number}"))
+            for number in range(STOCK)
+        )
+
+
+def _run_manual(prefect: str, deployment: str, reference: str) -> float:
+    found = httpx.get(f"{prefect}/deployments/name/{deployment}").raise_for_status().json()["id"]
+    begun = time.monotonic()
+    parameters = {"platform": "bench", "reference": reference}
+    run = httpx.post(f"{prefect}/deployments/{found}/create_flow_run", json={"parameters": parameters}).json()
+
+    def state() -> dict[str, Any]:
+        shown: dict[str, Any] = httpx.get(f"{prefect}/flow_runs/{run['id']}").json()["state"]
+        return shown
+
+    _until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED"})
+    if state()["type"] != "COMPLETED":
+        raise AssertionError(f"{deployment} ended as {state()}")
+    return time.monotonic() - begun
+
+
+def _status(stack: Stack, delivery_id: str) -> str:
+    listed = stack.call("system_list_disk_image_deliveries", limit=5)["deliveries"]
+    return next((str(one["status"]) for one in listed if one["id"] == delivery_id), "received")
+
+
+def _until(holds: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"nothing came of it within {seconds:.0f} s")
+        time.sleep(PAUSE)
