@@ -2,4 +2,5 @@
 
 from bootpress.surfaces.cli.main import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,13 @@ def test_the_command_line_starts(installed: Installed) -> None:
     assert all(command in told for command in ("up", "demo", "doctor", "call"))
 
 
+@pytest.mark.part("docker-registry")
+def test_the_demo_runs_from_the_wheel(installed: Installed) -> None:
+    told = installed.run("bootpress", "demo", "--home", str(installed.home / "demo"), seconds=240)
+    assert "rejected:" in told
+    assert "/runs/flow-run/" in told
+
+
 def _run(program: Path, *arguments: str | Path, cwd: Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     words = [str(program), *map(str, arguments)]
