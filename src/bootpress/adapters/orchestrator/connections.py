@@ -27,6 +27,7 @@ class PrefectConnections:
         self._api = api
         self._monotonic = monotonic
         self._kept: dict[UUID, tuple[float, tuple[RegistryConnection, ...]]] = {}
+        self._saves = 0
         self._lock = threading.Lock()
 
     def save_registry(self, account_id: UUID, connection: RegistryConnection) -> None:
@@ -45,6 +46,7 @@ class PrefectConnections:
         else:
             self._api.patch(f"/block_documents/{document['id']}", {"data": data, "merge_existing_data": False})
         with self._lock:
+            self._saves += 1
             self._kept.pop(account_id, None)
 
     def find_registry(self, account_id: UUID, name: str) -> RegistryConnection | None:
@@ -56,11 +58,13 @@ class PrefectConnections:
         now = self._monotonic()
         with self._lock:
             at, kept = self._kept.get(account_id, (now - KEPT_SECONDS, ()))
+            saves = self._saves
         if now - at < KEPT_SECONDS:
             return kept
         found = tuple(sorted(self._read(account_id), key=lambda one: one.name))
         with self._lock:
-            self._kept[account_id] = (now, found)
+            if saves == self._saves:  # else what was read may be from before a save
+                self._kept[account_id] = (now, found)
         return found
 
     def _read(self, account_id: UUID) -> list[RegistryConnection]:
