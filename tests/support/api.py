@@ -64,13 +64,13 @@ class Press:
         return accounts.mint_token(self.context, account_id=account_id, name="somebody", permissions=permissions)[1]
 
     def call(
-        self, name: str, fields: Any = None, *, token: str | None = None, headers: Mapping[str, str] | None = None
+        self, name: str, fields: Any = None, /, *, token: str | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """Call an operation with the admin's token, or another."""
         sent = {"Authorization": f"Bearer {token or self.token}", **(headers or {})}
         return self.http.post(f"/api/v1/operations/{name}", json=fields or {}, headers=sent)
 
-    def called(self, name: str, **fields: Any) -> dict[str, Any]:
+    def called(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Call an operation that must succeed; return its answer."""
         answer = self.call(name, fields)
         assert answer.status_code == 200, answer.text

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.webhooks.service import PATH as WEBHOOK_PATH
+from bootpress.surfaces.api import problems
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 OPERATIONS_PATH = "/api/v1/operations/"
@@ -52,7 +53,7 @@ class Measures:
 
 
 class Measuring:
-    """Times every request and notes the status it was answered with."""
+    """Times every request and notes the status it was answered with; answers what no handler expected."""
 
     def __init__(self, app: ASGIApp, measures: Measures) -> None:
         self._app = app
@@ -64,10 +65,18 @@ class Measuring:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        started = False
 
         async def sending(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._measures.count(scope["path"], message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if started:
+                raise
+            await problems.unexpected(error).response()(scope, receive, sending)

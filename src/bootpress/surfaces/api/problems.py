@@ -7,6 +7,7 @@ import http
 import json
 import logging
 import math
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,16 +87,23 @@ def problem_of(error: errors.BootpressError) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error answer of an app a problem document."""
+    """Make the error answers of an app problem documents (`Measuring` sees to those that nobody expected)."""
     app.add_exception_handler(errors.BootpressError, _ours)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def challenged(error: errors.Unauthenticated) -> Problem:
     """Return the answer to a call without a good token, which says how to send one (RFC 6750, 3)."""
     return dataclasses.replace(problem_of(error), headers={"WWW-Authenticate": "Bearer"})
+
+
+def unexpected(error: Exception) -> Problem:
+    """Log a defect and return its answer; neither repeats its words, which may hold anything."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("a request failed with %s:\n%s", type(error).__name__, frames)
+    detail, hint = "something failed that should not", "the log of the API says where"
+    return Problem(500, "internal", "Internal Server Error", detail, hint)
 
 
 def unreadable(error: errors.InvalidInput) -> Problem:
@@ -139,13 +147,6 @@ def _of_http(request: Request, error: Exception) -> Response:
     hint = "GET /api/v1/operations lists what there is" if error.status_code == 404 else None  # noqa: PLR2004 - a status
     name = phrase.lower().replace(" ", "-")
     return Problem(error.status_code, name, phrase, detail, hint, headers=error.headers or {}).response()
-
-
-def _unexpected(_: Request, __: Exception) -> Response:
-    # Its text may hold anything, so it is not repeated; the server logs it with its traceback.
-    return Problem(
-        500, "internal", "Internal Server Error", "something failed that should not", "the log of the API says what"
-    ).response()
 
 
 def _shown(text: str) -> str:

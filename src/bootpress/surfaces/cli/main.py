@@ -83,7 +83,7 @@ def demo(
     """Run the life of one image on real parts, from its signature to its retention."""
     from bootpress.stack.demo import demo as run  # noqa: PLC0415 - Prefect takes a second to import
 
-    raise typer.Exit(run(home, keep))
+    raise typer.Exit(run(home, keep=keep))
 
 
 @app.command()
