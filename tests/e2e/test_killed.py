@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ def test_killed_in_the_middle_of_twenty_deliveries_publishes_each_once(
     monkeypatch.setattr(sample_image, "LAYERS", small)
     key = SigningKey.create()
     home = tmp_path / "home"
-    with running_stack(home) as stack:
+    with running_stack(home) as stack, closing(OciRegistries()) as registries:
         repository = Repository(stack.registry, "os/killed")
-        workshop = sample_image.Workshop(tmp_path, repository, OciRegistries())
+        workshop = sample_image.Workshop(tmp_path, repository, registries)
         stack.call(
             "system_create_node_platform",
             slug="killed",

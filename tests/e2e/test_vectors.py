@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import Any
+
 import pytest
 
-from bootpress.adapters.oci import OciRegistries
+from bootpress.adapters.oci import OciRegistries, Pusher
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from tests.support.running_stack import Stack
-from tests.support.vectors import load_vectors, push_vector
+from tests.support.vectors import Vector, load_vectors, push_vector
 
 VECTORS = load_vectors()
 
@@ -18,20 +21,25 @@ pytestmark = pytest.mark.part("docker-registry")
 @pytest.fixture(scope="module")
 def deliveries(stack: Stack) -> dict[str, dict[str, object]]:
     """Push and announce all vectors, and wait until each is finished; by name."""
-    registries = OciRegistries()
     webhook = stack.call("provision_disk_image_webhook", label="vectors")
     announced: dict[str, str] = {}
-    for name, vector in VECTORS.items():
-        repository = Repository(stack.registry, f"public/{name}")
-        push_vector(registries.open_pusher(RegistryConnection("local", stack.registry)), repository, vector)
-        stack.call(
-            "system_create_node_platform", slug=name, arch="amd64", oci_repository=str(repository), trust=vector.trust
-        )
-        answer = stack.announce(webhook, platform_slug=name, oci_ref=f"{repository}@{vector.digest}")
-        assert answer.status_code == 202, answer.text
-        announced[name] = answer.json()["delivery_id"]
+    with closing(OciRegistries()) as registries:
+        pusher = registries.open_pusher(RegistryConnection("local", stack.registry))
+        for name, vector in VECTORS.items():
+            announced[name] = _announce(stack, webhook, pusher, name, vector)
     finished = stack.wait_for(set(announced.values()), seconds=120)
     return {name: finished[delivery_id] for name, delivery_id in announced.items()}
+
+
+def _announce(stack: Stack, webhook: dict[str, Any], pusher: Pusher, name: str, vector: Vector) -> str:
+    repository = Repository(stack.registry, f"public/{name}")
+    push_vector(pusher, repository, vector)
+    stack.call(
+        "system_create_node_platform", slug=name, arch="amd64", oci_repository=str(repository), trust=vector.trust
+    )
+    answer = stack.announce(webhook, platform_slug=name, oci_ref=f"{repository}@{vector.digest}")
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["delivery_id"])
 
 
 @pytest.mark.parametrize("name", sorted(VECTORS))

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -46,13 +46,14 @@ class Stage:
     console: Console
     endpoints: dict[str, Any]
     folder: Path
+    registries: OciRegistries
     key: SigningKey = field(default_factory=SigningKey.create)
 
     @property
     def workshop(self) -> sample_image.Workshop:
         """Return where images are made."""
         repository = Repository(str(self.endpoints["registry"]), f"os/disk-images/{SLUG}")
-        return sample_image.Workshop(self.folder, repository, OciRegistries())
+        return sample_image.Workshop(self.folder, repository, self.registries)
 
     def call(self, name: str, **fields: Any) -> dict[str, Any]:
         """Call an operation with the admin's token."""
@@ -73,8 +74,12 @@ def demo(home: Path | None, *, keep: bool) -> int:
     """Run every step; return 0 only if each one held. With `keep` the stack goes on until Ctrl-C."""
     console = Console()
     scratch = home or Path(tempfile.mkdtemp(prefix="bootpress-demo-"))
-    with _stack(console, scratch) as endpoints, tempfile.TemporaryDirectory() as folder:
-        stage = Stage(console, endpoints, Path(folder))
+    with (
+        _stack(console, scratch) as endpoints,
+        tempfile.TemporaryDirectory() as folder,
+        closing(OciRegistries()) as registries,
+    ):
+        stage = Stage(console, endpoints, Path(folder), registries)
         if not endpoints.get("registry"):
             raise DemoFailed("the demo needs a registry", hint="install docker-registry, or run `make demo`")
         _live(stage)
