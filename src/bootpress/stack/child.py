@@ -21,6 +21,7 @@ def main() -> None:
         sys.exit(f"the kernel refuses a parent-death signal: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != int(parent):  # it died before we asked
         sys.exit(1)
+    os.umask(0o077)
     os.execvp(words[0], words)  # noqa: S606 - the program is the supervisor's own
 
 

@@ -54,11 +54,9 @@ def of_ours(
     base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Return what our own processes get: the settings as they are here, and where everything listens."""
-    docker = {} if "DOCKER_CONFIG" not in base else {"DOCKER_CONFIG": base["DOCKER_CONFIG"]}
     given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in settings if value is not None}
     return (
         of_prefect(home, base)
-        | docker
         | given
         | {
             "PREFECT_API_URL": prefect_api,

@@ -1,0 +1,221 @@
+"""`bootpress doctor`: one line each for everything that bootpress stands on, with what to do where it is not well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from bootpress import schema
+from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.core.catalog import Catalog
+from bootpress.core.errors import BootpressError
+from bootpress.settings import Settings
+from bootpress.stack import registry
+from bootpress.stack.environment import absolute, without_password
+from bootpress.stack.home import Home
+
+POOL: Final = "bootpress"
+PUBLIC_GOOD: Final = "https://tuf-repo-cdn.sigstore.dev/timestamp.json"
+SECONDS: Final = 5.0
+
+
+class Health(StrEnum):
+    """How something is; only `fail` makes the exit code 1."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do about it."""
+
+    name: str
+    health: Health
+    detail: str
+    hint: str | None = None
+
+
+def doctor(settings: Settings) -> int:
+    """Look at everything, print a line each, return 1 if something that is needed is not well."""
+    console = Console(highlight=False)
+    colours = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "red"}
+    found = []
+    for finding in examine(settings):
+        found.append(finding.health)
+        hint = f" → {finding.hint}" if finding.hint else ""
+        line = Text.assemble(
+            (f"{finding.health:<5}", colours[finding.health]), f"{finding.name:<20}{finding.detail}", (hint, "dim")
+        )
+        console.print(line, soft_wrap=True)
+    return 1 if Health.FAIL in found else 0
+
+
+def examine(settings: Settings, base: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Look at one thing after the other; whatever goes wrong becomes a finding."""
+    settings = absolute(settings)
+    home = Home(settings.home)
+    yield _home(home)
+    endpoints = home.read_endpoints() if home.is_locked() else None
+    yield _stack(home, endpoints)
+    yield _guarded("database", lambda: _database(settings))
+    yield from _prefect(base, endpoints)
+    yield _registry(settings, home, endpoints)
+    yield _public_good()
+    yield from _programs(home)
+
+
+def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except BootpressError as error:
+        return Finding(name, Health.FAIL, error.message, error.hint)
+    except Exception as error:  # noqa: BLE001 - a database can fail in as many ways as there are drivers
+        return Finding(name, Health.FAIL, f"{type(error).__name__}, which should not happen", "see the logs")
+
+
+def _home(home: Home) -> Finding:
+    folder = home.folder
+    if not folder.exists():
+        return Finding("home", Health.WARN, f"{folder} is not there yet", "`bootpress up` makes it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("home", Health.FAIL, f"{folder} cannot be written", "choose another with --home")
+    if folder.stat().st_mode & 0o077:
+        return Finding("home", Health.WARN, f"{folder} is open to other users", f"chmod 700 {folder}")
+    return Finding("home", Health.OK, str(folder))
+
+
+def _stack(home: Home, endpoints: dict[str, Any] | None) -> Finding:
+    if endpoints is None:
+        if home.is_locked():
+            return Finding("stack", Health.WARN, "`bootpress up` is starting", "try again in half a minute")
+        return Finding("stack", Health.WARN, "not running", "start it: bootpress up")
+    url = str(endpoints.get("api_url"))
+    if _answers(f"{url}/readyz"):
+        return Finding("stack", Health.OK, f"the API answers at {url}")
+    return Finding("stack", Health.FAIL, f"the API at {url} is not ready", f"its log is {home.log('api')}")
+
+
+def _database(settings: Settings) -> Finding:
+    shown = without_password(settings.catalog_url)
+    catalog = Catalog(settings.catalog_url)
+    try:
+        if catalog.is_sqlite:
+            missing = _sqlite_trouble(Path(catalog.url.database or ""))
+            if missing is not None:
+                return missing
+        with catalog.reading() as session:
+            session.connection()
+        if schema.is_current(catalog):
+            return Finding("database", Health.OK, f"{shown}, schema up to date")
+        return Finding("database", Health.FAIL, f"{shown} has another schema", "`bootpress up` brings it up to date")
+    finally:
+        catalog.close()
+
+
+def _sqlite_trouble(path: Path) -> Finding | None:
+    """Return what is wrong with the file, before opening it would make an empty one."""
+    if not path.exists():
+        return Finding("database", Health.WARN, f"{path} is not there yet", "`bootpress up` makes it")
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=SECONDS)
+        try:
+            said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        said = str(error)
+    if said == "ok":
+        return None
+    return Finding("database", Health.FAIL, f"{path} is damaged: {said}", "restore it from a backup")
+
+
+def _prefect(base: Mapping[str, str], endpoints: dict[str, Any] | None) -> Iterator[Finding]:
+    url = base.get("PREFECT_API_URL") or (f"{endpoints['prefect_url']}/api" if endpoints else None)
+    if url is None:
+        yield Finding("prefect", Health.WARN, "not running", "`bootpress up` starts it, or set PREFECT_API_URL")
+        return
+    api = PrefectApi.from_environment({**_with_auth(base), "PREFECT_API_URL": url}, call_seconds=SECONDS)
+    try:
+        yield _guarded("prefect", lambda: _prefect_health(api, url))
+        yield _guarded("worker", lambda: _worker(api))
+    finally:
+        api.close()
+
+
+def _with_auth(base: Mapping[str, str]) -> dict[str, str]:
+    secret = base.get("PREFECT_SERVER_API_AUTH_STRING")
+    return ({"PREFECT_API_AUTH_STRING": secret} if secret else {}) | dict(base)
+
+
+def _prefect_health(api: PrefectApi, url: str) -> Finding:
+    api.get("/health")
+    return Finding("prefect", Health.OK, f"{url}, version {api.get('/admin/version')}")
+
+
+def _worker(api: PrefectApi) -> Finding:
+    workers = api.post(f"/work_pools/{POOL}/workers/filter", {"limit": 100})
+    online = [str(worker["name"]) for worker in workers if worker.get("status") == "ONLINE"]
+    if online:
+        return Finding("worker", Health.OK, f"{', '.join(online[:5])} in the work pool {POOL}")
+    return Finding("worker", Health.FAIL, f"none is online in the work pool {POOL}", "`bootpress up` runs one")
+
+
+def _registry(settings: Settings, home: Home, endpoints: dict[str, Any] | None) -> Finding:
+    address = settings.registry or (endpoints or {}).get("registry")
+    if address is not None:
+        if registry.is_ready(str(address)) or _answers(f"https://{address}/v2/", good={200, 401}):
+            return Finding("registry", Health.OK, str(address))
+        hint = f"its log is {home.log('registry')}" if settings.registry is None else "see BOOTPRESS_REGISTRY"
+        return Finding("registry", Health.FAIL, f"{address} does not answer as a registry", hint)
+    if endpoints is not None:
+        return Finding("registry", Health.WARN, "none runs here", "install docker-registry, or set BOOTPRESS_REGISTRY")
+    return Finding("registry", Health.WARN, "not running", "`bootpress up` starts one")
+
+
+def _public_good() -> Finding:
+    name = "public-good root"
+    if _answers(PUBLIC_GOOD):
+        return Finding(name, Health.OK, "Sigstore's public root can be refreshed")
+    return Finding(
+        name, Health.WARN, "Sigstore's public root cannot be reached", "needed for `trusted_root: public-good` alone"
+    )
+
+
+def _programs(home: Home) -> Iterator[Finding]:
+    program = registry.find_program(home)
+    if program is not None:
+        yield Finding("docker-registry", Health.OK, str(program))
+    else:
+        hint = "apt install docker-registry; without it `up` fetches it, or runs a container of it"
+        yield Finding("docker-registry", Health.WARN, "not installed", hint)
+    for name, use in (
+        ("cosign", "signs images by hand"),
+        ("oras", "pushes images by hand"),
+        ("qemu-system-x86_64", "boots images to check them"),
+        ("docker", "runs containers"),
+    ):
+        found = shutil.which(name)
+        if found:
+            yield Finding(name, Health.OK, found)
+        else:
+            yield Finding(name, Health.WARN, f"not on PATH; it {use}, bootpress runs without it")
+
+
+def _answers(url: str, good: set[int] | None = None) -> bool:
+    local = url.startswith(("http://127.", "http://localhost", "http://[::1]"))
+    try:
+        return httpx.get(url, timeout=SECONDS, trust_env=not local).status_code in (good or {200})
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
