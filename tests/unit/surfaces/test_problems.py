@@ -50,5 +50,5 @@ def test_a_status_and_when_to_come_back(error: errors.BootpressError, status: in
 def test_what_a_caller_sent_is_repeated_within_bounds_and_as_utf_8() -> None:
     response = problem_of(errors.InvalidInput("\ud800" + "x" * 10_000, field="\udfff")).response()
     assert len(response.body) < 3_000
-    assert json.loads(response.body)["field"] == "?"
+    assert json.loads(bytes(response.body))["field"] == "?"
     assert response.media_type == "application/problem+json"
