@@ -23,6 +23,8 @@ from bootpress.core.errors import OrchestratorUnavailable
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0
+MIN_SECONDS: Final = 0.05
+"""What a call that waited long for its place is still given."""
 IN_FLIGHT: Final = 8
 FIRST_PAUSE_SECONDS: Final = 0.05
 LAST_PAUSE_SECONDS: Final = 1.0
@@ -63,7 +65,6 @@ class PrefectApi:
         self._places = threading.BoundedSemaphore(in_flight)
         self._http = httpx.Client(
             headers=_authorization(auth_string, api_key),
-            timeout=httpx.Timeout(min(READ_SECONDS, call_seconds), connect=min(CONNECT_SECONDS, call_seconds)),
             limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
             trust_env=urlsplit(url).hostname not in _LOOPBACK,  # a proxy of the environment is not for this machine
         )
@@ -120,7 +121,7 @@ class PrefectApi:
     def _call_until(self, deadline: float, method: str, path: str, body: object) -> Any:
         for pause in _pauses():
             try:
-                return self._call_once(method, path, body)
+                return self._call_once(deadline, method, path, body)
             except (Refused, _Away):
                 raise
             except OrchestratorUnavailable:
@@ -129,9 +130,11 @@ class PrefectApi:
             time.sleep(pause)
         raise AssertionError("unreachable: the pauses have no end")
 
-    def _call_once(self, method: str, path: str, body: object) -> Any:
+    def _call_once(self, deadline: float, method: str, path: str, body: object) -> Any:
+        left = max(deadline - time.monotonic(), MIN_SECONDS)
+        timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
         try:
-            response = self._http.request(method, self.url + path, json=body)
+            response = self._http.request(method, self.url + path, json=body, timeout=timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Away(f"Prefect cannot be reached at {self.url}", hint="is its server running?") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

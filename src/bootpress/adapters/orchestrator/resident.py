@@ -65,8 +65,8 @@ class ResidentConfiguration(BaseJobConfiguration):
         *,
         client: PrefectClient,
         work_pool: WorkPool,  # noqa: ARG003 - Prefect's signature
-        worker_name: str,  # noqa: ARG003
-        worker_id: UUID | None = None,  # noqa: ARG003
+        worker_name: str,  # noqa: ARG003 - Prefect's signature
+        worker_id: UUID | None = None,  # noqa: ARG003 - Prefect's signature
         deployment: DeploymentResponse | None = None,
     ) -> Self:
         """Read the deployment, and nothing else: a thread needs no template, no environment, no labels."""
