@@ -1,0 +1,134 @@
+"""Webhooks and their secrets: made, rotated with and without overlap, disabled, revoked, encrypted at rest."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from cryptography.fernet import Fernet
+
+from bootpress.core.errors import CatalogUnavailable, Conflict, IllegalTransition, InvalidInput, Unauthenticated
+from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.core.webhooks.receiving import Bell
+from tests.support.core_world import World
+
+
+def works(world: World, secret: str, *, webhook_id: UUID | None = None) -> bool:
+    try:
+        world.post(world.body(), secret=secret, webhook_id=webhook_id)
+    except Unauthenticated:
+        return False
+    return True
+
+
+def test_a_label_is_compared_trimmed_and_without_case_and_keeps_its_first_spelling(world: World) -> None:
+    first = world.call("provision_disk_image_webhook", label=" Build ")
+    again = world.call("provision_disk_image_webhook", label="bUILD")
+    assert (first["action"], again["action"]) == ("created", "rotated")
+    assert first["webhook_id"] == again["webhook_id"]
+    assert first["webhook_url"] == again["webhook_url"]
+    assert first["webhook_url"] == (
+        f"https://press.example/api/v1/system/webhooks/disk_image/built/{first['webhook_id']}"
+    )
+    labels = [row["label"] for row in world.call("system_list_disk_image_webhooks")["webhooks"]]
+    assert labels == ["ci", "Build"]
+    assert not works(world, first["webhook_secret"], webhook_id=UUID(first["webhook_id"]))
+    assert works(world, again["webhook_secret"], webhook_id=UUID(first["webhook_id"]))
+
+
+def test_two_accounts_have_a_webhook_of_one_label_each(world: World) -> None:
+    made = world.call("provision_disk_image_webhook", world.new_caller("rival"), label="ci")
+    assert made["action"] == "created"
+    assert made["webhook_id"] != str(world.webhook_id)
+
+
+def test_one_label_provisioned_by_many_at_once_is_one_webhook(world: World) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: world.call("provision_disk_image_webhook", label="new"), range(8)))
+    assert len({one["webhook_id"] for one in made}) == 1
+    assert sorted(one["action"] for one in made) == ["created"] + ["rotated"] * 7
+    webhook_id = UUID(made[0]["webhook_id"])
+    assert [works(world, one["webhook_secret"], webhook_id=webhook_id) for one in made].count(True) == 1
+
+
+def test_rotating_with_overlap_leaves_the_old_secret_for_that_long(world: World) -> None:
+    old = world.secret
+    made = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id), overlap_minutes=10)
+    assert (works(world, old), works(world, made["webhook_secret"])) == (True, True)
+    world.clock.advance(minutes=10)
+    assert (works(world, old), works(world, made["webhook_secret"])) == (False, True)
+    assert len(world.events("webhook_secret_rotated")) == 1
+
+
+def test_rotating_without_overlap_ends_every_old_secret_at_once(world: World) -> None:
+    first = world.secret
+    name = "system_rotate_disk_image_webhook_secret"
+    second = world.call(name, webhook_id=str(world.webhook_id), overlap_minutes=60)["webhook_secret"]
+    third = world.call(name, webhook_id=str(world.webhook_id))["webhook_secret"]
+    assert [works(world, secret) for secret in (first, second, third)] == [False, False, True]
+
+
+def test_a_revoked_webhook_stays_revoked_and_frees_its_label(world: World) -> None:
+    named = {"webhook_id": str(world.webhook_id)}
+    for _ in range(2):
+        answer = world.call("system_revoke_disk_image_webhook", **named)
+        assert answer["webhook"]["status"] == "revoked"
+    assert len(world.events("webhook_revoked")) == 1
+    for move in ("enable", "disable"):
+        with pytest.raises(IllegalTransition, match="a webhook that is revoked cannot become"):
+            world.call(f"system_{move}_disk_image_webhook", **named)
+    with pytest.raises(Conflict, match="is revoked: it takes no new secret"):
+        world.call("system_rotate_disk_image_webhook_secret", **named)
+    assert world.call("provision_disk_image_webhook", label="ci")["action"] == "created"
+
+
+def test_secrets_lie_encrypted_and_are_never_listed(world: World) -> None:
+    row = world.webhook()
+    assert world.secret.encode() not in row.secret
+    assert SecretBox(world.keys).open(row.secret) == world.secret
+    listed = str(world.call("system_list_disk_image_webhooks"))
+    assert world.secret not in listed
+    assert world.secret[:4] in listed
+
+
+def test_the_first_of_several_keys_encrypts_and_all_decrypt(world: World) -> None:
+    new_key = Fernet.generate_key().decode()
+    world.context = replace(world.context, secrets=SecretBox([new_key, *world.keys]))
+    world.bell = Bell(world.context, rate=50, burst=1000)
+    assert works(world, world.secret)
+    rotated = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
+    assert SecretBox([new_key]).open(world.webhook().secret) == rotated["webhook_secret"]
+    assert works(world, rotated["webhook_secret"])
+
+
+def test_a_lost_key_is_an_outage_and_not_a_wrong_signature(world: World) -> None:
+    world.context = replace(world.context, secrets=SecretBox([Fernet.generate_key().decode()]))
+    world.bell = Bell(world.context, rate=50, burst=1000)
+    with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
+        world.post(world.body())
+    assert world.secret not in str(caught.value)
+
+
+def test_the_base_of_the_url_can_be_chosen_in_the_answer(world: World) -> None:
+    made = world.call("provision_disk_image_webhook", label="x", platform_api_base="http://[::1]:8480/press/")
+    assert made["webhook_url"].startswith("http://[::1]:8480/press/api/v1/system/webhooks/")
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["ftp://x", "https://", "https://u:p@x", "https://x?a", "https://x#", "https://x?", "http://[::1", "https://x:99999",
+     "https://x:0", "https://x y", "https://x\n", "press.example"],
+)  # fmt: skip
+def test_what_is_no_base_url_is_refused_by_name(world: World, base: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a base URL") as caught:
+        world.call("provision_disk_image_webhook", label="x", platform_api_base=base)
+    assert caught.value.field == "platform_api_base"
+
+
+@pytest.mark.parametrize("label", ["", "  ", "a\0b", "x" * 201])
+def test_what_is_no_label_is_refused_by_name(world: World, label: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        world.call("provision_disk_image_webhook", label=label)
+    assert caught.value.field == "label"
