@@ -20,7 +20,8 @@ IDLE = 15.0
 BUSY = 0.5
 """Seconds between looks while deliveries wait for a place."""
 LONGEST_BACKOFF = 8.0
-STOPPING = 10.0
+STOPPING = 5.0
+"""Seconds that a launch under way gets to end; one that is cut off is an attempt whose lease runs out."""
 logger = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ class Dispatcher:
         self._work.set()
 
     def stop(self) -> None:
-        """Let the look that is under way end, for at most ten seconds, and start no other."""
+        """Let the look that is under way end, for a few seconds, and start no other."""
         self._stopping.set()
         self._work.set()
         self._thread.join(STOPPING)

@@ -17,16 +17,16 @@ DRAINED = 1024 * 1024
 _CLOSE = {"Connection": "close"}
 
 
-async def read_body(request: Request, *, limit: int) -> bytes:
+async def read_body(request: Request, *, limit: int, seconds: float = SECONDS) -> bytes:
     """Return the body; a Problem 413 beyond `limit` bytes, with or without a Content-Length, 408 when it is slow."""
     if _declared(request) > limit + DRAINED or (_declared(request) > limit and "expect" in request.headers):
         raise _too_large(limit)
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             return await _read(request, limit)
     except TimeoutError as error:
         raise Problem(
-            408, "request-timeout", "Request Timeout", f"the body took over {SECONDS:.0f} s", headers=_CLOSE
+            408, "request-timeout", "Request Timeout", f"the body took over {seconds:.0f} s", headers=_CLOSE
         ) from error
     except ClientDisconnect as error:
         raise Problem(400, "bad-request", "Bad Request", "the body ended early") from error

@@ -13,7 +13,7 @@ from bootpress.wiring import DEFAULT_PORT, production
 
 MAX_CONNECTIONS = 2_000
 """Beyond it uvicorn answers 503: what is open costs memory."""
-STOPPING = 8
+STOPPING = 5
 """Seconds that requests under way get to finish."""
 
 
@@ -44,4 +44,5 @@ def serve(settings: Settings) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per call to Prefect
     serve(Settings())
