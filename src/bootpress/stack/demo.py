@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.errors import BootpressError
 from bootpress.core.references import Repository
-from bootpress.stack import sample_image
+from bootpress.stack import child, sample_image
 from bootpress.surfaces.cli.calling import Target, call
 
 START_SECONDS: Final = 120.0
@@ -72,6 +73,7 @@ class Stage:
 
 def demo(home: Path | None, *, keep: bool) -> int:
     """Run every step; return 0 only if each one held. With `keep` the stack goes on until Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     scratch = home or Path(tempfile.mkdtemp(prefix="bootpress-demo-"))
     with (
@@ -86,7 +88,8 @@ def demo(home: Path | None, *, keep: bool) -> int:
         _show_links(stage)
         if keep:
             console.print("Ctrl-C stops it.")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            with suppress(KeyboardInterrupt):
+                signal.pause()
     if home is None:
         shutil.rmtree(scratch, ignore_errors=True)
     return 0
@@ -239,7 +242,9 @@ def _show_links(stage: Stage) -> None:
 def _stack(console: Console, home: Path) -> Iterator[dict[str, Any]]:
     """Run `bootpress up` in a home, and stop it at the end."""
     begun = time.monotonic()
-    words = [sys.executable, "-m", "bootpress", "up", "--home", str(home)]
+    # Should the demo itself be killed, the kernel tells `up` to stop.
+    wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(signal.SIGTERM))]
+    words = [*wrapper, sys.executable, "-m", "bootpress", "up", "--home", str(home)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             yield _until_ready(console, process, home, begun)

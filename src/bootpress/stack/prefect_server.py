@@ -43,6 +43,8 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
     """Return how to run the server; the database is the environment's, else SQLite in the home."""
     environment = of_prefect(home, base) | {
         "PREFECT_LOGGING_SERVER_LEVEL": base.get("PREFECT_LOGGING_SERVER_LEVEL", "WARNING"),
+        # Its UI would look for the API at Prefect's default port; so it asks whoever served it, tunnels included.
+        "PREFECT_UI_API_URL": "/api",
         "PREFECT_UI_STATIC_DIRECTORY": str(home.prefect / "ui"),  # it writes its pages with their base path filled in
     }
     for foreign in ("PREFECT_API_KEY", "PREFECT_PROFILE"):
