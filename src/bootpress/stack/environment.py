@@ -79,7 +79,7 @@ def absolute(settings: Settings) -> Settings:
 
 def without_password(url: str) -> str:
     """Return a database URL as it may be shown."""
-    parsed = make_url(url).set(password=None)
+    parsed = make_url(url)._replace(password=None)  # `set` takes None for "as it is"
     return parsed.difference_update_query(["password", "sslpassword"]).render_as_string(hide_password=False)
 
 

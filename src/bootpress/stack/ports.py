@@ -44,13 +44,12 @@ class Reservations:
         """Reserve a port on which nothing listens; False if somebody has it."""
         if port in self._held:
             return False
+        if not _is_free(port, host):
+            return False
         name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             name.bind(f"\0bootpress-port-{port}")
         except OSError:
-            name.close()
-            return False
-        if not _is_free(port, host):
             name.close()
             return False
         self._held[port] = name

@@ -52,9 +52,9 @@ def choose(home: Home, port: int) -> Choice:
     return Choice(None, f"{refusal}; {unavailable}")
 
 
-def find_program(home: Home) -> Path | None:
-    """Return the program where it is installed, or unpacked into this home."""
-    found = shutil.which(PACKAGE, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin"]))
+def find_program(home: Home, path: str | None = None) -> Path | None:
+    """Return the program where it is installed (on `path`, by default PATH), or unpacked into this home."""
+    found = shutil.which(PACKAGE, path=path)
     if found:
         return Path(found)
     unpacked = home.tools / PACKAGE / PROGRAM

@@ -64,8 +64,9 @@ class _Watched:
 class Supervisor:
     """The processes of one stack, by name."""
 
-    def __init__(self, home: Home, signals: Signals) -> None:
+    def __init__(self, home: Home, signals: Signals, *, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
         self._home = home
+        self._first_pause = first_pause_seconds
         self._signals = signals
         self._watched: dict[str, _Watched] = {}
         self._logs_next = time.monotonic() + LOGS_SECONDS
@@ -151,7 +152,7 @@ class Supervisor:
                 f"{watched.spec.name} died {len(watched.deaths)} times within a minute: {process.last_words()}",
                 hint=f"its log is {process.log}",
             )
-        watched.not_before = now + FIRST_PAUSE_SECONDS * 2 ** (len(watched.deaths) - 1)
+        watched.not_before = now + self._first_pause * 2 ** (len(watched.deaths) - 1)
 
     def _launch(self, spec: Spec) -> Process:
         return Process(spec, log=self._home.log(spec.name), cwd=self._home.folder)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bootpress import wiring
+from bootpress.core.errors import Conflict, InvalidInput
+from bootpress.settings import Settings
+from bootpress.stack import home as home_module
+from bootpress.stack.environment import absolute, common, of_ours, of_prefect, without_password
+from bootpress.stack.home import Home, write_private
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.create()
+    return home
+
+
+def test_a_home_is_for_its_owner_alone_even_if_it_was_open(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o755)
+    Home(folder).create()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="cannot be made"):
+        Home(tmp_path / "file" / "home").create()
+
+
+def test_a_home_is_held_by_one(home: Home) -> None:
+    assert not home.is_locked()
+    with home.locked():
+        assert home.is_locked()
+        with pytest.raises(Conflict, match="runs already"), home.locked():
+            pytest.fail("two hold it")
+    assert not home.is_locked()
+    with home.locked():
+        pass
+
+
+def test_the_workers_name_stays(home: Home) -> None:
+    assert home.worker_name() == home.worker_name()
+    assert Home(home.folder.parent / "home").worker_name() == home.worker_name()
+
+
+def test_a_private_file_is_private_also_where_an_open_one_was(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, "new")
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [found.name for found in tmp_path.iterdir()] == ["endpoints.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_endpoints_that_cannot_be_read_are_none(home: Home, text: str) -> None:
+    home.endpoints.write_text(text)
+    assert home.read_endpoints() is None
+
+
+def test_wiring_reads_the_file_that_the_stack_writes() -> None:
+    assert wiring.ENDPOINTS == home_module.ENDPOINTS
+
+
+def test_others_get_no_setting_of_ours(home: Home) -> None:
+    base = {"BOOTPRESS_ENCRYPTION_KEY": "secret", "POWERNODE_PUBLIC_URL": "x", "PATH": "/bin", "DOCKER_CONFIG": "/d"}
+    environment = common(home, base)
+    assert "secret" not in environment.values()
+    assert environment["PATH"] == "/bin"
+    assert environment["DOCKER_CONFIG"] == "/d"
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "TMPDIR"):
+        assert Path(environment[name]).is_relative_to(home.folder)
+
+
+def test_prefects_own_home_lies_in_ours_whatever_the_environment_says(home: Home) -> None:
+    environment = of_prefect(home, {"PREFECT_HOME": "/elsewhere", "PREFECT_SERVER_API_AUTH_STRING": "me:secret"})
+    assert environment["PREFECT_HOME"] == str(home.prefect)
+    assert environment["PREFECT_API_AUTH_STRING"] == "me:secret"
+
+
+def test_our_processes_get_the_settings_as_they_are_here(home: Home) -> None:
+    settings = Settings(home=home.folder, database_url=SecretStr("postgresql://u:p@h/d"), worker_threads=3)
+    environment = of_ours(
+        settings, home, prefect_api="http://p/api", api_url="http://127.0.0.1:8481", api_port=8481, base={}
+    )
+    assert environment["BOOTPRESS_DATABASE_URL"] == "postgresql://u:p@h/d"
+    assert environment["BOOTPRESS_WORKER_THREADS"] == "3"
+    assert environment["BOOTPRESS_PORT"] == "8481"
+    assert environment["BOOTPRESS_PUBLIC_URL"] == "http://127.0.0.1:8481"
+    assert environment["PREFECT_API_URL"] == "http://p/api"
+    assert "BOOTPRESS_REGISTRY" not in environment
+
+
+def test_a_relative_database_means_the_same_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = absolute(Settings(home=Path("h"), database_url=SecretStr("sqlite:///own.db")))
+    assert settings.home == tmp_path / "h"
+    assert settings.catalog_url == f"sqlite:///{tmp_path / 'own.db'}"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://u:geheim@h:5432/d", "postgresql+psycopg://u@h:5432/d"),
+        ("postgresql://u@h/d?password=geheim&sslmode=require", "postgresql://u@h/d?sslmode=require"),
+        ("sqlite:////home.db", "sqlite:////home.db"),
+    ],
+)
+def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootpress.stack.errors import StackFailed, Stopped
+from bootpress.stack.home import Home
+from bootpress.stack.processes import Process, Spec, bound_log, tail
+from bootpress.stack.supervisor import Signals, Supervisor
+from tests.support.processes import is_alive, wait_for
+
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def spec(name: str, code: str, *, once: bool = False) -> Spec:
+    return Spec(name, (sys.executable, "-c", code), dict(os.environ), once=once)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.create()
+    return home
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    with Signals() as signals:
+        yield signals
+
+
+@pytest.fixture
+def supervisor(home: Home, signals: Signals) -> Iterator[Supervisor]:
+    supervisor = Supervisor(home, signals)
+    yield supervisor
+    supervisor.stop([])
+
+
+def said_up(home: Home, name: str) -> bool:
+    return "up" in tail(home.log(name), lines=1)
+
+
+def test_what_dies_is_started_again(supervisor: Supervisor) -> None:
+    supervisor.start(spec("part", SLEEP))
+    first = supervisor.pids["part"]
+    os.kill(first, signal.SIGKILL)
+    supervisor.wait_until(lambda: supervisor.pids.get("part", first) != first, what="a new one", seconds=10)
+    assert supervisor.restarts == 1
+
+
+def test_what_keeps_dying_is_given_up_with_its_last_words_and_log(home: Home, signals: Signals) -> None:
+    supervisor = Supervisor(home, signals, first_pause_seconds=0.01)
+    supervisor.start(spec("part", "raise SystemExit('no such colour')"))
+    with pytest.raises(StackFailed, match="part died 6 times within a minute: no such colour") as failed:
+        supervisor.wait_until(lambda: False, what="never", seconds=30)
+    assert str(home.log("part")) in str(failed.value)
+    assert supervisor.restarts == 5
+
+
+def test_what_runs_once_is_done_or_fails_with_its_reason(supervisor: Supervisor) -> None:
+    supervisor.start(spec("good", "pass", once=True))
+    supervisor.start(spec("bad", "raise SystemExit('the disk is full')", once=True))
+    supervisor.wait_until(lambda: supervisor.is_done("good"), what="good", seconds=10)
+    with pytest.raises(StackFailed, match="bad failed: the disk is full"):
+        supervisor.wait_until(lambda: supervisor.is_done("bad"), what="bad", seconds=10)
+
+
+def test_what_does_not_come_in_time_is_named(supervisor: Supervisor) -> None:
+    with pytest.raises(StackFailed, match="the moon is still missing"):
+        supervisor.wait_until(lambda: False, what="the moon", seconds=0.1)
+
+
+def test_stopping_goes_stage_by_stage_and_ends_what_will_not(supervisor: Supervisor, home: Home) -> None:
+    supervisor.start(spec("polite", SLEEP))
+    supervisor.start(spec("stubborn", STUBBORN))
+    pids = supervisor.pids
+    supervisor.wait_until(lambda: said_up(home, "polite") and said_up(home, "stubborn"), what="both", seconds=10)
+    begun = time.monotonic()
+    supervisor.stop([(("polite",), 5.0), (("stubborn",), 0.3)])
+    assert 0.3 <= time.monotonic() - begun < 3
+    assert not any(map(is_alive, pids.values()))
+
+
+def test_a_process_takes_what_it_started_with_it(supervisor: Supervisor, home: Home) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    supervisor.start(spec("parent", code))
+    supervisor.wait_until(lambda: tail(home.log("parent"), lines=1).isdigit(), what="the child", seconds=10)
+    child = int(tail(home.log("parent"), lines=1))
+    assert is_alive(child)
+    supervisor.stop([(("parent",), 5.0)])
+    wait_for(lambda: not is_alive(child), what="the child is gone", seconds=5)
+
+
+def test_a_signal_stops_the_waiting(supervisor: Supervisor) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Stopped):
+        supervisor.wait_until(lambda: False, what="never", seconds=10)
+
+
+def test_a_second_signal_ends_the_patience(supervisor: Supervisor, home: Home) -> None:
+    supervisor.start(spec("stubborn", STUBBORN))
+    supervisor.wait_until(lambda: said_up(home, "stubborn"), what="it", seconds=10)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # a signal that is pending already is not counted twice
+    begun = time.monotonic()
+    supervisor.stop([(("stubborn",), 15.0)])
+    assert time.monotonic() - begun < 5
+
+
+def test_the_handlers_of_before_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from bootpress.stack.processes import Process, Spec\n"
+        "words = (sys.executable, '-c', 'import time; time.sleep(60)')\n"
+        "inner = Process(Spec('inner', words, dict(os.environ)), log=Path('inner.log'), cwd=Path('.'))\n"
+        "print(inner.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    log = tmp_path / "outer.log"
+    outer = Process(spec("outer", code), log=log, cwd=tmp_path)
+    wait_for(lambda: tail(log, lines=1).isdigit(), what="the inner process", seconds=10)
+    inner = int(tail(log, lines=1))
+    wait_for(lambda: b"time.sleep" in Path(f"/proc/{inner}/cmdline").read_bytes(), what="it runs", seconds=10)
+    assert os.getpgid(inner) != os.getpgid(outer.pid)  # so it is the kernel that ends it, not the group
+    os.kill(outer.pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(inner), what="it is gone", seconds=5)
+    outer.kill()
+
+
+def test_a_log_that_has_grown_too_large_is_begun_anew(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"old\n" * 10)
+        bound_log(log, limit=100)
+        assert log.read_bytes() == b"old\n" * 10
+        bound_log(log, limit=39)
+        writer.write(b"new\n")
+    assert log.read_bytes() == b"new\n"
+    assert (tmp_path / "part.log.1").read_bytes() == b"old\n" * 10
