@@ -44,5 +44,6 @@ def serve(settings: Settings) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per call to Prefect
+    for noisy in ("httpx", "alembic"):  # a line per call to Prefect, two per probe of /readyz
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     serve(Settings())
