@@ -59,8 +59,9 @@ def test_what_is_away_is_asked_less_and_less_and_logged_once(idle: Press, caplog
             bell.ring(announcement(run_id=100 + number))
         asked = idle.launcher.asked
         idle.launcher.away = False
-        assert eventually(lambda: bool(idle.launcher.batches))
-    assert asked <= 4
+        assert eventually(lambda: "relay works again" in caplog.text)
+    assert asked <= 6
+    assert len(idle.launcher.batches) == 1
     said = [record.getMessage() for record in caplog.records if "relay" in record.getMessage()]
     assert said == ["relay waits: the fake orchestrator is away", "relay works again"]
 
