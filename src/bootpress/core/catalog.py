@@ -131,9 +131,16 @@ def _first_line(error: DBAPIError) -> str:
 
 def _create_engine(url: str, *, sqlite: bool) -> Engine:
     if not sqlite:
-        return create_engine(url, pool_size=20, max_overflow=20, pool_timeout=10, pool_pre_ping=True)
+        return create_engine(
+            url, pool_size=20, max_overflow=20, pool_timeout=10, pool_pre_ping=True, hide_parameters=True
+        )
     engine = create_engine(
-        url, pool_size=20, max_overflow=30, pool_timeout=10, connect_args={"timeout": SQLITE_BUSY_MS / 1000}
+        url,
+        pool_size=20,
+        max_overflow=30,
+        pool_timeout=10,
+        hide_parameters=True,
+        connect_args={"timeout": SQLITE_BUSY_MS / 1000},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

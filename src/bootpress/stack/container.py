@@ -22,7 +22,7 @@ STOP_SECONDS: Final = 2
 def why_unavailable() -> str | None:
     """Return None if a daemon answers and has the image, pulled if need be; else the reason."""
     import docker  # noqa: PLC0415 - where it is needed only: most machines have the program
-    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 - as above
 
     try:
         client = docker.from_env(timeout=TIMEOUT_SECONDS)
@@ -44,7 +44,7 @@ def why_unavailable() -> str | None:
 def run(config: str, storage: str, port: int) -> int:
     """Run the container until it ends or a signal comes."""
     import docker  # noqa: PLC0415 - see above
-    from docker.errors import NotFound  # noqa: PLC0415
+    from docker.errors import NotFound  # noqa: PLC0415 - as above
 
     client = docker.from_env(timeout=TIMEOUT_SECONDS)
     name = f"bootpress-registry-{hashlib.sha256(storage.encode()).hexdigest()[:8]}"

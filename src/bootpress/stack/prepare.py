@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 def prepare_catalog(settings: Settings) -> None:
     """Bring the database up to date, and leave the administrator's token in the home."""
     from bootpress import schema  # noqa: PLC0415 - each task imports what it needs, and no more
-    from bootpress.wiring import production  # noqa: PLC0415
+    from bootpress.wiring import production  # noqa: PLC0415 - as above
 
     context = production(settings)
     schema.migrate(context.catalog)
@@ -55,8 +55,8 @@ def _is_good(context: Context, path: Path) -> bool:
 def prepare_prefect() -> None:
     """Apply prefect.yaml and register the block types; the imports are done while the server still starts."""
     from blocks import register_blocks  # noqa: PLC0415 - imports Prefect
-    from bootpress.adapters.orchestrator.deploying import deploy, read_prefect_file  # noqa: PLC0415
-    from bootpress.adapters.orchestrator.running import FlowCache  # noqa: PLC0415
+    from bootpress.adapters.orchestrator.deploying import deploy, read_prefect_file  # noqa: PLC0415 - as above
+    from bootpress.adapters.orchestrator.running import FlowCache  # noqa: PLC0415 - as above
 
     path = prefect_file()
     flows = FlowCache()

@@ -7,6 +7,7 @@ import logging
 import uvicorn
 from fastapi import FastAPI
 
+from bootpress.adapters.orchestrator.collecting import collect_on_a_thread
 from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
 from bootpress.wiring import DEFAULT_PORT, production
@@ -43,6 +44,7 @@ def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    collect_on_a_thread()  # threads share an SQLite file here
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "alembic"):  # a line per call to Prefect, two per probe of /readyz
         logging.getLogger(noisy).setLevel(logging.WARNING)
