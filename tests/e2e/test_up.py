@@ -165,3 +165,15 @@ def _answers(url: str) -> bool:
         return httpx.get(url).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def test_a_part_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "prefect").mkdir(parents=True)
+    (home / "prefect" / "prefect.db").write_text("no database")
+    words = [sys.executable, "-m", "bootpress", "up", "--home", str(home)]
+    failed = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    assert failed.returncode == 1
+    assert "prefect died" in failed.stderr
+    assert str(home / "logs" / "prefect.log") in failed.stderr.replace("\n", "")
+    assert not (home / "endpoints.json").exists()

@@ -18,6 +18,8 @@ from bootpress.stack.home import Home
 from bootpress.stack.processes import Process, Spec, bound_log
 
 DEATHS: Final = 5
+DEATHS_AT_START: Final = 1
+"""What does not come up at the second try would not at the sixth, and takes seconds each time."""
 WITHIN_SECONDS: Final = 60.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 TICK_SECONDS: Final = 0.05
@@ -70,6 +72,7 @@ class Supervisor:
         self._signals = signals
         self._watched: dict[str, _Watched] = {}
         self._logs_next = time.monotonic() + LOGS_SECONDS
+        self.deaths_allowed = DEATHS
         self.restarts = 0
         """How often something was started again; whoever publishes pids looks whether it has changed."""
 
@@ -116,6 +119,8 @@ class Supervisor:
         for watched in self._watched.values():
             if not watched.spec.once:
                 self._look_after(watched, now)
+            elif watched.process is not None:
+                _ = watched.process.exit_code  # waits for one that has ended, or it would stay a zombie
         if now > self._logs_next:
             self._logs_next = now + LOGS_SECONDS
             for name in self._watched:
@@ -147,7 +152,7 @@ class Supervisor:
         watched.deaths.append(now)
         while watched.deaths[0] < now - WITHIN_SECONDS:
             watched.deaths.popleft()
-        if len(watched.deaths) > DEATHS:
+        if len(watched.deaths) > self.deaths_allowed:
             raise StackFailed(
                 f"{watched.spec.name} died {len(watched.deaths)} times within a minute: {process.last_words()}",
                 hint=f"its log is {process.log}",

@@ -22,7 +22,7 @@ from bootpress.stack.errors import Stopped
 from bootpress.stack.home import Home, write_private
 from bootpress.stack.ports import Ports, Reservations, settle
 from bootpress.stack.processes import Spec, python
-from bootpress.stack.supervisor import Signals, Supervisor
+from bootpress.stack.supervisor import DEATHS, DEATHS_AT_START, Signals, Supervisor
 
 POOL: Final = "bootpress"
 START_SECONDS: Final = 180.0
@@ -72,6 +72,7 @@ class _Stack:
     def run(self) -> None:
         """Start everything, say so, and keep it up; ends by an exception."""
         steps = _Steps()
+        self.supervisor.deaths_allowed = DEATHS_AT_START
         prefect = prefect_server.address(self.ports.prefect)
         environment = of_ours(
             self.settings, self.home, prefect_api=prefect.api_url, api_url=self.api_url, api_port=self.ports.api
@@ -149,6 +150,7 @@ class _Stack:
         """Publish where everything is, and look after it; the pids are published again when they change."""
         self._publish(prefect_url, address)
         _say(f"ready: {self.api_url}")
+        self.supervisor.deaths_allowed = DEATHS
         published = self.supervisor.restarts
         while True:
             self.supervisor.tick()
