@@ -25,19 +25,13 @@ from pydantic import (
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput, NotFound
+from bootpress.core.texts import refuse_unstorable
 
 MAX_LIMIT = 500
 MAX_TEXT = 2048
 
 
-def _refuse_nul(value: object) -> object:
-    # PostgreSQL stores no NUL in text.
-    if isinstance(value, str) and "\x00" in value:
-        raise ValueError("holds a NUL character")
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_refuse_nul), Field(min_length=1, max_length=MAX_TEXT)]
+Text = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_TEXT)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from bootpress.core.texts import refuse_unstorable
 
 MAX_EXPRESSION = 2048
 MAX_KEYS = 16
 MAX_PEM = 8192
 
-Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
-Pem = Annotated[str, Field(min_length=1, max_length=MAX_PEM)]
+Expression = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_EXPRESSION)]
+Pem = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_PEM)]
 
 
 class KeylessTrust(BaseModel):

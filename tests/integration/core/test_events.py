@@ -1,0 +1,109 @@
+"""Events: in the order they happened, handed over once or under one id, listed by account."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from bootpress.core.errors import InvalidInput, OrchestratorUnavailable
+from bootpress.core.events import service
+from bootpress.core.events.models import Undelivered
+from tests.support.core_world import World
+
+
+def happen(world: World, count: int) -> list[str]:
+    """Let things happen; return the ids of their events, oldest first."""
+    for _ in range(count):
+        world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
+    return [str(event.id) for event in world.events()]
+
+
+def waiting(world: World) -> int:
+    with world.catalog.reading() as session:
+        return session.scalar(select(func.count()).select_from(Undelivered)) or 0
+
+
+def test_events_are_handed_over_once_in_the_order_they_happened(world: World) -> None:
+    ids = happen(world, 5)
+    assert service.emit_pending(world.context, limit=3) == 3
+    assert service.emit_pending(world.context) == 2
+    assert service.emit_pending(world.context) == 0
+    assert [str(one.event_id) for one in world.sink.emitted] == ids
+    first = world.events()[0]
+    handed = world.sink.emitted[0]
+    assert (handed.kind, handed.account_id, handed.occurred_at, handed.payload) == (
+        first.kind, first.account_id, first.occurred_at, first.payload,
+    )  # fmt: skip
+
+
+def test_what_a_sink_does_not_take_stays_in_the_outbox(world: World) -> None:
+    ids = happen(world, 3)
+    with world.sink.switched_off(), pytest.raises(OrchestratorUnavailable):
+        service.emit_pending(world.context)
+    assert waiting(world) == 3
+    assert service.emit_pending(world.context) == 3
+    assert [str(one.event_id) for one in world.sink.emitted] == ids
+
+
+def test_a_sink_that_fails_midway_keeps_what_it_took(world: World) -> None:
+    ids = happen(world, 3)
+    service.emit_pending(world.context, limit=1)
+    world.sink.failures = 1
+    with pytest.raises(OrchestratorUnavailable):
+        service.emit_pending(world.context)
+    assert waiting(world) == 2
+    service.emit_pending(world.context)
+    assert [str(one.event_id) for one in world.sink.emitted] == ids
+    assert waiting(world) == 0
+
+
+def test_a_crash_between_sink_and_outbox_sends_twice_under_one_id(world: World) -> None:
+    [event_id] = happen(world, 1)
+    service.emit_pending(world.context)
+    with world.catalog.writing() as session:
+        event = world.events()[0]
+        session.add(Undelivered(event_id=event.id, occurred_at=event.occurred_at))
+    service.emit_pending(world.context)
+    assert [str(one.event_id) for one in world.sink.emitted] == [event_id] * 2
+
+
+def test_events_are_listed_newest_first_and_can_be_narrowed_down(world: World) -> None:
+    platform_id = world.platform()
+    world.publish()
+    world.clock.advance(hours=1)
+    happen(world, 2)
+    listed = world.call("recent_events")["events"]
+    assert [event["id"] for event in listed] == [str(event.id) for event in reversed(world.events())]
+    assert len(world.call("recent_events", limit=1)["events"]) == 1
+    since = (world.clock.now() - timedelta(minutes=1)).isoformat()
+    assert len(world.call("recent_events", since=since)["events"]) == 2
+    assert len(world.call("recent_events", kind_prefix="system.disk_image_pub")["events"]) == 1
+    assert world.call("recent_events", kind_prefix="system.disk%image")["events"] == []
+    for platform in (str(platform_id), "edge"):
+        kinds = [event["kind"] for event in world.call("recent_events", platform=platform)["events"]]
+        assert kinds == ["system.disk_image_promoted", "system.disk_image_published"]
+    assert {event["actor"] for event in listed} == {"webhook:ci", "acme's operator"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("limit", 0),
+        ("limit", 501),
+        ("since", "2025-06-01T12:00:00"),
+        ("since", "0001-01-01T00:00:00+14:00"),
+        ("kind_prefix", "a\0"),
+        ("kind_prefix", "\ud800"),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused_by_name(world: World, field: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        world.call("recent_events", **{field: value})
+    assert caught.value.field == field
+
+
+def test_no_secret_is_in_an_event(world: World) -> None:
+    made = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
+    assert made["webhook_secret"] not in str([event.payload for event in world.events()])
