@@ -1,0 +1,28 @@
+"""Secrets at rest: several keys, and none of them in an error."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootpress.core.errors import CatalogUnavailable
+from bootpress.core.secrets_at_rest import SecretBox
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+
+@given(st.text(max_size=50))
+def test_what_was_sealed_with_any_of_the_keys_is_opened(text: str) -> None:
+    box = SecretBox([NEW, OLD])
+    assert box.open(SecretBox([OLD]).seal(text)) == text
+    assert SecretBox([NEW]).open(box.seal(text)) == text
+    assert box.seal(text) != box.seal(text)
+
+
+@pytest.mark.parametrize("sealed", [b"", b"garbage", SecretBox([OLD]).seal("hunter2")])
+def test_what_no_key_opens_is_an_outage(sealed: bytes) -> None:
+    with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
+        SecretBox([NEW]).open(sealed)
+    assert NEW not in repr(caught.value)
