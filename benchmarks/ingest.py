@@ -28,6 +28,7 @@ STARTED_ONE_BY_ONE = 15
 MANY = 200
 CLIENTS = 16
 PAUSE = 0.02
+TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _stock(pipeline: Pipeline, folder: Path) -> float:
     name = "ingest-publication/manual"
     deployment = httpx.get(f"{prefect}/deployments/name/{name}").raise_for_status().json()
     pool = {"name": "stock", "type": "process", "base_job_template": {}}
-    httpx.post(f"{prefect}/work_pools/", json=pool).raise_for_status()
+    _post(f"{prefect}/work_pools/", pool)
     body = {key: deployment[key] for key in ("flow_id", "entrypoint", "parameter_openapi_schema", "pull_steps", "path")}
     httpx.post(f"{prefect}/deployments/", json={**body, "name": "stock", "work_pool_name": "stock"}).raise_for_status()
     environment = dict(os.environ) | {
@@ -176,16 +177,27 @@ def _run_manual(prefect: str, deployment: str, reference: str) -> float:
     found = httpx.get(f"{prefect}/deployments/name/{deployment}").raise_for_status().json()["id"]
     begun = time.monotonic()
     parameters = {"platform": "bench", "reference": reference}
-    run = httpx.post(f"{prefect}/deployments/{found}/create_flow_run", json={"parameters": parameters}).json()
+    run = _post(f"{prefect}/deployments/{found}/create_flow_run", {"parameters": parameters})
 
     def state() -> dict[str, Any]:
-        shown: dict[str, Any] = httpx.get(f"{prefect}/flow_runs/{run['id']}").json()["state"]
-        return shown
+        answer = httpx.get(f"{prefect}/flow_runs/{run['id']}", timeout=30)
+        return answer.json()["state"] if answer.is_success else {"type": "UNKNOWN"}
 
     _until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED"})
     if state()["type"] != "COMPLETED":
         raise AssertionError(f"{deployment} ended as {state()}")
     return time.monotonic() - begun
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Post to Prefect, again where SQLite was busy for a moment."""
+    for _ in range(TRIES):
+        answer = httpx.post(url, json=body, timeout=30)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(PAUSE)
+    shown: dict[str, Any] = answer.raise_for_status().json()
+    return shown
 
 
 def _status(stack: Stack, delivery_id: str) -> str:
