@@ -157,7 +157,7 @@ def _stock(pipeline: Pipeline, folder: Path) -> float:
     pool = {"name": "stock", "type": "process", "base_job_template": {}}
     _post(f"{prefect}/work_pools/", pool)
     body = {key: deployment[key] for key in ("flow_id", "entrypoint", "parameter_openapi_schema", "pull_steps", "path")}
-    httpx.post(f"{prefect}/deployments/", json={**body, "name": "stock", "work_pool_name": "stock"}).raise_for_status()
+    _post(f"{prefect}/deployments/", {**body, "name": "stock", "work_pool_name": "stock"})
     environment = dict(os.environ) | {
         "PREFECT_API_URL": prefect,
         "PREFECT_HOME": str(folder / "stock"),
