@@ -161,10 +161,18 @@ def _make_attempts(context: Context, delivery_ids: Sequence[UUID], *, batch_id: 
     made: dict[UUID, str] = {}
     with context.catalog.writing() as session:
         query = select(Delivery).where(Delivery.id.in_(delivery_ids), _is_due(now)).with_for_update(skip_locked=True)
-        for delivery in session.scalars(query):
+        for delivery in _still_due(session, session.scalars(query).all(), now):
             attempt = _add_attempt(session, delivery, now, batch_id=batch_id)
             made[attempt.id] = run_name(delivery.platform_slug, delivery.git_sha)
     return made
+
+
+def _still_due(session: Session, locked: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    # PostgreSQL looks for the attempts with the eyes of before the lock: one that another relay has just made is not
+    # seen by the query that locks, and is seen by this one.
+    current = select(Attempt).where(Attempt.id.in_([delivery.current_attempt_id for delivery in locked]))
+    live = {attempt.id for attempt in session.scalars(current) if is_live(attempt, now)}
+    return [delivery for delivery in locked if delivery.current_attempt_id not in live]
 
 
 def run_name(platform_slug: str, git_sha: str | None) -> str:
