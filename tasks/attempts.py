@@ -16,7 +16,7 @@ from bootpress.core.publications import settling
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.rules import LEASE
 from bootpress.wiring import of_process
-from tasks.retries import ONCE, RETRIED
+from tasks.retries import RETRIED
 
 RENEWALS_PER_LEASE = 3
 
@@ -26,12 +26,6 @@ def begin(delivery_id: UUID) -> UUID:
     """Take the delivery up: from here on it is processing, and its tag may be read; return the attempt's id."""
     run_id, key = _run()
     return attempts.begin(of_process(), delivery_id, attempt_id=key, flow_run_id=run_id)
-
-
-@task(name="settle", **ONCE)
-def settle(attempt_id: UUID, error: Exception) -> str:
-    """Write down how an attempt ended that met an error: failed for good, postponed, or superseded."""
-    return settling.settle(of_process(), attempt_id, error)
 
 
 @contextmanager
