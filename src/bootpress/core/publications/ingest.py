@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -31,24 +30,21 @@ from bootpress.core.errors import (
     Rejected,
     Superseded,
 )
-from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
 from bootpress.core.publications import rules
+from bootpress.core.publications.claiming import Claim, claim_publication
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.settling import explain, publish, settle
-from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, parse_repository
-from bootpress.core.retention.models import DeletionStep
-from bootpress.core.retention.states import StepStatus
 from bootpress.core.strict_json import parse_object
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.announcement import Announcement, read_announcement
 from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
+from bootpress.core.webhooks.states import AttemptStatus
 
 logger = logging.getLogger(__name__)
 MAX_CONFIG = 1024 * 1024
@@ -113,7 +109,8 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
     try:
         with context.catalog.writing() as session:
             attempt, delivery = attempts.hold(session, attempt_id)
-            return _claim(context, session, attempt, delivery, work, digest=digest, oci_ref=str(reference))
+            claim = Claim(work.platform, work.repository, reference, digest, work.announcement)
+            return claim_publication(session, attempt, delivery, claim, now=context.clock.now())
     except IntegrityError as error:
         raise RegistryUnavailable(f"{digest} is being announced by another delivery") from error
 
@@ -244,101 +241,6 @@ def _refuse_when_too_old(context: Context, work: Work) -> None:
             f"given up after 24 hours and {work.delivery.attempt_count - 1} attempts{said}",
             hint="see the runs of this delivery for what ended them, then retry",
         )
-
-
-def _claim(
-    context: Context,
-    session: Session,
-    attempt: Attempt,
-    delivery: Delivery,
-    work: Work,
-    *,
-    digest: str,
-    oci_ref: str,
-) -> bool:
-    now = context.clock.now()
-    publication = session.scalar(
-        select(Publication)
-        .where(Publication.node_platform_id == work.platform.id, Publication.oci_digest == digest)
-        .with_for_update()
-    )
-    if publication is None:
-        publication = Publication(
-            id=uuid4(),
-            account_id=delivery.account_id,
-            node_platform_id=work.platform.id,
-            repository=str(work.repository),
-            oci_digest=digest,
-            oci_ref=oci_ref,
-            status=Status.QUEUED,
-            cosign_verified=False,
-            pinned=False,
-            attempt_count=0,
-            claims={},
-            created_at=now,
-        )
-        session.add(publication)
-    elif Status(publication.status) in rules.SETTLED:
-        _reannounce(session, attempt, delivery, publication, now)
-        return False
-    _refuse_while_busy(session, publication, attempt, str(work.repository), now)
-    publication.status = rules.PUBLICATION.move("verify", Status(publication.status))
-    publication.repository = str(work.repository)
-    publication.oci_ref = oci_ref
-    publication.git_sha = work.announcement.git_sha
-    publication.claims = work.announcement.claims
-    publication.cosign_verified = False
-    publication.signer = publication.error_message = None
-    publication.current_attempt_id = attempt.id
-    publication.attempt_count += 1
-    attempt.evidence = {}
-    session.execute(
-        update(NodePlatform)
-        .where(NodePlatform.id == work.platform.id)
-        .values(disk_image_publication_status=Status.VERIFYING, disk_image_publication_error=None)
-    )
-    session.flush()
-    attempt.publication_id = delivery.publication_id = publication.id
-    return True
-
-
-def _reannounce(
-    session: Session, attempt: Attempt, delivery: Delivery, publication: Publication, now: datetime
-) -> None:
-    events.record(
-        session,
-        events.Kind.REANNOUNCED,
-        account_id=delivery.account_id,
-        actor=delivery.actor,
-        at=now,
-        payload={
-            "publication_id": str(publication.id),
-            "node_platform_id": str(publication.node_platform_id),
-            "oci_digest": publication.oci_digest,
-            "status": publication.status,
-        },
-        node_platform_id=publication.node_platform_id,
-    )
-    attempt.publication_id = delivery.publication_id = publication.id
-    delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
-    delivery.finished_at = now
-    delivery.error_message = None
-    attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)
-
-
-def _refuse_while_busy(
-    session: Session, publication: Publication, attempt: Attempt, repository: str, now: datetime
-) -> None:
-    other = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
-    if other is not None and other.id != attempt.id and attempts.is_live(other, now):
-        raise RegistryUnavailable(f"{publication.oci_digest} is being verified for another delivery")
-    deleting = select(DeletionStep.id).where(
-        DeletionStep.repository == repository,
-        DeletionStep.digest == publication.oci_digest,
-        DeletionStep.status != StepStatus.KEPT,
-    )
-    if session.scalar(deleting.limit(1)) is not None:
-        raise RegistryUnavailable(f"{publication.oci_digest} is being deleted from the registry")
 
 
 @contextmanager

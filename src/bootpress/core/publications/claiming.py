@@ -1,0 +1,125 @@
+"""Claiming: one publication for one platform and digest, held by one attempt at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.events import service as events
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.publications import rules
+from bootpress.core.publications.models import Publication
+from bootpress.core.publications.states import PublicationStatus as Status
+from bootpress.core.references import Reference, Repository
+from bootpress.core.retention.models import DeletionStep
+from bootpress.core.retention.states import StepStatus
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks import rules as delivery_rules
+from bootpress.core.webhooks.announcement import Announcement
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an attempt wants to publish, resolved to a digest."""
+
+    platform: NodePlatform
+    repository: Repository
+    reference: Reference
+    digest: str
+    announcement: Announcement
+
+
+def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, claim: Claim, *, now: datetime) -> bool:
+    """Give the digest's publication to an attempt, new if need be; False if it is settled and was only announced again.
+
+    Raises RegistryUnavailable while another attempt verifies the digest or a purge deletes it.
+    """
+    publication = session.scalar(
+        select(Publication)
+        .where(Publication.node_platform_id == claim.platform.id, Publication.oci_digest == claim.digest)
+        .with_for_update()
+    )
+    if publication is None:
+        publication = Publication(
+            id=uuid4(),
+            account_id=delivery.account_id,
+            node_platform_id=claim.platform.id,
+            repository=str(claim.repository),
+            oci_digest=claim.digest,
+            oci_ref=str(claim.reference),
+            status=Status.QUEUED,
+            cosign_verified=False,
+            pinned=False,
+            attempt_count=0,
+            claims={},
+            created_at=now,
+        )
+        session.add(publication)
+    elif Status(publication.status) in rules.SETTLED:
+        _reannounce(session, attempt, delivery, publication, now)
+        return False
+    _refuse_while_busy(session, publication, attempt, str(claim.repository), now)
+    publication.status = rules.PUBLICATION.move("verify", Status(publication.status))
+    publication.repository = str(claim.repository)
+    publication.oci_ref = str(claim.reference)
+    publication.git_sha = claim.announcement.git_sha
+    publication.claims = claim.announcement.claims
+    publication.cosign_verified = False
+    publication.signer = publication.error_message = None
+    publication.current_attempt_id = attempt.id
+    publication.attempt_count += 1
+    attempt.evidence = {}
+    session.execute(
+        update(NodePlatform)
+        .where(NodePlatform.id == claim.platform.id)
+        .values(disk_image_publication_status=Status.VERIFYING, disk_image_publication_error=None)
+    )
+    session.flush()
+    attempt.publication_id = delivery.publication_id = publication.id
+    return True
+
+
+def _reannounce(
+    session: Session, attempt: Attempt, delivery: Delivery, publication: Publication, now: datetime
+) -> None:
+    events.record(
+        session,
+        events.Kind.REANNOUNCED,
+        account_id=delivery.account_id,
+        actor=delivery.actor,
+        at=now,
+        payload={
+            "publication_id": str(publication.id),
+            "node_platform_id": str(publication.node_platform_id),
+            "oci_digest": publication.oci_digest,
+            "status": publication.status,
+        },
+        node_platform_id=publication.node_platform_id,
+    )
+    attempt.publication_id = delivery.publication_id = publication.id
+    delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
+    delivery.finished_at = now
+    delivery.error_message = None
+    attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)
+
+
+def _refuse_while_busy(
+    session: Session, publication: Publication, attempt: Attempt, repository: str, now: datetime
+) -> None:
+    other = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
+    if other is not None and other.id != attempt.id and attempts.is_live(other, now):
+        raise RegistryUnavailable(f"{publication.oci_digest} is being verified for another delivery")
+    deleting = select(DeletionStep.id).where(
+        DeletionStep.repository == repository,
+        DeletionStep.digest == publication.oci_digest,
+        DeletionStep.status != StepStatus.KEPT,
+    )
+    if session.scalar(deleting.limit(1)) is not None:
+        raise RegistryUnavailable(f"{publication.oci_digest} is being deleted from the registry")
