@@ -26,19 +26,22 @@ class SystemPart:
 
     packages: tuple[str, ...]
     programs: tuple[str, ...]
+    services: tuple[str, ...] = ()
+    """What the packages start by themselves; we only come for the programs."""
 
 
 PARTS = {
-    "docker-registry": SystemPart(("docker-registry",), ("docker-registry",)),
+    "docker-registry": SystemPart(("docker-registry",), ("docker-registry",), ("docker-registry",)),
     "postgresql": SystemPart(("postgresql",), ("initdb", "postgres")),
     "qemu": SystemPart(("qemu-system-x86",), ("qemu-system-x86_64",)),
+    "docker": SystemPart(("docker.io",), ("dockerd",), ("docker.service", "docker.socket")),
     "chromium": SystemPart(("chromium", "chromium-driver"), ("chromium", "chromedriver")),
     # Go trusts what the system trusts, and a bare system trusts nobody.
     "certificates": SystemPart(("ca-certificates",), ("update-ca-certificates",)),
 }
 NEEDED = {
     "demo": ("docker-registry",),
-    "test": ("docker-registry", "postgresql", "qemu", "chromium"),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker"),
     "parts": ("certificates",),
 }
 
@@ -91,12 +94,13 @@ def _as_root(packages: Sequence[str]) -> list[str]:
 
 
 def _install_part(name: str) -> None:
-    install(PARTS[name].packages)
-    if name == "docker-registry" and Path("/run/systemd/system").is_dir():
-        # Its package starts an open registry on port 5000 of every interface; we only came for the program.
-        run(*_as_root([name]), "systemctl", "disable", "--now", "docker-registry", timeout=60)
+    part = PARTS[name]
+    install(part.packages)
+    if part.services and Path("/run/systemd/system").is_dir():
+        # docker-registry's package, for one, opens an open registry on port 5000 of every interface.
+        run(*_as_root([name]), "systemctl", "disable", "--now", *part.services, timeout=60)
     if not find(name):
-        raise Failed(f"the packages are installed, but not all of {', '.join(PARTS[name].programs)} can be found")
+        raise Failed(f"the packages are installed, but not all of {', '.join(part.programs)} can be found")
 
 
 def install_missing() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -23,10 +24,13 @@ def find(name: str) -> Path | None:
 
 def require(name: str) -> Path:
     """Return the program of a part; without it skip the test that asks, or fail it in CI."""
-    found = find(name)
-    if found:
-        return found
-    remedy = "make test installs it" if name in packages.PARTS else f"make parts ARGS={name} builds it"
+    return find(name) or miss(
+        name, "make test installs it" if name in packages.PARTS else f"make parts ARGS={name} builds it"
+    )
+
+
+def miss(name: str, remedy: str) -> NoReturn:
+    """Skip the test that needs what is not here, or fail it in CI."""
     reason = f"{MISSING} {name}: {remedy}"
     if in_ci():
         pytest.fail(reason, pytrace=False)

@@ -26,18 +26,18 @@ def why_unavailable() -> str | None:
 
     try:
         client = docker.from_env(timeout=TIMEOUT_SECONDS)
-        client.ping()
     except DockerException:
         return "no Docker daemon answers"
-    try:
-        client.images.get(IMAGE)
-    except ImageNotFound:
+    with contextlib.closing(client):
         try:
-            client.images.pull(IMAGE)
+            client.images.get(IMAGE)
+        except ImageNotFound:
+            try:
+                client.images.pull(IMAGE)
+            except DockerException as error:
+                return f"Docker cannot pull {IMAGE}: {str(error)[:200]}"
         except DockerException as error:
-            return f"Docker cannot pull {IMAGE}: {str(error)[:200]}"
-    finally:
-        client.close()
+            return f"Docker cannot be asked for {IMAGE}: {str(error)[:200]}"
     return None
 
 

@@ -1,0 +1,1 @@
+"""The stack's own parts on what they really drive."""

@@ -1,0 +1,102 @@
+"""The registry of a machine with Docker and without Debian's docker-registry, on a real daemon."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from bootpress.adapters.oci import OciRegistries
+from bootpress.core.ports import Deletion, RegistryConnection
+from bootpress.core.references import Repository
+from bootpress.stack import container, registry
+from bootpress.stack.home import Home
+from tests.support import parts
+from tests.support.docker_daemon import make_image, running_daemon
+from tests.support.ports import free_port
+from tests.support.processes import Program, wait_for
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a daemon that has the registry's image, made of the packaged program."""
+    program = parts.require("docker-registry")
+    with running_daemon(tmp_path_factory.mktemp("docker")) as url:
+        make_image(url, container.IMAGE, [program], entrypoint=str(program))
+        yield url
+
+
+@pytest.fixture
+def client(daemon: str) -> Iterator[docker.DockerClient]:
+    opened = docker.DockerClient(base_url=daemon)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, daemon: str, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Return a home on a machine whose PATH has nothing and whose Docker is the tests'."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", daemon)
+    home = Home(tmp_path / "home")
+    home.create()
+    return home
+
+
+def run(home: Home, port: int) -> Program:
+    choice = registry.choose(home, port)
+    assert choice.spec is not None, choice.reason
+    assert choice.reason == f"a container of {container.IMAGE}"
+    return Program(choice.spec.words, log=home.log("registry"), env=choice.spec.environment)
+
+
+def test_the_container_serves_keeps_and_deletes(home: Home, client: docker.DockerClient) -> None:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    repository = Repository(address, "os/image")
+    registries = OciRegistries()
+    connection = RegistryConnection(name="default", host=address)
+    with run(home, port) as program:
+        program.wait_until(lambda: registry.is_ready(address), what="the registry answers")
+        pushed = registries.open_pusher(connection).push_image(repository, [], tag="v1")
+    assert client.containers.list(all=True) == [], "a stopped registry left its container"
+    with run(home, port) as program:
+        program.wait_until(lambda: registry.is_ready(address), what="the registry answers again")
+        opened = registries.open(connection)
+        assert opened.resolve_tag(repository, "v1") == pushed
+        assert opened.delete_manifest(repository, pushed) is Deletion.DELETED
+    registries.close()
+
+
+def test_a_killed_predecessors_container_is_replaced(home: Home, client: docker.DockerClient) -> None:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    first = run(home, port)
+    first.wait_until(lambda: registry.is_ready(address), what="the registry answers")
+    left = client.containers.list()[0].id
+    first.kill()
+    with run(home, port) as program:
+        program.wait_until(lambda: [one.id for one in client.containers.list()] not in ([], [left]), what="replaced")
+        program.wait_until(lambda: registry.is_ready(address), what="the registry answers again")
+        assert len(client.containers.list()) == 1
+    wait_for(lambda: client.containers.list(all=True) == [], what="the container is gone")
+
+
+def test_without_the_image_the_reason_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "IMAGE", "127.0.0.1:1/registry:none")
+    choice = registry.choose(home, free_port())
+    assert choice.spec is None
+    assert "Docker cannot pull 127.0.0.1:1/registry:none" in choice.reason
+
+
+# The SDK leaves the socket that it could not connect to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
+def test_without_a_daemon_the_reason_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{home.folder}/nothing.sock")
+    choice = registry.choose(home, free_port())
+    assert choice.spec is None
+    assert choice.reason.endswith("; no Docker daemon answers")
+    gc.collect()
