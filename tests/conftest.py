@@ -16,6 +16,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support import parts, postgres
 from tests.support.ports import free_port as _free_port
+from tools.shell import in_ci
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="bootpress-tests-"))
 
@@ -42,7 +43,7 @@ def _make_hypothesis_repeatable() -> None:
     set_hypothesis_home_dir(SCRATCH / "hypothesis")
     hypothesis.settings.register_profile("local", deadline=None, database=None)
     hypothesis.settings.register_profile("ci", deadline=None, database=None, derandomize=True)
-    hypothesis.settings.load_profile("ci" if parts.in_ci() else "local")
+    hypothesis.settings.load_profile("ci" if in_ci() else "local")
 
 
 _leave_the_developers_environment()

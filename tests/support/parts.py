@@ -6,13 +6,13 @@ program. Where a part is missing the test is skipped by name; with CI=true it fa
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tools import packages, parts
+from tools.shell import in_ci
 
 MISSING = "missing part"
 
@@ -35,8 +35,3 @@ def miss(name: str, remedy: str) -> NoReturn:
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
-
-
-def in_ci() -> bool:
-    """Tell whether nothing may be skipped."""
-    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}

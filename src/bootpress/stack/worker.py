@@ -20,7 +20,7 @@ POLL_SECONDS = 0.1
 
 def work(pool: str, name: str, limit: int, *, ready_file: Path, grace_seconds: float) -> NoReturn:
     """Import what the runs need, wait for the pool, serve it."""
-    import flows.ingest  # noqa: F401, PLC0415 - the largest of the flows; serve itself sets defaults first
+    import flows.ingest  # noqa: F401, PLC0415 - the largest of the flows, while the pool is still awaited
     from bootpress.adapters.orchestrator import resident  # noqa: F401, PLC0415 - as above
 
     api = PrefectApi.from_environment()
