@@ -39,11 +39,13 @@ PARTS = {
     "chromium": SystemPart(("chromium", "chromium-driver"), ("chromium", "chromedriver")),
     # Go trusts what the system trusts, and a bare system trusts nobody.
     "certificates": SystemPart(("ca-certificates",), ("update-ca-certificates",)),
+    # Gitea holds SQLite, which is C.
+    "compiler": SystemPart(("gcc", "libc6-dev"), ("gcc",)),
 }
 NEEDED = {
     "demo": ("docker-registry",),
     "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker"),
-    "parts": ("certificates",),
+    "parts": ("certificates", "compiler"),
 }
 
 

@@ -35,7 +35,7 @@ def test_a_built_part_lies_in_the_cache_under_its_own_name_and_nothing_beside_it
     files = [path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()]
     assert files == ["parts/thing/1.2.3/thing"]
     told = parts.cached(PART, cache).read_text()
-    assert told == "install example.test/thing/cmd/tool@v1.2.3\n-trimpath local 0\n"
+    assert told == "install example.test/thing/cmd/tool@v1.2.3\n-trimpath -buildvcs=false local 0\n"
 
 
 def test_a_part_with_replace_directives_is_built_in_its_modules_folder(tmp_path: Path) -> None:
