@@ -156,14 +156,15 @@ def running_press(
     _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])
     # Tests call faster than a person: the default of a token's rate is tested by itself.
     rates = token_rates or RateLimiter(rate=10_000, burst=10_000)
-    with _serving(context, chosen, rates) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+    with serving(context, chosen, rates) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
         yield Press(context, http, account_id, token, launcher, sink, chosen, port)
     registries.close()
     catalog.close()
 
 
 @contextmanager
-def _serving(context: Context, settings: Settings, rates: RateLimiter) -> Iterator[int]:
+def serving(context: Context, settings: Settings, rates: RateLimiter) -> Iterator[int]:
+    """Serve a context on a free port of this machine; yield the port."""
     app = create_app(context, settings=settings, token_rates=rates)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Limit, Moment, Request, Text, operation
+from bootpress.core.operations import MAX_LIMIT, Answer, Limit, Moment, Request, Text, operation
 from bootpress.core.publications import service
-from bootpress.core.publications.models import Publication
+from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.states import PublicationStatus
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Delivery
@@ -93,6 +93,36 @@ class PublicationAnswer(Answer):
     """One publication."""
 
     publication: PublicationView
+
+
+class ArtifactView(Answer):
+    """One manifest, config or layer, as its manifest describes it."""
+
+    role: str
+    title: str
+    media_type: str
+    digest: str
+    size_bytes: int
+    manifest_digest: str
+
+    @classmethod
+    def of(cls, row: Artifact) -> ArtifactView:
+        """Show a row."""
+        return cls(
+            role=row.role,
+            title=row.title,
+            media_type=row.media_type,
+            digest=row.digest,
+            size_bytes=row.size_bytes,
+            manifest_digest=row.manifest_digest,
+        )
+
+
+class PublicationDetail(PublicationAnswer):
+    """One publication and what it consists of; of many artifacts only the first 500 are listed."""
+
+    artifacts: list[ArtifactView]
+    artifact_count: int
 
 
 class ListPublications(Request):
@@ -215,9 +245,16 @@ def system_list_disk_image_publications(context: Context, caller: Caller, reques
 
 
 @operation(permission=READ, changes=False)
-def system_get_disk_image_publication(context: Context, caller: Caller, request: GetPublication) -> PublicationAnswer:
+def system_get_disk_image_publication(context: Context, caller: Caller, request: GetPublication) -> PublicationDetail:
     """Show one publication."""
-    return _answer(service.get_publication(context, account_id=caller.account_id, publication_id=request.id))
+    found = service.get_publication(
+        context, account_id=caller.account_id, publication_id=request.id, artifacts=MAX_LIMIT
+    )
+    return PublicationDetail(
+        publication=PublicationView.of(found.publication, is_default=found.is_default),
+        artifacts=[ArtifactView.of(row) for row in found.artifacts],
+        artifact_count=found.artifact_count,
+    )
 
 
 @operation(permission=PROMOTE)

@@ -31,7 +31,13 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
     lines += _evidence_rows(attempt.evidence)
     lines.append(f"| delivery | {_code(str(delivery.id))}, attempt {delivery.attempt_count} |")
     if publication is not None:
-        lines += ["", f"Show it: `bootpress call system_get_disk_image_publication id={publication.id}`"]
+        page = f"{context.public_url}/app/publications/{publication.id}"
+        lines += [
+            "",
+            f"[publication {publication.id}]({page})",
+            "",
+            f"Show it: `bootpress call system_get_disk_image_publication id={publication.id}`",
+        ]
     return "\n".join(lines)
 
 

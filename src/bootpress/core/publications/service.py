@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
@@ -16,13 +18,23 @@ from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms
 from bootpress.core.publications import rules
-from bootpress.core.publications.models import Publication
+from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
 PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A publication and what it consists of; `artifact_count` may exceed the artifacts that were asked for."""
+
+    publication: Publication
+    is_default: bool
+    artifacts: Sequence[Artifact]
+    artifact_count: int
 
 
 def find_publication(session: Session, account_id: UUID, publication_id: UUID, *, lock: bool = False) -> Publication:
@@ -48,11 +60,19 @@ def list_publications(
         return rows, row.default_publication_id, next_cursor
 
 
-def get_publication(context: Context, *, account_id: UUID, publication_id: UUID) -> tuple[Publication, bool]:
-    """Return a publication, and whether it is its platform's default."""
+def get_publication(context: Context, *, account_id: UUID, publication_id: UUID, artifacts: int) -> Described:
+    """Return a publication with the first `artifacts` of what it consists of: each manifest, then what it names."""
     with context.catalog.reading() as session:
         publication = find_publication(session, account_id, publication_id)
-        return publication, _is_default(session, publication)
+        mine = Artifact.publication_id == publication.id
+        place = case({role: number for number, role in enumerate(("manifest", "config"))}, value=Artifact.role, else_=2)
+        query = select(Artifact).where(mine).limit(artifacts)
+        return Described(
+            publication,
+            _is_default(session, publication),
+            session.scalars(query.order_by(Artifact.manifest_digest, place, Artifact.title, Artifact.digest)).all(),
+            session.scalar(select(func.count()).select_from(Artifact).where(mine)) or 0,
+        )
 
 
 def set_default(

@@ -19,6 +19,7 @@ from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.health import HealthDoor
 from bootpress.surfaces.api.measures import OPERATIONS_PATH, Measures, Measuring
 from bootpress.surfaces.api.operations import Gate, OperationsDoor
+from bootpress.surfaces.console import door as console
 
 
 def create_app(context: Context, *, settings: Settings, token_rates: RateLimiter | None = None) -> FastAPI:
@@ -57,6 +58,7 @@ def _add_doors(
     app.add_route("/healthz", health.alive, methods=["GET"])
     app.add_route("/readyz", health.ready, methods=["GET"])
     app.add_route("/metrics", health.metrics, methods=["GET"])
+    console.install(app, context, gate)
 
     async def described(request: Request) -> Response:
         await gate.admit(request)

@@ -43,6 +43,8 @@ class Measures:
             name = path.removeprefix(OPERATIONS_PATH)
             self._operations.labels(name if name in OPERATIONS else "unknown", status).inc()
             self._seconds.labels("operations").observe(seconds)
+        elif path.startswith("/app/"):
+            self._seconds.labels("console").observe(seconds)
         else:
             self._seconds.labels("other").observe(seconds)
 

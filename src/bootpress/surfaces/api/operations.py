@@ -39,10 +39,13 @@ class Gate:
     async def admit(self, request: Request) -> Caller:
         """Return who calls; a Problem 401 with a challenge, or RateLimited."""
         try:
-            token = reading.bearer_token(request)
-            caller = await self.threads.run(lambda: accounts.authenticate(self._context, token))
+            return await self.admit_token(reading.bearer_token(request))
         except Unauthenticated as error:
             raise problems.challenged(error) from error
+
+    async def admit_token(self, token: str) -> Caller:
+        """Return whose token this is; Unauthenticated, or RateLimited."""
+        caller = await self.threads.run(lambda: accounts.authenticate(self._context, token))
         wait = self._rates.wait(caller.token_id)
         if wait:
             raise RateLimited(f"this token calls more than {CALLS_PER_SECOND} times a second", retry_after=wait)

@@ -1,0 +1,99 @@
+"""Which operations a page asks, with the caller's own permissions, and what it is given to show."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from bootpress.core.context import Caller, Context
+from bootpress.core.errors import Forbidden, NotFound
+from bootpress.core.operations import Operation
+from bootpress.core.platforms.operations import (
+    NodePlatformView,
+    system_get_node_platform,
+    system_list_node_platforms,
+)
+from bootpress.core.publications.applying import applicable
+from bootpress.core.publications.operations import (
+    PublicationView,
+    system_get_disk_image_publication,
+    system_list_disk_image_publications,
+)
+
+SHOWN = 20
+MAX_PLATFORMS = 50
+"""How many platforms the list of all looks at: each costs a query."""
+
+
+class Page(NamedTuple):
+    """A template and its values."""
+
+    template: str
+    values: dict[str, Any]
+
+
+class Line(NamedTuple):
+    """A command line to copy, what it does, and the permission that this token lacks for it."""
+
+    command: str
+    summary: str
+    lacks: str | None
+
+
+def newest_publications(context: Context, caller: Caller, slug: str | None) -> Page:
+    """Ask for the newest publications, of one platform or of all together."""
+    platforms = system_list_node_platforms.call(context, caller, {}).node_platforms
+    asked = [one for one in platforms if slug in (None, one.slug)]
+    if slug is not None and not asked:
+        raise NotFound(f"no node platform {slug[:100]!r}", hint="the publications of all platforms: /app/publications")
+    found: list[tuple[PublicationView, NodePlatformView]] = []
+    for platform in asked[:MAX_PLATFORMS]:
+        fields = {"node_platform_id": str(platform.id), "limit": SHOWN}
+        answer = system_list_disk_image_publications.call(context, caller, fields)
+        found += [(publication, platform) for publication in answer.publications]
+    found.sort(key=lambda one: one[0].created_at, reverse=True)
+    values = {
+        "rows": found[:SHOWN],
+        "platforms": platforms,
+        "slug": slug,
+        "left_out": max(0, len(asked) - MAX_PLATFORMS),
+    }
+    return Page("publications.html", values)
+
+
+def one_publication(context: Context, caller: Caller, publication_id: UUID) -> Page:
+    """Ask for one publication, its platform, and what can be done with it."""
+    answer = system_get_disk_image_publication.call(context, caller, {"id": publication_id})
+    publication = answer.publication
+    platform = _platform(context, caller, publication.node_platform_id)
+    lines = [_line(caller, operation, f"publication_id={publication.id}") for operation in applicable(publication)]
+    lines += [
+        _line(caller, system_get_disk_image_publication, f"id={publication.id}"),
+        _line(
+            caller,
+            system_list_disk_image_publications,
+            f"node_platform_id={platform.slug if platform else publication.node_platform_id}",
+        ),
+    ]
+    values = {
+        "publication": publication,
+        "platform": platform,
+        "artifacts": answer.artifacts,
+        "artifact_count": answer.artifact_count,
+        "lines": lines,
+        "public_url": context.public_url,
+    }
+    return Page("publication.html", values)
+
+
+def _platform(context: Context, caller: Caller, platform_id: UUID) -> NodePlatformView | None:
+    # A token may read publications and not platforms: then the id has to do.
+    try:
+        return system_get_node_platform.call(context, caller, {"id": str(platform_id)}).node_platform
+    except Forbidden:
+        return None
+
+
+def _line(caller: Caller, operation: Operation[Any, Any], fields: str) -> Line:
+    lacks = None if caller.may(operation.permission) else operation.permission
+    return Line(f"bootpress call {operation.name} {fields}", operation.summary, lacks)
