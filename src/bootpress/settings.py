@@ -8,26 +8,38 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cryptography.fernet import Fernet
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bootpress.core.addresses import check_base, check_host
 from bootpress.core.errors import InvalidInput
+
+DRIVERS: Final = {
+    **dict.fromkeys(("postgres", "postgresql", "postgresql+psycopg"), "postgresql+psycopg"),
+    **dict.fromkeys(("sqlite", "sqlite+pysqlite"), "sqlite"),
+}
+"""How the catalog is reached, by the scheme of its URL as people write it."""
 
 
 class Settings(BaseSettings):
     """Everything that the environment decides; each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="BOOTPRESS_", frozen=True, extra="ignore", populate_by_name=True)
+    # A unit file or a compose file sets an empty variable where it means none.
+    model_config = SettingsConfigDict(
+        env_prefix="BOOTPRESS_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     home: Annotated[Path, Field(description="Folder for everything that is written while running")] = Field(
         default_factory=lambda: user_data_path("bootpress", appauthor=False)
     )
     host: Annotated[str, Field(description="Address the API listens on")] = "127.0.0.1"
-    port: Annotated[int | None, Field(description="Port of the API; a new home starts looking at 8480")] = None
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Port of the API; a new home starts looking at 8480")
+    ] = None
     database_url: Annotated[SecretStr | None, Field(description="Catalog database; SQLite in the home by default")] = (
         None
     )
@@ -59,6 +71,21 @@ class Settings(BaseSettings):
             validation_alias=AliasChoices("BOOTPRESS_DOCKER_CONFIG_FOLDER", "DOCKER_CONFIG"),
         ),
     ] = Field(default_factory=lambda: Path.home() / ".docker")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        return SecretStr(_database_url(url.get_secret_value())) if url is not None else None
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        return check_base(url, field="BOOTPRESS_PUBLIC_URL") if url is not None else None
+
+    @field_validator("registry")
+    @classmethod
+    def _check_registry(cls, host: str | None) -> str | None:
+        return check_host(host, field="BOOTPRESS_REGISTRY") if host is not None else None
 
     @property
     def docker_config(self) -> Path:
@@ -95,6 +122,25 @@ class Settings(BaseSettings):
             file.flush()
             os.fsync(file.fileno())
         return path.read_text().strip()
+
+
+def _database_url(url: str) -> str:
+    """Return a database URL with the driver that we ship; InvalidInput, which never shows a password, for others."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - SQLAlchemy takes a moment to import, and most need no URL
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - as above
+
+    hint = "write postgresql://user:password@host/name, or sqlite:////path/of/a/file"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Their words may hold a piece of the password.
+        raise InvalidInput("BOOTPRESS_DATABASE_URL is not the URL of a database", hint=hint) from None
+    driver = DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise InvalidInput(f"BOOTPRESS_DATABASE_URL: there is no driver {parsed.drivername[:40]!r}", hint=hint)
+    if driver == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise InvalidInput("BOOTPRESS_DATABASE_URL names no file: several processes share the database", hint=hint)
+    return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
 def _check_key(key: str) -> None:

@@ -10,7 +10,7 @@ from bootpress import wiring
 from bootpress.core.errors import Conflict, InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import home as home_module
-from bootpress.stack.environment import absolute, common, of_ours, of_prefect, without_password
+from bootpress.stack.environment import absolute, common, of_a_stranger, of_ours, of_prefect, without_password
 from bootpress.stack.home import Home, write_private
 
 
@@ -60,6 +60,14 @@ def test_a_private_file_is_private_also_where_an_open_one_was(tmp_path: Path) ->
     assert [found.name for found in tmp_path.iterdir()] == ["endpoints.json"]
 
 
+def test_a_private_file_that_cannot_be_written_leaves_nothing_and_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_private(path, "new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])
 def test_endpoints_that_cannot_be_read_are_none(home: Home, text: str) -> None:
     home.endpoints.write_text(text)
@@ -80,6 +88,12 @@ def test_others_get_no_setting_of_ours(home: Home) -> None:
         assert Path(environment[name]).is_relative_to(home.folder)
 
 
+def test_a_stranger_has_configured_neither_us_nor_prefect() -> None:
+    theirs = {"PATH": "/bin", "HOME": "/home/me", "DOCKER_CONFIG": "/d"}
+    ours = {"BOOTPRESS_DATABASE_URL": "x", "POWERNODE_PUBLIC_URL": "x", "PREFECT_API_URL": "x", "PREFECT_PROFILE": "x"}
+    assert of_a_stranger(theirs | ours) == theirs
+
+
 def test_prefects_own_home_lies_in_ours_whatever_the_environment_says(home: Home) -> None:
     environment = of_prefect(home, {"PREFECT_HOME": "/elsewhere", "PREFECT_SERVER_API_AUTH_STRING": "me:secret"})
     assert environment["PREFECT_HOME"] == str(home.prefect)
@@ -87,11 +101,11 @@ def test_prefects_own_home_lies_in_ours_whatever_the_environment_says(home: Home
 
 
 def test_our_processes_get_the_settings_as_they_are_here(home: Home) -> None:
-    settings = Settings(home=home.folder, database_url=SecretStr("postgresql://u:p@h/d"), worker_threads=3)
+    settings = Settings(home=home.folder, database_url=SecretStr("postgresql+psycopg://u:p@h/d"), worker_threads=3)
     environment = of_ours(
         settings, home, prefect_api="http://p/api", api_url="http://127.0.0.1:8481", api_port=8481, base={}
     )
-    assert environment["BOOTPRESS_DATABASE_URL"] == "postgresql://u:p@h/d"
+    assert environment["BOOTPRESS_DATABASE_URL"] == "postgresql+psycopg://u:p@h/d"
     assert environment["BOOTPRESS_WORKER_THREADS"] == "3"
     assert environment["BOOTPRESS_PORT"] == "8481"
     assert environment["BOOTPRESS_PUBLIC_URL"] == "http://127.0.0.1:8481"

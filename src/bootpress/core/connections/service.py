@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from bootpress.core.addresses import check_host
 from bootpress.core.context import Context
 from bootpress.core.errors import InvalidInput, RegistryUnavailable
 from bootpress.core.ports import Registry, RegistryConnection
-from bootpress.core.references import parse_repository
 
 DEFAULT = "default"
 
@@ -36,7 +36,7 @@ def open_registry(context: Context, account_id: UUID, host: str, name: str | Non
 
 def connect_registry(context: Context, account_id: UUID, connection: RegistryConnection) -> RegistryConnection:
     """Check a registry connection by calls that change nothing, then save it."""
-    host = check_host(connection.host)
+    host = check_host(connection.host, field="host")
     if (connection.username is None) != (connection.token is None):
         raise InvalidInput("username and token belong together", field="token", hint="give both, or neither")
     checked = RegistryConnection(
@@ -49,13 +49,3 @@ def connect_registry(context: Context, account_id: UUID, connection: RegistryCon
     context.registries.open(checked).check()
     context.connections.save_registry(account_id, checked)
     return checked
-
-
-def check_host(host: str) -> str:
-    """Return a registry host in lower case; InvalidInput unless it is `host[:port]`."""
-    try:
-        return parse_repository(f"{host}/name").host
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"{host[:200]!r} is not a registry host", hint="write host[:port], without scheme or path", field="host"
-        ) from error

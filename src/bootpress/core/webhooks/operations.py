@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Moment, Request, Text, operation
 from bootpress.core.webhooks import service
@@ -93,7 +94,9 @@ class WebhookAnswer(Answer):
 @operation(permission=MANAGE, secrets=("webhook_secret",))
 def provision_disk_image_webhook(context: Context, caller: Caller, request: ProvisionWebhook) -> ProvisionedWebhook:
     """Make the webhook of a label, or rotate the secret of the one that is there."""
-    base = service.check_base(request.platform_api_base) if request.platform_api_base else context.public_url
+    base = context.public_url
+    if request.platform_api_base is not None:
+        base = check_base(request.platform_api_base, field="platform_api_base")
     made = service.provision_webhook(context, account_id=caller.account_id, label=request.label, actor=caller.name)
     return ProvisionedWebhook(
         webhook_id=made.webhook.id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -34,21 +33,6 @@ class ProvisionedWebhook:
 def webhook_url(base: str, webhook_id: UUID) -> str:
     """Return the URL that a pipeline posts to."""
     return f"{base.rstrip('/')}{PATH}{webhook_id}"
-
-
-def check_base(base: str) -> str:
-    """Return a base URL without a slash at its end; InvalidInput unless it is plain http(s)://host[:port][/path]."""
-    refusal = InvalidInput(
-        f"{base[:200]!r} is not a base URL", hint="write https://host[:port]", field="platform_api_base"
-    )
-    try:
-        parts = urlsplit(base)
-        plain = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError as error:
-        raise refusal from error
-    if not plain or any(character in "?#@\\" or not "!" <= character <= "~" for character in base):
-        raise refusal
-    return base.rstrip("/")
 
 
 def provision_webhook(context: Context, *, account_id: UUID, label: str, actor: str) -> ProvisionedWebhook:

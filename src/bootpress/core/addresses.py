@@ -1,0 +1,34 @@
+"""Addresses that operators give: pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bootpress.core.errors import InvalidInput
+from bootpress.core.references import parse_repository
+
+
+def check_base(base: str, *, field: str) -> str:
+    """Return a base URL without a slash at its end; InvalidInput unless it is plain http(s)://host[:port][/path]."""
+    refusal = InvalidInput(f"{field}: {base[:200]!r} is not a base URL", hint="write https://host[:port]", field=field)
+    try:
+        parts = urlsplit(base)
+        plain = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise refusal from error
+    if not plain or any(character in "?#@\\" or not "!" <= character <= "~" for character in base):
+        raise refusal
+    return base.rstrip("/")
+
+
+def check_host(host: str, *, field: str) -> str:
+    """Return a registry host in lower case; InvalidInput unless it is `host[:port]`."""
+    refusal = InvalidInput(
+        f"{field}: {host[:200]!r} is not a registry host", hint="write host[:port], without scheme or path", field=field
+    )
+    if "/" in host:
+        raise refusal
+    try:
+        return parse_repository(f"{host}/name").host
+    except InvalidInput as error:
+        raise refusal from error
