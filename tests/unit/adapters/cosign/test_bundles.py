@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.vectors import Vector, load_vectors, trusted_root
 from tests.unit.adapters.cosign.conftest import Refuse, Verify
-from tests.unit.adapters.cosign.mutations import (
+from tests.support.mutations import (
     Json,
     decode,
     encode,
@@ -310,7 +310,7 @@ def test_what_the_index_says_of_a_signature_is_not_looked_at(verify: Verify) -> 
     vector = VECTORS["keys-v3"]
     registry = vector.open()
     digest = put_bundle(registry, vector.digest, GOOD, artifactType="application/spdx+json")
-    put_referrers(registry, vector, [digest], artifactType="text/html", annotations={"a": "b"})
+    put_referrers(registry, vector.digest, [digest], artifactType="text/html", annotations={"a": "b"})
     assert verify(vector, registry).signer.mode == "keys"
 
 

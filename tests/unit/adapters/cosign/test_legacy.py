@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.vectors import Vector, load_vectors
 from tests.unit.adapters.cosign.conftest import Refuse, Verify
-from tests.unit.adapters.cosign.mutations import (
+from tests.support.mutations import (
     CERTIFICATE,
     CHAIN,
     LOG_ENTRY,

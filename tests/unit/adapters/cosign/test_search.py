@@ -14,7 +14,7 @@ from bootpress.core.references import Repository
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
 from tests.support.vectors import Vector
 from tests.unit.adapters.cosign.conftest import Refuse, Verify
-from tests.unit.adapters.cosign.mutations import (
+from tests.support.mutations import (
     SIGNATURE,
     put_bundle,
     put_referrers,
@@ -58,7 +58,7 @@ def good_one(registry: LayoutRegistry, vector: Vector) -> str:
 def test_a_good_signature_behind_bad_ones_is_found(vectors: dict[str, Vector], verify: Verify, before: int) -> None:
     vector = vectors["keys-v3"]
     registry = vector.open()
-    put_referrers(registry, vector, [*bad_ones(registry, vector, before), good_one(registry, vector)])
+    put_referrers(registry, vector.digest, [*bad_ones(registry, vector, before), good_one(registry, vector)])
     assert verify(vector, registry).signer.mode == "keys"
 
 
@@ -66,7 +66,7 @@ def test_no_more_than_fifty_candidates_are_looked_at(vectors: dict[str, Vector],
     vector = vectors["keys-v3"]
     registry = CountingRegistry()
     referrers = [*bad_ones(registry, vector, 60), good_one(registry, vector)]
-    put_referrers(registry, vector, referrers)
+    put_referrers(registry, vector.digest, referrers)
 
     with pytest.raises(SignatureRejected, match="no more than 50 candidates are looked at") as caught:
         verifier.verify(registry, vector.repository, vector.digest, vector.policy)
@@ -80,7 +80,7 @@ def test_fifty_candidates_are_both_formats_together(vectors: dict[str, Vector], 
     payload, annotations = read_legacy(vector)
     registry = with_legacy(vector, *[(payload, annotations | {SIGNATURE: "AAAA"})] * 30, (payload, annotations))
     legacy = registry.tags[vector.digest.replace(":", "-") + ".sig"]
-    put_referrers(registry, vector, bad_ones(registry, vector, 20))
+    put_referrers(registry, vector.digest, bad_ones(registry, vector, 20))
     registry.tags[vector.digest.replace(":", "-") + ".sig"] = legacy
     assert "no more than 50" in refuse(vector, registry)
 
@@ -97,7 +97,7 @@ def test_layers_of_one_manifest_count_each(vectors: dict[str, Vector], refuse: R
 def test_the_search_ends_with_the_first_good_one(vectors: dict[str, Vector], verifier: CosignVerifier) -> None:
     vector = vectors["keys-v3"]
     registry = CountingRegistry()
-    put_referrers(registry, vector, [good_one(registry, vector), *bad_ones(registry, vector, 5)])
+    put_referrers(registry, vector.digest, [good_one(registry, vector), *bad_ones(registry, vector, 5)])
     verifier.verify(registry, vector.repository, vector.digest, vector.policy)
     assert len(registry.asked) == 3
 
@@ -108,7 +108,7 @@ def test_a_candidate_that_is_listed_twice_is_looked_at_once(
     vector = vectors["keys-v3"]
     registry = CountingRegistry()
     (bad,) = bad_ones(registry, vector, 1)
-    put_referrers(registry, vector, [bad] * 3)
+    put_referrers(registry, vector.digest, [bad] * 3)
     registry.tags[vector.digest.replace(":", "-") + ".sig"] = bad
     with pytest.raises(SignatureRejected):
         verifier.verify(registry, vector.repository, vector.digest, vector.policy)
@@ -125,7 +125,7 @@ def test_candidates_that_are_gone_or_damaged_do_not_hide_a_good_one(vectors: dic
     an_index = registry.add_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
     no_manifest = registry.add(b"[]")
     referrers = [gone, damaged, no_blob, an_index, no_manifest, vector.digest, good_one(registry, vector)]
-    put_referrers(registry, vector, referrers)
+    put_referrers(registry, vector.digest, referrers)
     assert verify(vector, registry).signer.mode == "keys"
 
 
@@ -135,7 +135,7 @@ def test_what_is_gone_or_damaged_is_a_reason(vectors: dict[str, Vector], refuse:
     gone, damaged = bad_ones(registry, vector, 2)
     del registry.blobs[gone]
     registry.blobs[damaged] += b" "
-    put_referrers(registry, vector, [gone, damaged])
+    put_referrers(registry, vector.digest, [gone, damaged])
     reason = refuse(vector, registry)
     assert "is not there" in reason
     assert "other bytes than its digest says" in reason
@@ -161,7 +161,7 @@ def test_an_image_with_more_referrers_than_are_looked_at_is_not_called_unsigned(
     vector = vectors["keys-v3"]
     registry = vector.open()
     others = [put_bundle(registry, vector.digest, b"%d" % n, media_type="application/spdx+json") for n in range(50)]
-    put_referrers(registry, vector, [*others, good_one(registry, vector)])
+    put_referrers(registry, vector.digest, [*others, good_one(registry, vector)])
     reason = refuse(vector, registry)
     assert "no more than 50 candidates" in reason
     assert "carries no signature" not in reason
@@ -174,7 +174,7 @@ def test_an_unanswered_question_is_unavailable_and_never_unsigned(
     vector = vectors["keys-v3"]
     registry = vector.open()
     good = good_one(registry, vector)
-    put_referrers(registry, vector, [good])
+    put_referrers(registry, vector.digest, [good])
     bundle = next(d for d, b in registry.blobs.items() if b.startswith(b'{"mediaType": "application/vnd.dev.sigstore'))
     registry.away = {
         "the list": {"referrers"},
@@ -190,7 +190,7 @@ def test_an_unanswered_question_does_not_hide_a_good_signature(vectors: dict[str
     vector = vectors["keys-v3"]
     registry = vector.open()
     (bad,) = bad_ones(registry, vector, 1)
-    put_referrers(registry, vector, [bad, good_one(registry, vector)])
+    put_referrers(registry, vector.digest, [bad, good_one(registry, vector)])
     registry.away = {bad}
     assert verify(vector, registry).signer.mode == "keys"
 
@@ -215,7 +215,7 @@ def test_a_registry_that_is_away_is_not_asked_fifty_times(vectors: dict[str, Vec
     vector = vectors["keys-v3"]
     registry = CountingRegistry()
     referrers = bad_ones(registry, vector, 40)
-    put_referrers(registry, vector, referrers)
+    put_referrers(registry, vector.digest, referrers)
     registry.away = set(referrers)
     with pytest.raises(RegistryUnavailable):
         verifier.verify(registry, vector.repository, vector.digest, vector.policy)
@@ -240,5 +240,5 @@ def test_a_cosign_2_signature_may_also_be_a_referrer(vectors: dict[str, Vector],
     registry = vector.open()
     tagged = json.loads(registry.blobs[registry.tags[vector.digest.replace(":", "-") + ".sig"]])
     subject = {"mediaType": MANIFEST, "digest": vector.digest, "size": 1}
-    put_referrers(registry, vector, [registry.add_json(tagged | {"subject": subject})])
+    put_referrers(registry, vector.digest, [registry.add_json(tagged | {"subject": subject})])
     assert verify(vector, registry).format == "legacy-v2"

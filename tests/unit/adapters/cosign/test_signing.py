@@ -16,7 +16,7 @@ from bootpress.core.platforms.trust import KeysTrust
 from bootpress.core.ports import Descriptor
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
 from tests.support.vectors import Vector
-from tests.unit.adapters.cosign.mutations import decode, read_bundle
+from tests.support.mutations import decode, read_bundle
 
 CREATED = datetime(2026, 11, 23, 9, 8, 7, tzinfo=UTC)
 

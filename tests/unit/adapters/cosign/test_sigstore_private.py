@@ -20,7 +20,7 @@ from bootpress.adapters.cosign import sigstore_private
 from bootpress.adapters.cosign.roots import Root, read_root
 from tests.support.sigstore_services import NOW, Lies, Services
 from tests.support.vectors import load_vectors, trusted_root
-from tests.unit.adapters.cosign.mutations import CERTIFICATE, read_legacy
+from tests.support.mutations import CERTIFICATE, read_legacy
 
 SIGNED = datetime(2026, 11, 23, 8, 1, 33, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ def test_a_certificate_of_another_authority_or_log_fails() -> None:
     ours = read_root(services.trusted_root())
     with pytest.raises(CertValidationError):
         sigstore_private.verify_certificate(ours.verifier, ours.trusted, strangers.issue().certificate, NOW)
-    strangers.ct_key, services.ct_key = services.ct_key, strangers.ct_key
+    services.authority.ct_key = strangers.authority.ct_key
     with pytest.raises(VerificationError, match="SCT"):
         sigstore_private.verify_certificate(ours.verifier, ours.trusted, services.issue().certificate, NOW)
 

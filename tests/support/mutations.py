@@ -29,7 +29,7 @@ def read_bundle(vector: Vector) -> Json:
 def with_bundle(vector: Vector, bundle: Json | bytes, **changes: Any) -> LayoutRegistry:
     """Return the case's registry with this bundle as its only signature."""
     registry = vector.open()
-    return put_referrers(registry, vector, [put_bundle(registry, vector.digest, bundle, **changes)])
+    return put_referrers(registry, vector.digest, [put_bundle(registry, vector.digest, bundle, **changes)])
 
 
 def put_bundle(
@@ -50,12 +50,12 @@ def put_bundle(
     return registry.add_json(document | manifest)
 
 
-def put_referrers(registry: LayoutRegistry, vector: Vector, digests: list[str], **entry: Any) -> LayoutRegistry:
-    """List manifests as the referrers of the case's image, and leave no cosign 2 signature."""
-    children = [{"mediaType": MANIFEST, "digest": digest, "size": 1, **entry} for digest in digests]
+def put_referrers(registry: LayoutRegistry, digest: str, referrers: list[str], **entry: Any) -> LayoutRegistry:
+    """List manifests as the referrers of an image, and leave no cosign 2 signature."""
+    children = [{"mediaType": MANIFEST, "digest": referrer, "size": 1, **entry} for referrer in referrers]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": children}
-    registry.tags.pop(vector.digest.replace(":", "-") + ".sig", None)
-    registry.add_json(index, tag=vector.digest.replace(":", "-"))
+    registry.tags.pop(digest.replace(":", "-") + ".sig", None)
+    registry.add_json(index, tag=digest.replace(":", "-"))
     return registry
 
 
@@ -70,14 +70,19 @@ def read_legacy(vector: Vector) -> tuple[bytes, dict[str, str]]:
 def with_legacy(vector: Vector, *signatures: tuple[bytes, dict[str, Any]]) -> LayoutRegistry:
     """Return the case's registry with these cosign 2 signatures and no others."""
     registry = vector.open()
-    put_referrers(registry, vector, [])
+    put_referrers(registry, vector.digest, [])
+    return put_legacy(registry, vector.digest, *signatures)
+
+
+def put_legacy(registry: LayoutRegistry, digest: str, *signatures: tuple[bytes, dict[str, Any]]) -> LayoutRegistry:
+    """Store cosign 2 signatures of an image at their tag."""
     layers = [
         {"mediaType": SIMPLE_SIGNING, "digest": registry.add(payload), "size": len(payload), "annotations": annotations}
         for payload, annotations in signatures
     ]
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": registry.add(b"{}"), "size": 2}
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": empty, "layers": layers}
-    registry.add_json(manifest, tag=vector.digest.replace(":", "-") + ".sig")
+    registry.add_json(manifest, tag=digest.replace(":", "-") + ".sig")
     return registry
 
 
