@@ -9,8 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.vectors import Vector, load_vectors, trusted_root
-from tests.unit.adapters.cosign.conftest import Refuse, Verify
 from tests.support.mutations import (
     Json,
     decode,
@@ -21,6 +19,8 @@ from tests.support.mutations import (
     read_bundle,
     with_bundle,
 )
+from tests.support.vectors import Vector, load_vectors, trusted_root
+from tests.unit.adapters.cosign.conftest import Refuse, Verify
 
 VECTORS = load_vectors()
 KINDS = ["keys-v3", "keys-v3-logged", "keyless-v3-rekor1", "keyless-v3-rekor2"]

@@ -13,8 +13,8 @@ from bootpress.adapters.cosign.search import is_panic
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
 from tests.support.layouts import LayoutRegistry
-from tests.support.vectors import Vector, load_vectors
 from tests.support.mutations import LOG_ENTRY, read_bundle, read_legacy, with_bundle, with_legacy
+from tests.support.vectors import Vector, load_vectors
 
 VECTORS = load_vectors()
 VERIFIER = CosignVerifier()

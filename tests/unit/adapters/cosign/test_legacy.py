@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.vectors import Vector, load_vectors
-from tests.unit.adapters.cosign.conftest import Refuse, Verify
 from tests.support.mutations import (
     CERTIFICATE,
     CHAIN,
@@ -24,6 +22,8 @@ from tests.support.mutations import (
     read_legacy,
     with_legacy,
 )
+from tests.support.vectors import Vector, load_vectors
+from tests.unit.adapters.cosign.conftest import Refuse, Verify
 
 VECTORS = load_vectors()
 KINDS = ["keys-v2", "keys-v2-logged", "keyless-v2"]

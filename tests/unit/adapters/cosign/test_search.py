@@ -12,8 +12,6 @@ from bootpress.core.errors import ContentRejected, RegistryUnavailable, Signatur
 from bootpress.core.ports import Descriptor
 from bootpress.core.references import Repository
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
-from tests.support.vectors import Vector
-from tests.unit.adapters.cosign.conftest import Refuse, Verify
 from tests.support.mutations import (
     SIGNATURE,
     put_bundle,
@@ -23,6 +21,8 @@ from tests.support.mutations import (
     with_bundle,
     with_legacy,
 )
+from tests.support.vectors import Vector
+from tests.unit.adapters.cosign.conftest import Refuse, Verify
 
 BAD = b'{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}'
 

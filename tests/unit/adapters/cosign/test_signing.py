@@ -15,8 +15,8 @@ from bootpress.core.errors import SignatureRejected
 from bootpress.core.platforms.trust import KeysTrust
 from bootpress.core.ports import Descriptor
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
-from tests.support.vectors import Vector
 from tests.support.mutations import decode, read_bundle
+from tests.support.vectors import Vector
 
 CREATED = datetime(2026, 11, 23, 9, 8, 7, tzinfo=UTC)
 

@@ -18,9 +18,9 @@ from sigstore.verify import Verifier
 
 from bootpress.adapters.cosign import sigstore_private
 from bootpress.adapters.cosign.roots import Root, read_root
+from tests.support.mutations import CERTIFICATE, read_legacy
 from tests.support.sigstore_services import NOW, Lies, Services
 from tests.support.vectors import load_vectors, trusted_root
-from tests.support.mutations import CERTIFICATE, read_legacy
 
 SIGNED = datetime(2026, 11, 23, 8, 1, 33, tzinfo=UTC)
 
