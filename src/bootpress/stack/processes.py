@@ -55,27 +55,45 @@ class Process:
                 cwd=cwd,
                 start_new_session=True,
             )
+        self._is_buried = False
 
     @property
     def pid(self) -> int:
-        """Return the process id."""
+        """Return the process id; once the process has ended, it may be another's."""
         return self._popen.pid
 
     @property
     def exit_code(self) -> int | None:
-        """Return the exit code, None while it runs."""
-        return self._popen.poll()
+        """Return the exit code, None while it runs. What it started ends with it."""
+        if not self._is_buried and self._has_ended(os.WNOHANG):
+            self._bury()
+        return self._popen.returncode
 
     def terminate(self) -> None:
         """Ask it to end."""
         if self.exit_code is None:
-            self._popen.terminate()
+            os.kill(self.pid, signal.SIGTERM)  # Popen's own would wait for it first, and leave its group
 
     def kill(self) -> None:
         """End it and whatever it started, and wait for it."""
+        if not self._is_buried:
+            self._kill_group()
+            self._has_ended(0)
+            self._bury()
+
+    def _has_ended(self, options: int) -> bool:
+        """Tell whether it has ended, and leave it a zombie: as long as it is one, its id is nobody else's."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | options) is not None
+
+    def _bury(self) -> None:
+        """End its group, then give its id back; signals to it would go to strangers from now on."""
+        self._kill_group()
+        self._popen.wait()
+        self._is_buried = True
+
+    def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait()
 
     def last_words(self) -> str:
         """Return the last line of its log."""
@@ -83,11 +101,21 @@ class Process:
 
 
 def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
-    """Keep the old content of a log that has grown too large beside it; a writer that appends goes on undisturbed."""
-    with contextlib.suppress(FileNotFoundError):
+    """Keep the old content of a log that has grown too large beside it; a writer that appends goes on undisturbed.
+
+    Where the disk has no room for a second copy the content goes: the room is needed more.
+    """
+    with contextlib.suppress(OSError):
         if log.stat().st_size > limit:
-            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            _copy_if_there_is_room(log, log.with_name(f"{log.name}.1"))
             os.truncate(log, 0)
+
+
+def _copy_if_there_is_room(log: Path, old: Path) -> None:
+    try:
+        shutil.copyfile(log, old)
+    except OSError:
+        old.unlink(missing_ok=True)
 
 
 def tail(log: Path, *, lines: int) -> str:

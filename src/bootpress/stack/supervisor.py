@@ -5,6 +5,7 @@ All of it happens on the main thread, because the kernel ends a child with the t
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections import deque
@@ -24,10 +25,16 @@ WITHIN_SECONDS: Final = 60.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 TICK_SECONDS: Final = 0.05
 LOGS_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 5.0
+"""Until what could not even be started (no room, no memory) is tried again."""
+logger = logging.getLogger(__name__)
 
 
 class Signals:
-    """Counts the wishes to stop while the block lasts, in place of the handlers that were there."""
+    """Counts the wishes to stop while the block lasts, in place of the handlers that were there.
+
+    A hangup or Ctrl-C that we were started to ignore (nohup, a shell's background job) stays ignored.
+    """
 
     NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -36,7 +43,11 @@ class Signals:
 
     def __enter__(self) -> Self:
         """Take the signals."""
-        self._before = {number: signal.signal(number, self._note) for number in self.NUMBERS}
+        self._before = {
+            number: signal.signal(number, self._note)
+            for number in self.NUMBERS
+            if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN
+        }
         return self
 
     def __exit__(
@@ -120,7 +131,7 @@ class Supervisor:
             if not watched.spec.once:
                 self._look_after(watched, now)
             elif watched.process is not None:
-                _ = watched.process.exit_code  # waits for one that has ended, or it would stay a zombie
+                _ = watched.process.exit_code  # buries one that has ended, while its id is still its own
         if now > self._logs_next:
             self._logs_next = now + LOGS_SECONDS
             for name in self._watched:
@@ -140,14 +151,18 @@ class Supervisor:
         if watched.process is not None and watched.process.exit_code is not None:
             self._bury(watched, now)
         elif watched.process is None and now >= watched.not_before:
-            watched.process = self._launch(watched.spec)
-            self.restarts += 1
+            try:
+                watched.process = self._launch(watched.spec)
+            except OSError as error:  # the others run; they must not end for it
+                logger.warning("%s cannot be started again yet: %s", watched.spec.name, error)
+                watched.not_before = now + AGAIN_SECONDS
+            else:
+                self.restarts += 1
 
     def _bury(self, watched: _Watched, now: float) -> None:
         process = watched.process
         if process is None:
             return
-        process.kill()  # what it started goes with it
         watched.process = None
         watched.deaths.append(now)
         while watched.deaths[0] < now - WITHIN_SECONDS:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,57 @@ def test_a_process_takes_what_it_started_with_it(supervisor: Supervisor, home: H
     wait_for(lambda: not is_alive(child), what="the child is gone", seconds=5)
 
 
+def test_what_runs_once_leaves_nobody_behind_when_it_ends(supervisor: Supervisor, home: Home) -> None:
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)"
+    )
+    supervisor.start(spec("task", code, once=True))
+    supervisor.wait_until(lambda: supervisor.is_done("task"), what="the task", seconds=10)
+    child = int(tail(home.log("task"), lines=1))
+    wait_for(lambda: not is_alive(child), what="the child is gone", seconds=5)
+
+
+def test_what_has_ended_is_never_signalled_again(supervisor: Supervisor) -> None:
+    """Its id may be a stranger's by the time the stack stops."""
+    supervisor.start(spec("task", "pass", once=True))
+    supervisor.start(spec("other", "pass", once=True))
+    supervisor.wait_until(lambda: supervisor.is_done("task"), what="the task", seconds=10)
+    supervisor.wait_until(lambda: supervisor.is_done("other"), what="the other", seconds=10)
+    with signals_sent() as sent:
+        supervisor.stop([(("task",), 1.0)])
+    assert sent == []
+
+
+@contextmanager
+def signals_sent() -> Iterator[list[tuple[object, ...]]]:
+    """Note what this process signals while the block lasts; an audit hook cannot be taken off, so it is switched."""
+    sent: list[tuple[object, ...]] = []
+    listening = [True]
+
+    def note(event: str, words: tuple[object, ...]) -> None:
+        if listening and event in {"os.kill", "os.killpg"}:
+            sent.append(words)
+
+    sys.addaudithook(note)
+    yield sent
+    listening.clear()
+
+
+def test_what_cannot_be_started_again_does_not_end_the_others(home: Home, supervisor: Supervisor) -> None:
+    supervisor.start(spec("part", SLEEP))
+    supervisor.start(spec("other", SLEEP))
+    home.log("part").unlink()
+    home.log("part").mkdir()  # so its log cannot be opened, as on a full disk
+    os.kill(supervisor.pids["part"], signal.SIGKILL)
+    supervisor.wait_until(lambda: "part" not in supervisor.pids, what="its end is seen", seconds=10)
+    for _ in range(15):
+        supervisor.tick()
+    assert is_alive(supervisor.pids["other"])
+    assert supervisor.restarts == 0
+
+
 def test_a_signal_stops_the_waiting(supervisor: Supervisor) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(Stopped):
@@ -125,6 +177,29 @@ def test_the_handlers_of_before_are_given_back() -> None:
     with Signals():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_we_were_started_to_ignore_stays_ignored(number: signal.Signals) -> None:
+    """As nohup does it, and a shell with its background jobs."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), number)
+            signals.check()
+    finally:
+        signal.signal(number, before)
+
+
+def test_sigterm_is_heard_even_where_it_was_ignored() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(Stopped):
+                signals.check()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:
@@ -158,3 +233,18 @@ def test_a_log_that_has_grown_too_large_is_begun_anew(tmp_path: Path) -> None:
         writer.write(b"new\n")
     assert log.read_bytes() == b"new\n"
     assert (tmp_path / "part.log.1").read_bytes() == b"old\n" * 10
+
+
+def test_a_log_that_the_disk_has_no_room_to_keep_is_begun_anew_all_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_bytes(b"old\n" * 10)
+    (tmp_path / "part.log.1").symlink_to("/dev/full")  # where every write says that there is no room
+    bound_log(log, limit=39)
+    assert log.read_bytes() == b""
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_a_log_that_cannot_be_begun_anew_is_left(tmp_path: Path) -> None:
+    (tmp_path / "part.log").mkdir()
+    bound_log(tmp_path / "part.log", limit=-1)
+    assert (tmp_path / "part.log").is_dir()
