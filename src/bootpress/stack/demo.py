@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +25,10 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.errors import BootpressError
 from bootpress.core.references import Repository
-from bootpress.stack import child, sample_image
+from bootpress.stack import sample_image
+from bootpress.stack.scratch import running_up, scratch_home
 from bootpress.surfaces.cli.calling import Target, call
 
-START_SECONDS: Final = 120.0
-STOP_SECONDS: Final = 30.0
 INGEST_SECONDS: Final = 90.0
 SLUG: Final = "demo-amd64"
 
@@ -75,9 +72,9 @@ def demo(home: Path | None, *, keep: bool) -> int:
     """Run every step; return 0 only if each one held. With `keep` the stack goes on until Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    scratch = home or Path(tempfile.mkdtemp(prefix="bootpress-demo-"))
     with (
-        _stack(console, scratch) as endpoints,
+        scratch_home(home, console, keep=keep) as scratch,
+        running_up(console, scratch) as endpoints,
         tempfile.TemporaryDirectory() as folder,
         closing(OciRegistries()) as registries,
     ):
@@ -90,8 +87,6 @@ def demo(home: Path | None, *, keep: bool) -> int:
             console.print("Ctrl-C stops it.")
             with suppress(KeyboardInterrupt):
                 signal.pause()
-    if home is None:
-        shutil.rmtree(scratch, ignore_errors=True)
     return 0
 
 
@@ -236,34 +231,3 @@ def _show_links(stage: Stage) -> None:
     prefect = stage.endpoints["prefect_url"]
     stage.console.print(f"\nPrefect UI (runs, deployments, artifacts): {prefect}", soft_wrap=True)
     stage.console.print(f"API: {stage.endpoints['api_url']}    try: bootpress operations", soft_wrap=True)
-
-
-@contextmanager
-def _stack(console: Console, home: Path) -> Iterator[dict[str, Any]]:
-    """Run `bootpress up` in a home, and stop it at the end."""
-    begun = time.monotonic()
-    # Should the demo itself be killed, the kernel tells `up` to stop.
-    wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(signal.SIGTERM))]
-    words = [*wrapper, sys.executable, "-m", "bootpress", "up", "--home", str(home)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            yield _until_ready(console, process, home, begun)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.communicate(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _until_ready(console: Console, process: subprocess.Popen[str], home: Path, begun: float) -> dict[str, Any]:
-    for line in process.stdout or ():
-        if line.startswith("ready: "):
-            seconds = time.monotonic() - begun
-            console.print(f"[green]✓[/] {'bootpress up':<44} [dim]{seconds:6.2f} s[/]  {line.strip()}", soft_wrap=True)
-            found: dict[str, Any] = json.loads((home / "endpoints.json").read_text())
-            return found
-        console.print(f"  [dim]{escape(line.rstrip())}[/]", highlight=False)
-        if time.monotonic() - begun > START_SECONDS:
-            break
-    raise DemoFailed("bootpress up did not become ready", hint=f"its logs lie in {home / 'logs'}")

@@ -16,6 +16,11 @@ from bootpress.stack.home import Home
 OURS: Final = ("BOOTPRESS_", "POWERNODE_")
 
 
+def of_a_stranger(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment of somebody who has configured neither us nor Prefect."""
+    return {name: value for name, value in base.items() if not name.startswith((*OURS, "PREFECT_"))}
+
+
 def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what every process gets: no setting of ours, and folders of the home for data, caches and scratch."""
     kept = {name: value for name, value in base.items() if not name.startswith(OURS)}
