@@ -39,12 +39,14 @@ PARTS = {
     "chromium": SystemPart(("chromium", "chromium-driver"), ("chromium", "chromedriver")),
     # Go trusts what the system trusts, and a bare system trusts nobody.
     "certificates": SystemPart(("ca-certificates",), ("update-ca-certificates",)),
+    # A forge keeps its repositories with it.
+    "git": SystemPart(("git",), ("git",)),
     # Gitea holds SQLite, which is C.
     "compiler": SystemPart(("gcc", "libc6-dev"), ("gcc",)),
 }
 NEEDED = {
     "demo": ("docker-registry",),
-    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker"),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git"),
     "parts": ("certificates", "compiler"),
 }
 

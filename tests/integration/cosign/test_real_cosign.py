@@ -14,7 +14,7 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor
 from tests.integration.cosign.conftest import Bench
-from tests.integration.cosign.programs import Cosign, Key
+from tests.support.cosign import Cosign, Key
 
 BOTH = [pytest.param(2, marks=pytest.mark.part("cosign2")), pytest.param(3, marks=pytest.mark.part("cosign3"))]
 pytestmark = pytest.mark.part("docker-registry")

@@ -1,9 +1,9 @@
-"""One real registry for all tests of this folder; each test has a repository of its own."""
+"""Real registries for the tests of this folder, which all share; each test has a repository of its own."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,23 +13,27 @@ from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from tests.support.hostile_registry import HostileRegistry, hostile_registry
 from tests.support.quick_time import QuickTime
-from tests.support.registry import running_registry
+from tests.support.registries import NAMESPACE, RunningRegistry
 
 SECRET = "s3cret-of-the-connection"
 LIMITS = Limits(silence_seconds=1, connect_seconds=1, rate_seconds=0.3, request_seconds=90)
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the `host:port` of a running docker-registry."""
-    with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+@pytest.fixture
+def place(request: pytest.FixtureRequest, open_registry: Callable[[str], RunningRegistry]) -> RunningRegistry:
+    """Return a running docker-registry, or the kind that a test asks for with `everywhere("place")`."""
+    return open_registry(getattr(request, "param", "docker-registry"))
 
 
 @pytest.fixture
-def repository(registry_host: str) -> Repository:
-    return Repository(registry_host, f"os/images-{next(_numbers)}")
+def registry_host(place: RunningRegistry) -> str:
+    return place.host
+
+
+@pytest.fixture
+def repository(place: RunningRegistry) -> Repository:
+    return Repository(place.host, f"{NAMESPACE}/images-{next(_numbers)}")
 
 
 @pytest.fixture
@@ -40,8 +44,8 @@ def registries() -> Iterator[OciRegistries]:
 
 
 @pytest.fixture
-def connection(registry_host: str) -> RegistryConnection:
-    return RegistryConnection(name="default", host=registry_host)
+def connection(place: RunningRegistry) -> RegistryConnection:
+    return place.connection
 
 
 @pytest.fixture

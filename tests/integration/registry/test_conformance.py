@@ -1,4 +1,4 @@
-"""The adapter on a real registry, and the fake that other tests use in its place, pass the same tests."""
+"""The adapter on every kind of real registry, and the fake that other tests use in its place, pass the same tests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bootpress.core.ports import Descriptor, Registry
 from bootpress.core.references import Repository
 from tests.support.conformance_registry import RegistryConformance, raw_json
 from tests.support.layouts import LayoutRegistry
+from tests.support.registries import RunningRegistry, everywhere
 
 
 @dataclass
@@ -19,6 +20,8 @@ class WireShelf:
     registry: Registry
     repository: Repository
     pusher: Pusher
+    has_referrers_api: bool
+    drops_tags: bool
 
     def put_blob(self, content: bytes) -> Descriptor:
         return self.pusher.push_blob(self.repository, content)
@@ -34,6 +37,8 @@ class WireShelf:
 class LayoutShelf:
     registry: LayoutRegistry
     repository: Repository
+    has_referrers_api: bool = False
+    drops_tags: bool = True
 
     def put_blob(self, content: bytes) -> Descriptor:
         return Descriptor("application/octet-stream", self.registry.add(content), len(content))
@@ -43,10 +48,11 @@ class LayoutShelf:
         return Descriptor(document["mediaType"], self.registry.add(raw, tag=tag), len(raw))
 
 
+@everywhere("place")
 class TestTheAdapter(RegistryConformance):
     @pytest.fixture
-    def shelf(self, registry: Registry, repository: Repository, pusher: Pusher) -> WireShelf:
-        return WireShelf(registry, repository, pusher)
+    def shelf(self, place: RunningRegistry, registry: Registry, repository: Repository, pusher: Pusher) -> WireShelf:
+        return WireShelf(registry, repository, pusher, place.has_referrers_api, place.drops_tags)
 
 
 class TestTheLayout(RegistryConformance):

@@ -12,11 +12,13 @@ from bootpress.adapters.oci import Config, Layer, OciRegistries, OciRegistry, Pu
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import Deletion, Descriptor, RegistryConnection
 from bootpress.core.references import Repository, digest_hex
+from tests.support.registries import everywhere
 from tests.support.registry import running_registry
 
 MIB = 1024 * 1024
 
 
+@everywhere("place")
 def test_a_pushed_image_is_fetched_as_it_was_pushed(
     registry: OciRegistry, pusher: Pusher, repository: Repository, folder: Path
 ) -> None:
@@ -45,6 +47,7 @@ def test_a_pushed_image_is_fetched_as_it_was_pushed(
         registry.verify_blob(repository, layer)
 
 
+@everywhere("place")
 def test_what_the_registry_has_is_not_uploaded_again(
     pusher: Pusher, repository: Repository, folder: Path, registry: OciRegistry
 ) -> None:
@@ -57,6 +60,7 @@ def test_what_the_registry_has_is_not_uploaded_again(
     registry.verify_blob(repository, first)
 
 
+@everywhere("place")
 def test_a_manifest_without_a_tag_lies_under_its_digest(
     registry: OciRegistry, pusher: Pusher, repository: Repository
 ) -> None:
@@ -67,6 +71,24 @@ def test_a_manifest_without_a_tag_lies_under_its_digest(
 def test_a_pushed_referrer_is_added_to_the_fallback_tag(
     registry: OciRegistry, pusher: Pusher, repository: Repository
 ) -> None:
+    image, pushed, types = push_referrers(registry, pusher, repository)
+    listed = registry.list_referrers(repository, image)
+    assert [(each.digest, each.artifact_type) for each in listed] == list(zip(pushed, types, strict=True))
+    assert [each.annotations["n"] for each in listed] == types
+    assert registry.find_tag(repository, f"sha256-{digest_hex(image)}") is not None
+
+
+@pytest.mark.parametrize("place", ["referrers"], indirect=True)
+def test_where_the_registry_lists_referrers_there_is_no_fallback_tag(
+    registry: OciRegistry, pusher: Pusher, repository: Repository
+) -> None:
+    image, pushed, _ = push_referrers(registry, pusher, repository)
+    assert {each.digest for each in registry.list_referrers(repository, image)} == set(pushed)
+    assert registry.find_tag(repository, f"sha256-{digest_hex(image)}") is None
+
+
+def push_referrers(registry: OciRegistry, pusher: Pusher, repository: Repository) -> tuple[str, list[str], list[str]]:
+    """Push an image and what refers to it, one of them twice; return its digest, theirs, and their types."""
     image = registry.fetch_manifest(repository, pusher.push_image(repository, []))
     subject = Descriptor(image.media_type, image.digest, image.size)
     types = ["application/spdx+json", "application/vnd.test.signature"]
@@ -74,12 +96,10 @@ def test_a_pushed_referrer_is_added_to_the_fallback_tag(
         pusher.push_image(repository, [], subject=subject, artifact_type=each, annotations={"n": each})
         for each in [*types, types[0]]  # the same again is the same entry
     ]
-    listed = registry.list_referrers(repository, image.digest)
-    assert [(each.digest, each.artifact_type) for each in listed] == list(zip(pushed[:2], types, strict=True))
-    assert [each.annotations["n"] for each in listed] == types
-    assert registry.find_tag(repository, f"sha256-{digest_hex(image.digest)}") is not None
+    return image.digest, pushed[:2], types
 
 
+@everywhere("place")
 def test_a_download_appears_whole_or_not_at_all(
     registry: OciRegistry, pusher: Pusher, repository: Repository, folder: Path
 ) -> None:
@@ -102,6 +122,7 @@ def test_a_download_replaces_what_was_there(
     assert (folder / "base").read_bytes() == b"new"
 
 
+@everywhere("place")
 def test_one_registry_is_shared_by_threads(registry: OciRegistry, pusher: Pusher, repository: Repository) -> None:
     blobs = [pusher.push_blob(repository, bytes([number]) * 700_000) for number in range(12)]
     with ThreadPoolExecutor(12) as pool:
@@ -148,6 +169,7 @@ def test_a_registry_that_is_gone_is_unavailable_and_comes_back(tmp_path: Path, r
         assert registry.find_tag(repository, "v1") == digest
 
 
+@everywhere("place")
 def test_a_manifest_is_pushed_as_the_bytes_it_is(registry: OciRegistry, pusher: Pusher, repository: Repository) -> None:
     config = pusher.push_blob(repository, b"{}")
     entry = {"mediaType": config.media_type, "digest": config.digest, "size": 2}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bootpress.adapters.oci.answers import Answer, Patience, TooLarge, Transient, read_answer
-from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST, digest_of, read_object
+from bootpress.adapters.oci.manifests import INDEXES, OCI_INDEX, OCI_MANIFEST, digest_of, read_object
 from bootpress.adapters.oci.origins import origin_of
 from bootpress.adapters.oci.referrers import fallback_tag
 from bootpress.adapters.oci.transport import Transport
@@ -100,7 +100,7 @@ class Pusher:
         if stated != digest:
             raise ContentRejected(f"{self._transport.origin} stored {stated} where {digest} was pushed")
         manifest = json.loads(raw)
-        if manifest.get("subject") and "oci-subject" not in answer.headers:
+        if manifest.get("subject") and not self._is_listed(repository, manifest["subject"]["digest"], answer):
             self._index_referrer(repository, manifest, media_type, raw)
         return digest
 
@@ -149,6 +149,13 @@ class Pusher:
             answer = read_answer(response, MAX_ANSWER)
         if answer.status != HTTPStatus.CREATED:
             raise RegistryUnavailable(f"{origin_of(url)} answers {answer} to the upload of {digest} to {repository}")
+
+    def _is_listed(self, repository: Repository, subject: str, answer: Answer) -> bool:
+        """Tell whether the registry lists referrers itself: some that do forget the header that says so."""
+        if "oci-subject" in answer.headers:
+            return True
+        listed = self._request("GET", f"/v2/{repository.path}/referrers/{subject}", repository)
+        return listed.status == HTTPStatus.OK and listed.content_type in INDEXES
 
     def _index_referrer(self, repository: Repository, manifest: dict[str, Any], media_type: str, raw: bytes) -> None:
         tag = fallback_tag(manifest["subject"]["digest"])
