@@ -5,7 +5,9 @@ What it talks to (registries, forges) is not here but in Prefect blocks.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final
@@ -102,26 +104,41 @@ class Settings(BaseSettings):
     @cached_property
     def encryption_keys(self) -> tuple[str, ...]:
         """Return the Fernet keys, making one in the home (mode 0600) when none is configured."""
-        configured = self.encryption_key.get_secret_value() if self.encryption_key else self._key_of_home()
-        keys = tuple(key.strip() for key in configured.split(",") if key.strip())
-        for key in keys:
-            _check_key(key)
-        if not keys:
-            raise InvalidInput("BOOTPRESS_ENCRYPTION_KEY is empty", hint="unset it, or give it a Fernet key")
-        return keys
-
-    def _key_of_home(self) -> str:
+        if self.encryption_key is not None:
+            return _read_keys(
+                self.encryption_key.get_secret_value(),
+                of="BOOTPRESS_ENCRYPTION_KEY",
+                hint="a Fernet key is 32 bytes in URL-safe base64: cryptography.fernet.Fernet.generate_key makes one",
+            )
         path = self.home / "encryption.key"
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(Fernet.generate_key().decode())
+        return _read_keys(
+            _key_of_home(path),
+            of=str(path),
+            hint="restore it from a backup; only where nothing was encrypted yet, remove it, and a new one is made",
+        )
+
+
+def _key_of_home(path: Path) -> str:
+    """Return the key in a file, made at first: it appears there whole and on the disk, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:  # mode 0600
+            file.write(Fernet.generate_key())
             file.flush()
             os.fsync(file.fileno())
-        return path.read_text().strip()
+            with contextlib.suppress(FileExistsError):  # another process was first: its key is everybody's
+                os.link(file.name, path)
+        _sync_folder(path.parent)
+    return path.read_text()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the folder's new file, before anything is encrypted with what it holds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _database_url(url: str) -> str:
@@ -143,11 +160,13 @@ def _database_url(url: str) -> str:
     return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
-def _check_key(key: str) -> None:
-    try:
-        Fernet(key)
-    except ValueError as error:
-        raise InvalidInput(
-            "BOOTPRESS_ENCRYPTION_KEY holds something that is not a Fernet key",
-            hint="a Fernet key is 32 bytes in URL-safe base64; make one with cryptography.fernet.Fernet.generate_key",
-        ) from error
+def _read_keys(text: str, *, of: str, hint: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise InvalidInput(f"{of} is empty", hint=hint)
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise InvalidInput(f"{of} holds something that is not a Fernet key", hint=hint) from error
+    return keys
