@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
 from bootpress.core.errors import InvalidInput
 
 
-def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
-    """Read a JSON object from UTF-8 bytes; InvalidInput for anything else, NaN, repeated keys and too deep nesting too.
+def parse(raw: bytes, *, what: str) -> Any:
+    """Read JSON (RFC 8259) from UTF-8 bytes; InvalidInput for anything else.
 
-    The caller bounds the size before it reads.
+    Refused too: keys that are there twice, NaN and numbers that would become infinite, text that cannot be stored, and
+    nesting that is too deep. The caller bounds the size before it reads.
     """
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant)
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_refuse_repeats,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
         if b"\\u" in raw:
             # An escape can spell half of a surrogate pair, which no database stores: UnicodeEncodeError.
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise InvalidInput(f"{what} is nested too deeply") from error
     except ValueError as error:
-        raise InvalidInput(f"{what} is not JSON: {error}") from error
+        raise InvalidInput(f"{what} is not JSON: {str(error)[:200]}") from error
+    return value
+
+
+def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
+    """Read a JSON object as `parse` does; InvalidInput for anything else."""
+    value = parse(raw, what=what)
     if not isinstance(value, dict):
         raise InvalidInput(f"{what} is a JSON {type(value).__name__}, not an object")
     return value
@@ -30,6 +43,13 @@ def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         (b'"x"', "is a JSON str, not an object"),
         (b'{"a": NaN}', "NaN is not a JSON value"),
         (b'{"a": -Infinity}', "-Infinity is not a JSON value"),
+        (b'{"a": 1e999}', "the number 1e999 is too large"),
+        (b'{"a": [-1e999]}', "the number -1e999 is too large"),
         (b'{"a": 1, "a": 1}', "the key 'a' is there twice"),
         (b'{"x": {"b": 1, "c": 2, "b": 3}}', "the key 'b' is there twice"),
         (b"\xff{}", "is not JSON"),

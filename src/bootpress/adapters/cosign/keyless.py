@@ -18,22 +18,23 @@ from bootpress.core.errors import SignatureRejected
 def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claims, datetime]:
     """Return who signed a bundle and when, by its log or time stamp; SignatureRejected otherwise.
 
-    sigstore verifies signature, certificate chain, SCT, log entry and time; the times when authorities and logs
-    were in use, and that the log is one the root names, are checked here.
+    sigstore verifies signature, certificate chain, SCT, log entry and time, with the key of the log that the entry
+    names; the times when authorities and logs were in use are checked here.
     """
+    times, log_id = _read_times(bundle), _read_log_id(bundle)
+    log = root.find_log(log_id, times[0])
     try:
         evidence = SigstoreBundle.from_json(bundle.raw)
         certificate = evidence.signing_certificate
         check_leaf(certificate)
-        verified = root.verifier.verify_dsse(evidence, _AnyIdentity())
+        verified = root.verifier_of(log).verify_dsse(evidence, _AnyIdentity())
     except SigstoreError as error:
         raise SignatureRejected(wire.told(error)) from error
     if verified != (claims.PAYLOAD_TYPE, bundle.payload):
         raise SignatureRejected("what was verified is not what was read")
-    times = _read_times(bundle)
     for moment in times:
         root.check_certificate(certificate, moment)
-    root.find_log(_read_log_id(bundle), times[0])
+        root.find_log(log_id, moment)
     return rule.check(certificate), times[0]
 
 
@@ -65,5 +66,7 @@ def _read_times(bundle: Bundle) -> list[datetime]:
 
 
 def _read_log_id(bundle: Bundle) -> bytes:
-    (entry,) = bundle.material.tlog_entries or []
-    return wire.decode_base64(entry.log_id.key_id, what="the log's id")
+    entries = bundle.material.tlog_entries or []
+    if len(entries) != 1:
+        raise SignatureRejected(f"the bundle has {len(entries)} log entries, not one")
+    return wire.decode_base64(entries[0].log_id.key_id, what="the log's id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _FRESH_FOR = 24 * 3600.0
 """Seconds after which the root is looked up again; its keys change a few times a year."""
 _RETRY_AFTER = 600.0
-"""Seconds after which a look-up that failed is tried again, while an older root is there."""
+"""Seconds after which a look-up that failed is tried again."""
+_RETRY_FIRST_AFTER = 20.0
+"""The same while there is no root yet: everything waits for it, but many threads need not each wait out a timeout."""
 
 
 def load_through_tuf() -> Root:
@@ -28,6 +31,9 @@ def load_through_tuf() -> Root:
     return Root(ClientTrustConfig.production().trusted_root)
 
 
+_log = logging.getLogger(__name__)
+
+
 class PublicGoodRoot:
     """The root, looked up once a day; shared by threads.
 
@@ -35,29 +41,34 @@ class PublicGoodRoot:
     is checked against the validity of its keys. Without any, everything waits.
     """
 
-    def __init__(self, load: Callable[[], Root] = load_through_tuf) -> None:
+    def __init__(
+        self, load: Callable[[], Root] = load_through_tuf, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._load = load
+        self._clock = clock
         self._lock = threading.Lock()
         self._root: Root | None = None
-        self._next_look = 0.0
+        self._next_look = clock()
+        self._failure = ""
 
     def get(self) -> Root:
         """Return the root; TrustRootUnavailable if none could be loaded yet."""
         with self._lock:
-            if self._root is None or time.monotonic() >= self._next_look:
-                self._root = self._refresh()
+            if self._clock() >= self._next_look:
+                self._refresh()
+            if self._root is None:
+                raise TrustRootUnavailable(
+                    f"the root of the public Sigstore services cannot be loaded: {self._failure}",
+                    hint="this machine must reach tuf-repo-cdn.sigstore.dev, or the platform name a root of its own",
+                )
             return self._root
 
-    def _refresh(self) -> Root:
+    def _refresh(self) -> None:
         try:
-            root = self._load()
-        except Exception as error:  # TUF's failures are of many classes, and none of them may look like a bad artifact
-            self._next_look = time.monotonic() + _RETRY_AFTER
-            if self._root is not None:
-                return self._root
-            raise TrustRootUnavailable(
-                f"the root of the public Sigstore services cannot be loaded: {told(error)}",
-                hint="this machine must reach tuf-repo-cdn.sigstore.dev, or the platform name a root of its own",
-            ) from error
-        self._next_look = time.monotonic() + _FRESH_FOR
-        return root
+            self._root = self._load()
+        except Exception as error:  # noqa: BLE001 - TUF's are of many classes; none may look like a bad artifact
+            self._failure = told(error)
+            _log.warning("the root of the public Sigstore services cannot be loaded: %s", self._failure)
+            self._next_look = self._clock() + (_RETRY_FIRST_AFTER if self._root is None else _RETRY_AFTER)
+        else:
+            self._next_look = self._clock() + _FRESH_FOR

@@ -1,11 +1,14 @@
 """Trusted roots: whose certificates, logs and time stamps are believed, and for which time.
 
 sigstore checks the cryptography, but not when an authority or a log was in use (sigstore-go, which cosign 3 is built
-on, does), and takes any log's key for an entry of an unknown log. Both are checked here.
+on, does), and tries every log's key on an entry whose log id is not the SHA-256 of a key, which those of Rekor 2 are
+not. Here the times are checked, and an entry is verified with the key of the log it names and no other.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from sigstore.models import ClientTrustConfig, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore_models.common.v1 import TimeRange
 from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogInstance
+from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
 from bootpress.adapters.cosign import keys, sigstore_private
 from bootpress.adapters.cosign.wire import told
@@ -43,6 +47,7 @@ class Log:
     ids: frozenset[bytes]
     key: keys.PublicKey
     window: _Window
+    instance: TransparencyLogInstance
 
 
 class Root:
@@ -55,11 +60,18 @@ class Root:
         sigstore_private.check_keys(trusted)
         self._logs = _read_logs(document.tlogs)
         self._ct_logs = _read_logs(document.ctlogs)
+        _check_ct_ids(self._ct_logs)
         self._authorities = [_read_authority(authority) for authority in document.certificate_authorities]
+
+        self._verifier_of = functools.lru_cache(maxsize=None)(functools.partial(_verifier_of, document, self._logs))
 
     def find_log(self, log_id: bytes, at: datetime) -> Log:
         """Return the log of that id, in use at that moment; SignatureRejected if the root names none."""
         return _find_log(self._logs, log_id, at, what="transparency log")
+
+    def verifier_of(self, log: Log) -> Verifier:
+        """Return a verifier that believes this log, and no other of the root's."""
+        return self._verifier_of(self._logs.index(log))
 
     def check_certificate(self, certificate: x509.Certificate, at: datetime) -> None:
         """Make sure that issuer and CT log of a leaf are of this root, and that all of them were in use at `at`.
@@ -117,7 +129,18 @@ def _read_log(instance: TransparencyLogInstance) -> Log:
     if instance.checkpoint_key_id is not None:
         ids.add(instance.checkpoint_key_id.key_id)
     key = keys.load_der(instance.public_key.raw_bytes or b"")
-    return Log(frozenset(ids), key, _read_window(instance.public_key.valid_for))
+    return Log(frozenset(ids), key, _read_window(instance.public_key.valid_for), instance)
+
+
+def _check_ct_ids(logs: Sequence[Log]) -> None:
+    """Refuse a certificate log whose id is not its key's (RFC 6962, section 3.2): sigstore would try any key on it."""
+    for log in logs:
+        if log.ids != {hashlib.sha256(log.instance.public_key.raw_bytes or b"").digest()}:
+            raise ValueError("the id of a certificate log is not the SHA-256 of its key")
+
+
+def _verifier_of(document: Document, logs: Sequence[Log], position: int) -> Verifier:
+    return Verifier(trusted_root=TrustedRoot(document.model_copy(update={"tlogs": [logs[position].instance]})))
 
 
 def _read_authority(authority: CertificateAuthority) -> tuple[x509.Certificate, _Window]:

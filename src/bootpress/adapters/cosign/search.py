@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
@@ -11,12 +12,23 @@ from bootpress.adapters.cosign import candidates
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, Place
 from bootpress.adapters.cosign.policies import Policy
 from bootpress.adapters.cosign.wire import shown, told
-from bootpress.core.errors import BootpressError, Rejected, SignatureRejected, TrustRootUnavailable, Unavailable
+from bootpress.core.errors import (
+    BootpressError,
+    RegistryUnavailable,
+    Rejected,
+    SignatureRejected,
+    TrustRootUnavailable,
+    Unavailable,
+)
 from bootpress.core.ports import Descriptor, Registry, VerifiedSignature
 from bootpress.core.references import Repository
 
 _MAX_AWAY = 3
 """After so many answers that did not come, the rest is not asked for."""
+MAX_MANIFESTS = 200
+"""Referrers of every kind that are looked at: SBOMs and attestations too, which are no candidates."""
+MAX_SECONDS = 900.0
+"""A registry that drips holds nobody up for longer."""
 _MAX_REASONS = 5
 _MAX_REASON = 700
 
@@ -27,12 +39,23 @@ _T = TypeVar("_T")
 class Search:
     """Look at one candidate after the other; the first good one ends it, a bad one never hides a good one."""
 
-    def __init__(self, registry: Registry, repository: Repository, digest: str, policy: Policy) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        repository: Repository,
+        digest: str,
+        policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = registry
         self._repository = repository
         self._digest = digest
         self._policy = policy
+        self._clock = clock
+        self._deadline = clock() + MAX_SECONDS
+        self._listed: set[str] = set()
         self._left = MAX_CANDIDATES
+        self._is_cut = False
         self._refused: list[tuple[str, Rejected]] = []
         self._away: list[Unavailable] = []
 
@@ -43,27 +66,50 @@ class Search:
                 found = self._look_at(place, layer)
                 if found is not None:
                     return found
-            if self._left <= 0 or len(self._away) >= _MAX_AWAY:
+                if self._gives_up():
+                    raise self._conclude()
+            if self._gives_up():
                 break
         raise self._conclude()
 
+    def _gives_up(self) -> bool:
+        if self._clock() > self._deadline:
+            self._away.append(RegistryUnavailable(f"the search for signatures took longer than {MAX_SECONDS:.0f} s"))
+        return len(self._away) >= _MAX_AWAY or self._clock() > self._deadline
+
     def _list_places(self) -> Iterator[Place]:
-        """List the manifests to look at; where cosign 2 signs comes last, and only if it is needed."""
+        """List the manifests to look at; where cosign 2 signs comes last, but before a crowd that would hide it."""
         list_referrers = partial(self._registry.list_referrers, self._repository, self._digest)
         referrers = self._attempt("the list of referrers", list_referrers) or ()
-        for referrer in referrers:
+        self._is_cut = len(referrers) > MAX_MANIFESTS
+        is_crowded = len(referrers) >= MAX_CANDIDATES
+        if is_crowded:
+            yield from self._list_tagged()
+        for referrer in referrers[:MAX_MANIFESTS]:
+            if self._left <= 0:
+                return
             yield Place(referrer.digest, is_referrer=True)
+        if not is_crowded and self._left > 0:
+            yield from self._list_tagged()
+
+    def _list_tagged(self) -> Iterator[Place]:
         tag = candidates.signature_tag(self._digest)
         tagged = self._attempt(tag, partial(self._registry.find_tag, self._repository, tag))
-        if tagged is not None and tagged not in {referrer.digest for referrer in referrers}:
+        if tagged is not None:
             yield Place(tagged, is_referrer=False)
 
     def _list_layers(self, place: Place) -> list[Descriptor]:
-        layers = self._attempt(
-            place.digest[:19], partial(candidates.list_layers, self._registry, self._repository, place, self._digest)
-        )
-        layers = (layers or [])[: self._left]
-        self._left -= max(1, len(layers))
+        """List what a manifest holds; once only, but one that was refused as a referrer may stand under the tag."""
+        if place.digest in self._listed:
+            return []
+        list_layers = partial(candidates.list_layers, self._registry, self._repository, place, self._digest)
+        layers = self._attempt(place.digest[:19], list_layers)
+        if layers is None:
+            self._left -= 1
+            return []
+        self._listed.add(place.digest)
+        layers = layers[: self._left]
+        self._left -= len(layers)
         return layers
 
     def _look_at(self, place: Place, layer: Descriptor) -> VerifiedSignature | None:
@@ -110,7 +156,7 @@ class Search:
         if self._away:
             return self._away[0]
         image = f"{self._digest[:19]}… in {self._repository}"
-        if not self._refused and self._left > 0:
+        if not self._refused and self._left > 0 and not self._is_cut:
             return SignatureRejected(
                 f"{image} carries no signature",
                 hint="sign the digest with cosign (`cosign sign`) and push the signature before the image is announced",
@@ -120,6 +166,8 @@ class Search:
             reasons.append(f"and {len(self._refused) - _MAX_REASONS} more")
         if self._left <= 0:
             reasons.append(f"no more than {MAX_CANDIDATES} candidates are looked at")
+        elif self._is_cut:
+            reasons.append(f"no more than {MAX_MANIFESTS} referrers are looked at")
         hint = next((error.hint for _, error in self._refused if error.hint), None)
         return SignatureRejected(f"no signature on {image} is trusted: " + "; ".join(reasons), hint=hint)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bootpress.core.errors import SignatureRejected
+from bootpress.core import strict_json
+from bootpress.core.errors import InvalidInput, SignatureRejected
 
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----[A-Za-z0-9+/=\r\n]*-----END \1-----", re.ASCII)
 _MAX_SHOWN = 200
@@ -30,34 +30,14 @@ WireModel = TypeVar("WireModel", bound=BaseModel)
 
 def read(model: type[WireModel], raw: bytes, *, what: str) -> WireModel:
     """Read a JSON document into a model; `what` names it in the reason of a refusal."""
-    value = parse_json(raw, what=what)
     try:
-        return model.model_validate(value)
+        return model.model_validate(strict_json.parse(raw, what=what))
+    except InvalidInput as error:
+        raise SignatureRejected(shown(error.message)) from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise SignatureRejected(f"{what} is malformed: {shown(place)}: {shown(first['msg'])}") from error
-
-
-def parse_json(raw: bytes, *, what: str) -> Any:
-    """Read JSON from UTF-8; refuse duplicate member names (parsers disagree on them), NaN, and too deep nesting."""
-    try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise SignatureRejected(f"{what} is nested too deeply") from error
-    except ValueError as error:
-        raise SignatureRejected(f"{what} is not JSON: {told(error)}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member name occurs twice")
-    return members
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def decode_base64(text: str, *, what: str) -> bytes:

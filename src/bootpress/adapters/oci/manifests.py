@@ -7,15 +7,15 @@ that says one thing inside and another outside.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bootpress.adapters.oci.limits import MAX_BLOB, MAX_REFERRERS
 from bootpress.core.errors import ContentRejected, InvalidInput
 from bootpress.core.ports import Descriptor, Manifest
 from bootpress.core.references import parse_digest
+from bootpress.core.strict_json import parse_object
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -84,28 +84,11 @@ def parse_referrers(raw: bytes) -> list[Descriptor]:
 
 
 def read_object(raw: bytes, *, what: str) -> dict[str, Any]:
-    """Read a JSON object without repeated keys, of text that can be stored; ContentRejected for anything else."""
+    """Read a JSON object strictly; ContentRejected for anything else."""
     try:
-        text = raw.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise ContentRejected(f"{what} is nested too deeply") from error
-    except ValueError as error:
-        raise ContentRejected(f"{what} is not JSON: {str(error)[:200]}") from error
-    if not isinstance(value, dict):
-        raise ContentRejected(f"{what} is not a JSON object")
-    return value
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("an object has a key twice")
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
+        return parse_object(raw, what=what)
+    except InvalidInput as error:
+        raise ContentRejected(error.message) from error
 
 
 def _media_type(stated: Mapping[str, Any], content_type: str | None) -> str:

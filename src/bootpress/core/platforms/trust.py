@@ -14,6 +14,7 @@ MAX_PEM = 8192
 
 Expression = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_EXPRESSION)]
 Pem = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_PEM)]
+TrustedRoot = Annotated[dict[str, Any], BeforeValidator(refuse_unstorable)]
 
 
 class KeylessTrust(BaseModel):
@@ -24,7 +25,7 @@ class KeylessTrust(BaseModel):
     mode: Literal["keyless"]
     cosign_identity_regexp: Expression
     cosign_issuer_regexp: Expression
-    trusted_root: Literal["public-good"] | dict[str, Any] = "public-good"
+    trusted_root: Literal["public-good"] | TrustedRoot = "public-good"
 
 
 class KeysTrust(BaseModel):

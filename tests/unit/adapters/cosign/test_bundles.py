@@ -141,9 +141,9 @@ def stamps(bundle: Json) -> list[Json]:
 AUTHORITY: str = trusted_root()["certificateAuthorities"][0]["certChain"]["certificates"][0]["rawBytes"]
 PROMISE = {"signedEntryTimestamp": encode(b"promise")}
 KEYLESS_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
-    "no log entry": (lambda b: b["verificationMaterial"].update(tlogEntries=[]), "exactly one log entry"),
+    "no log entry": (lambda b: b["verificationMaterial"].update(tlogEntries=[]), "0 log entries, not one"),
     "log entries missing": (lambda b: b["verificationMaterial"].pop("tlogEntries"), ""),
-    "two log entries": (lambda b: b["verificationMaterial"]["tlogEntries"].append(entry(b)), "exactly one log entry"),
+    "two log entries": (lambda b: b["verificationMaterial"]["tlogEntries"].append(entry(b)), "2 log entries, not one"),
     "entry of another artifact": (lambda b: b["verificationMaterial"].update(tlogEntries=[entry(other(b))]), ""),
     "body of another artifact": (lambda b: entry(b).update(canonicalizedBody=entry(other(b))["canonicalizedBody"]), ""),
     "no body": (lambda b: entry(b).pop("canonicalizedBody"), ""),
@@ -285,7 +285,7 @@ RAW: dict[str, tuple[bytes, str]] = {
     "UTF-16": (GOOD.decode().encode("utf-16"), "not JSON"),
     "a byte order mark": (b"\xef\xbb\xbf" + GOOD, "not JSON"),
     "a member twice": (GOOD[:-1] + b',"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}', "twice"),
-    "lone surrogate": (b'{"mediaType": "\\ud800"}', "malformed"),
+    "lone surrogate": (b'{"mediaType": "\\ud800"}', "is not JSON"),
     "100,000 lists": (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
     "100,000 objects": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
     "a number of 100,000 digits": (b'{"mediaType": ' + b"9" * 100_000 + b"}", "not JSON"),

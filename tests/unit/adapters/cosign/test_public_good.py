@@ -45,14 +45,17 @@ def test_it_is_loaded_once_for_all_signatures_and_policies(vectors: dict[str, Ve
 
 
 def test_without_it_a_signature_is_neither_good_nor_bad(vectors: dict[str, Vector]) -> None:
-    source = Source(away=True)
-    verifier = CosignVerifier(PublicGoodRoot(source.load))
+    source, now = Source(away=True), [100.0]
+    verifier = CosignVerifier(PublicGoodRoot(source.load, lambda: now[0]))
     vector = vectors["keyless-v3-rekor1"]
-    with pytest.raises(TrustRootUnavailable, match="no route to host") as caught:
-        verifier.verify(vector.open(), vector.repository, vector.digest, public_good(vector))
-    assert caught.value.retryable
+    for _ in range(10):
+        with pytest.raises(TrustRootUnavailable, match="no route to host") as caught:
+            verifier.verify(vector.open(), vector.repository, vector.digest, public_good(vector))
+        assert caught.value.retryable
+    assert source.asked == 1, "each waits for a timeout of its own"
 
     source.away = False
+    now[0] += 21
     verifier.verify(vector.open(), vector.repository, vector.digest, public_good(vector))
     assert source.asked == 2
 
