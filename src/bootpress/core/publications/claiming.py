@@ -84,6 +84,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
     session.flush()
     attempt.publication_id = delivery.publication_id = publication.id
     return True
+    delivery.node_platform_id = claim.platform.id
 
 
 def _reannounce(
@@ -105,6 +106,7 @@ def _reannounce(
     )
     attempt.publication_id = delivery.publication_id = publication.id
     delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
+    delivery.node_platform_id = publication.node_platform_id
     delivery.finished_at = now
     delivery.error_message = None
     attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)

@@ -204,13 +204,17 @@ def _load(context: Context, attempt_id: UUID) -> Work:
             raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
         earlier = session.get(Publication, delivery.publication_id) if delivery.publication_id else None
-        platform = _platform(session, delivery)
+        platform = _platform(session, delivery, publication)
     repository = parse_repository(publication.repository if publication else platform.oci_repository)
     resolved = earlier.oci_digest if earlier else None
     return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved)
 
 
-def _platform(session: Session, delivery: Delivery) -> NodePlatform:
+def _platform(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform:
+    # A slug may be another platform's by the next step: once it stood for one, that one is meant.
+    known = publication.node_platform_id if publication else delivery.node_platform_id
+    if known is not None:
+        return session.get_one(NodePlatform, known)
     try:
         return find_platform(session, delivery.account_id, delivery.platform_slug)
     except NotFound as error:
@@ -249,6 +253,9 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
     begun = time.monotonic()
     work, found = _load(context, attempt_id), Found()
     yield work, found
+    found.facts["terms"] = rules.fingerprint_terms(
+        trust=work.platform.trust, arch=work.platform.arch, repository=str(work.repository)
+    )
     found.facts["seconds"] = round(time.monotonic() - begun, 4)
     with context.catalog.writing() as session:
         attempt, _ = attempts.hold(session, attempt_id)

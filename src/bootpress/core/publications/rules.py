@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bootpress.core.errors import ContentRejected, InvalidInput, ReferenceRejected
 from bootpress.core.ports import Descriptor, Manifest
@@ -30,6 +33,12 @@ PUBLICATION = StateMachine(
 
 SETTLED = frozenset({Status.PUBLISHED, Status.RETIRED, Status.REVOKED})
 """Announced again in one of these, nothing changes but that an event says so."""
+
+
+def fingerprint_terms(*, trust: Mapping[str, Any], arch: str, repository: str) -> str:
+    """Return the SHA-256 of what a platform demands of an image: whose signature, which architecture, where it lies."""
+    terms = {"trust": trust, "arch": arch, "repository": repository}
+    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_reference(text: str, *, repository: Repository) -> Reference:

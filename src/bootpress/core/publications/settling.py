@@ -33,7 +33,8 @@ REQUIRED = ("manifest", "signature", "blobs")
 def publish(context: Context, attempt_id: UUID) -> UUID:
     """Publish what the evidence proves, in one transaction; the first of a platform becomes its default there too.
 
-    Raises Superseded when another attempt took over: then nothing is written.
+    Raises Superseded when another attempt took over, and Conflict when the platform's trust, architecture or repository
+    is no longer what the evidence was found under: then nothing is written.
     """
     with context.catalog.writing() as session:
         attempt, delivery = attempts.hold(session, attempt_id)
@@ -42,6 +43,7 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
         if missing:
             raise Superseded(f"attempt {attempt_id} has no evidence of: {', '.join(missing)}")
         platform = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
+        _refuse_other_terms(attempt, platform)
         now = context.clock.now()
         publication.status = rules.PUBLICATION.move("publish", Status(publication.status))
         publication.cosign_verified = True
@@ -146,9 +148,20 @@ def _is_held_by(session: Session, publication: Publication, delivery: Delivery) 
 def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:
     if publication is not None:
         return session.get(NodePlatform, publication.node_platform_id, with_for_update=True)
+def _refuse_other_terms(attempt: Attempt, platform: NodePlatform) -> None:
+    now = rules.fingerprint_terms(trust=platform.trust, arch=platform.arch, repository=platform.oci_repository)
+    if any(attempt.evidence[step]["terms"] != now for step in REQUIRED):
+        raise Conflict(
+            f"the trust, architecture or repository of {platform.slug} was changed while the image was verified",
+            hint="it is verified again under what holds now",
+        )
+
+
     try:
         return find_platform(session, delivery.account_id, delivery.platform_slug)
     except NotFound:
+    if delivery.node_platform_id is not None:
+        return session.get(NodePlatform, delivery.node_platform_id, with_for_update=True)
         return None
 
 

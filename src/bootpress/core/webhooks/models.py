@@ -68,6 +68,8 @@ class Delivery(Row):
     body_sha256: Mapped[str]
     platform_slug: Mapped[str]
     """What the announcement calls the platform: its slug, or its id where an operator named it so."""
+    node_platform_id: Mapped[UUID | None] = mapped_column(ForeignKey("node_platforms.id"))
+    """The platform that the name stood for when a publication was claimed, or that an operator meant: names move."""
     oci_ref: Mapped[str]
     git_sha: Mapped[str | None]
     status: Mapped[str]

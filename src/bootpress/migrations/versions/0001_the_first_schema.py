@@ -252,6 +252,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("body_sha256", sa.String(), nullable=False),
         sa.Column("platform_slug", sa.String(), nullable=False),
+        sa.Column("node_platform_id", sa.Uuid(), nullable=True),
         sa.Column("oci_ref", sa.String(), nullable=False),
         sa.Column("git_sha", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
@@ -270,6 +271,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["publication_id"],
             ["publications.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["node_platform_id"],
+            ["node_platforms.id"],
         ),
         sa.ForeignKeyConstraint(
             ["webhook_id"],
