@@ -36,7 +36,7 @@ class ScriptedServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST  # noqa: N815 - the name that http.server calls
+            do_GET = do_PATCH = do_POST  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *args: object) -> None:
                 """Say nothing."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from contextlib import closing
 
 import pytest
 
@@ -16,6 +17,7 @@ from bootpress.core.ports import RegistryConnection
 from tests.support.ports import free_port
 from tests.support.prefect_server import PrefectServer
 from tests.support.prefect_worker import ROOT
+from tests.support.scripted_server import ScriptedServer
 
 SECRET = "s3cret-token-of-the-registry"
 
@@ -141,6 +143,46 @@ def test_threads_that_save_and_read_at_once_lose_nothing(api: PrefectApi) -> Non
 
     assert errors == []
     assert len(connections.list_registries(account)) == 6
+
+
+def test_threads_that_save_one_connection_at_once_all_succeed(api: PrefectApi) -> None:
+    account = uuid.uuid4()
+    begin = threading.Barrier(4)
+    errors: list[Exception] = []
+
+    def save(number: int) -> None:
+        begin.wait()
+        try:
+            PrefectConnections(api).save_registry(account, connection(host=f"host-{number}.example"))
+        except Exception as error:  # noqa: BLE001 - the test shows whatever it was
+            errors.append(error)
+
+    threads = [threading.Thread(target=save, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert len(PrefectConnections(api).list_registries(account)) == 1
+
+
+def test_a_save_whose_answer_was_lost_is_found_to_have_happened() -> None:
+    prefect = ScriptedServer()
+    prefect.answers = [
+        (404, b"{}"),  # no such document
+        (200, b'{"id": "type"}'),
+        (200, b'[{"id": "schema"}]'),
+        (503, b"{}"),  # the document is made, and nobody is told
+        (409, b"{}"),
+        (200, b'{"id": "document"}'),
+        (204, b""),
+    ]
+    with closing(prefect), closing(PrefectApi(prefect.url)) as scripted:
+        PrefectConnections(scripted).save_registry(uuid.uuid4(), connection())
+    method, path, _, body = prefect.seen[-1]
+    assert (method, path) == ("PATCH", "/api/block_documents/document")
+    assert SECRET.encode() in body
 
 
 def test_a_store_that_is_away_is_unavailable_and_never_empty() -> None:

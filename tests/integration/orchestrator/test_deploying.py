@@ -92,6 +92,38 @@ def test_deploying_again_leaves_what_has_not_changed(api: PrefectApi, pool: str,
     assert after["paused"] is True
 
 
+def test_deploying_again_puts_back_what_lost_its_pool_and_leaves_its_schedules(
+    api: PrefectApi, pool: str, tmp_path: Path
+) -> None:
+    name = f"ticking/every-minute-{pool}"
+    before = api.get(f"/deployments/name/{name}")
+    [schedule] = before["schedules"]
+    api.patch(f"/deployments/{before['id']}/schedules/{schedule['id']}", {"active": False})
+    api.delete(f"/work_pools/{pool}")
+    assert api.get(f"/deployments/name/{name}")["work_pool_name"] is None
+
+    deploy(tmp_path / "prefect.yaml", api)
+
+    after = api.get(f"/deployments/name/{name}")
+    assert {key: after[key] for key in ("id", "work_pool_name", "work_queue_name")} == {
+        key: before[key] for key in ("id", "work_pool_name", "work_queue_name")
+    }
+    assert schedules(after) == [(cron, zone, False) for cron, zone, _ in schedules(before)]
+
+
+def test_deploying_again_leaves_a_deployment_in_the_pool_that_its_operator_chose(
+    api: PrefectApi, pool: str, tmp_path: Path
+) -> None:
+    name = f"ticking/every-minute-{pool}"
+    other = f"{pool}-other"
+    api.post("/work_pools/", {"name": other, "type": "process"})
+    api.patch(f"/deployments/{api.get(f'/deployments/name/{name}')['id']}", {"work_pool_name": other})
+
+    deploy(tmp_path / "prefect.yaml", api)
+
+    assert api.get(f"/deployments/name/{name}")["work_pool_name"] == other
+
+
 def test_deploying_a_change_applies_it(api: PrefectApi, pool: str, tmp_path: Path) -> None:
     file = tmp_path / "prefect.yaml"
     file.write_text(file.read_text().replace("Every minute, a run that does nothing", "Something else"))

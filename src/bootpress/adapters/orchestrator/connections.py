@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
+from bootpress.adapters.orchestrator.api import NotThere, PrefectApi, Refused
 from bootpress.core.errors import OrchestratorUnavailable
 from bootpress.core.ports import RegistryConnection
 
@@ -39,12 +40,8 @@ class PrefectConnections:
             "plain_http": connection.plain_http,
         }
         name = document_name(account_id, connection.name)
-        try:
-            document = self._api.get(f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}")
-        except NotThere:
-            self._create(name, data)
-        else:
-            self._api.patch(f"/block_documents/{document['id']}", {"data": data, "merge_existing_data": False})
+        if not self._replace(name, data) and not self._create(name, data) and not self._replace(name, data):
+            raise OrchestratorUnavailable(f"somebody creates and deletes the connection {connection.name} just now")
         with self._lock:
             self._saves += 1
             self._kept.pop(account_id, None)
@@ -82,7 +79,17 @@ class PrefectConnections:
             if document["name"].startswith(prefix)
         ]
 
-    def _create(self, name: str, data: dict[str, Any]) -> None:
+    def _replace(self, name: str, data: dict[str, Any]) -> bool:
+        """Replace what a document says; False if there is none of that name."""
+        try:
+            document = self._api.get(f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}")
+            self._api.patch(f"/block_documents/{document['id']}", {"data": data, "merge_existing_data": False})
+        except NotThere:
+            return False
+        return True
+
+    def _create(self, name: str, data: dict[str, Any]) -> bool:
+        """Create a document; False if there is one of that name: another's, or ours by a try whose answer was lost."""
         try:
             block_type = self._api.get(f"/block_types/slug/{BLOCK_TYPE}")
         except NotThere as error:
@@ -93,7 +100,13 @@ class PrefectConnections:
             "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [block_type["id"]]}}, "limit": 1}
         )
         body = {"name": name, "data": data, "block_type_id": block_type["id"], "block_schema_id": schemas[0]["id"]}
-        self._api.post("/block_documents/", body)
+        try:
+            self._api.post("/block_documents/", body)
+        except Refused as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            return False
+        return True
 
 
 def document_name(account_id: UUID, name: str) -> str:

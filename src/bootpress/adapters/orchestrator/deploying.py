@@ -142,10 +142,12 @@ def _deploy_one(api: PrefectApi, flows: FlowCache, deployment: Deployment) -> st
     }
     body["version"] = _version(body)
     try:
-        if api.get(f"/deployments/name/{full_name}").get("version") == body["version"]:
-            return full_name
+        found = api.get(f"/deployments/name/{full_name}")
     except NotThere:
-        pass
+        found = {}
+    if found.get("version") == body["version"]:
+        _put_back(api, found, deployment.work_pool)
+        return full_name
     body["flow_id"] = api.post("/flows/", {"name": flow.name})["id"]
     try:
         api.post("/deployments/", body)
@@ -155,6 +157,17 @@ def _deploy_one(api: PrefectApi, flows: FlowCache, deployment: Deployment) -> st
             hint="create it: prefect work-pool create",
         ) from error
     return full_name
+
+
+def _put_back(api: PrefectApi, found: dict[str, Any], pool: WorkPool) -> None:
+    """Give a deployment that has not changed its pool again when somebody deleted that, or its queue.
+
+    It would be there and never run. Its schedules stay as they are, paused ones too; and in another pool, to which
+    an operator has moved it, it stays.
+    """
+    if found.get("work_pool_name") is None:
+        body = {"work_pool_name": pool.name, "work_queue_name": pool.work_queue_name}
+        api.patch(f"/deployments/{found['id']}", body)
 
 
 def _wire(deployment: Deployment) -> dict[str, Any]:
