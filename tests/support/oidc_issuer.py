@@ -48,7 +48,7 @@ class Issuer:
             "n": _number(public.n),
             "e": _number(public.e),
         }
-        return {
+        documents: dict[str, dict[str, Any]] = {
             "/.well-known/openid-configuration": {
                 "issuer": self.url,
                 "jwks_uri": f"{self.url}/keys",
@@ -59,7 +59,8 @@ class Issuer:
                 "id_token_signing_alg_values_supported": ["RS256"],
             },
             "/keys": {"keys": [key]},
-        }.get(path)
+        }
+        return documents.get(path)
 
 
 @contextmanager

@@ -263,7 +263,7 @@ class _Starter:
         return self._run("fulcio", "serve", *options), f"http://127.0.0.1:{port}"
 
     def _run(self, name: str, *options: str) -> Program:
-        argv = [parts.require(name), *options]
+        argv = [str(parts.require(name)), *options]
         # Nothing of the developer's: the home is where some of them look for a configuration.
         environment = {"HOME": str(self._folder), "PATH": "/usr/bin:/bin", "NO_PROXY": "127.0.0.1"}
         program = Program(argv, log=self._folder / f"{name}.log", env=environment, cwd=self._folder)

@@ -1,8 +1,8 @@
-"""Retention against a real registry: what is retired, protected, purged, and what a purge leaves alone."""
+"""Retention against real registries: what is retired, protected, purged, and what a purge leaves alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from bootpress.core.retention.purging import purge
 from bootpress.core.retention.service import retire
 from tests.support.core_world import OneRegistry, World
 from tests.support.ports import free_port
+from tests.support.registries import NAMESPACE, RunningRegistry
 from tests.support.registry import running_registry
 
 pytestmark = pytest.mark.part("docker-registry")
@@ -36,13 +37,13 @@ pytestmark = pytest.mark.part("docker-registry")
 class Shelf:
     """A repository in a real registry, and images pushed to it and signed."""
 
-    def __init__(self, host: str, folder: Path, *, limits: Limits | None = None) -> None:
+    def __init__(self, connection: RegistryConnection, folder: Path, *, limits: Limits | None = None) -> None:
         self.registries = OciRegistries(limits=limits)
-        connection = RegistryConnection("default", host)
+        self.connection = connection
         self.registry = DyingRegistry(self.registries._transport(connection))
         self.pusher = self.registries.open_pusher(connection)
         self.key = SigningKey.create()
-        self.repository = Repository(host, f"os/{uuid4().hex}")
+        self.repository = Repository(connection.host, f"{NAMESPACE}/{uuid4().hex}")
         self._folder = folder
         self._count = 0
 
@@ -111,6 +112,9 @@ class Keeper(World):
         self.platform_id = self.make_platform("edge")
 
     def make_platform(self, slug: str, *, caller: Caller | None = None) -> UUID:
+        connection = self.shelf.connection
+        login = {"username": connection.username, "token": connection.token} if connection.token else {}
+        self.call("system_connect_registry", caller, name=connection.name, host=connection.host, **login)
         trust = {"mode": "keys", "public_keys": [self.shelf.key.public_pem]}
         fields = {"oci_repository": str(self.shelf.repository), "trust": trust, "retention_count": 1}
         return self.platform(slug, caller=caller, **fields)
@@ -143,15 +147,22 @@ class Keeper(World):
             return list(session.scalars(select(DeletionStep).order_by(DeletionStep.position)))
 
 
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+def on(*places: tuple[str, str]) -> pytest.MarkDecorator:
+    """Run a test on these databases with these kinds of registry, in place of both databases with docker-registry."""
+    return pytest.mark.parametrize(("database_url", "shelf"), places, indirect=True)
+
+
+ON_TAGS = (("sqlite", "docker-registry"), ("postgresql", "docker-registry"), ("sqlite", "gitea"))
+"""Where signatures lie at the fallback tag."""
+everywhere = on(*ON_TAGS, ("sqlite", "referrers"))
 
 
 @pytest.fixture
-def shelf(host: str, tmp_path: Path) -> Iterator[Shelf]:
-    shelf = Shelf(host, tmp_path)
+def shelf(
+    request: pytest.FixtureRequest, open_registry: Callable[[str], RunningRegistry], tmp_path: Path
+) -> Iterator[Shelf]:
+    place = open_registry(getattr(request, "param", "docker-registry"))
+    shelf = Shelf(place.connection, tmp_path)
     yield shelf
     shelf.registries.close()
 
@@ -194,6 +205,7 @@ def test_the_default_and_what_is_pinned_are_kept_beyond_the_count(keeper: Keeper
     assert keeper.sweep()["retired"] == [str(pinned)]
 
 
+@everywhere
 def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper: Keeper) -> None:
     first, digest = keeper.retired()
     signatures, tag = keeper.shelf.signatures(digest), f"sha256-{digest[7:]}"
@@ -210,6 +222,7 @@ def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper:
     assert keeper.steps() == []
 
 
+@everywhere
 def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keeper) -> None:
     children = [keeper.shelf.push(sign=False), keeper.shelf.push(sign=False)]
     digest = keeper.shelf.push_index(children)
@@ -222,6 +235,7 @@ def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keep
     assert keeper.shelf.has(digest, *children, legacy) == [False] * 4
 
 
+@everywhere
 def test_a_child_that_two_indexes_share_outlives_the_first(keeper: Keeper) -> None:
     shared, other, third = (keeper.shelf.push(sign=False) for _ in range(3))
     digest = keeper.shelf.push_index([other, shared])
@@ -234,6 +248,7 @@ def test_a_child_that_two_indexes_share_outlives_the_first(keeper: Keeper) -> No
     assert keeper.shelf.has(digest, other, *signatures, shared) == [False, False, False, True]
 
 
+@everywhere
 @pytest.mark.parametrize("whose", ["the same account", "another account"])
 def test_what_another_platform_published_is_left_alone_with_its_signature(keeper: Keeper, whose: str) -> None:
     first, digest = keeper.retired()
@@ -251,6 +266,7 @@ def test_what_another_platform_published_is_left_alone_with_its_signature(keeper
     assert keeper.publication(first).status == "purged"
 
 
+@everywhere
 def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted(keeper: Keeper) -> None:
     _, digest = keeper.retired()
     victim = keeper.shelf.push()
@@ -266,6 +282,7 @@ def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted
     assert keeper.shelf.has(digest) == [False]
 
 
+@on(*ON_TAGS)
 def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(keeper: Keeper) -> None:
     first, digest = keeper.retired()
     keeper.shelf.push(sign=False, tag=f"sha256-{digest[7:]}")
@@ -280,7 +297,7 @@ def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(kee
 def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(database_url: str, tmp_path: Path) -> None:
     port = free_port()
     with running_registry(tmp_path / "registry", port=port, delete=False) as host:
-        shelf = Shelf(host, tmp_path)
+        shelf = Shelf(RegistryConnection("default", host), tmp_path)
         keeper = Keeper(database_url, shelf)
         first, digest = keeper.retired()
         keeper.clock.advance(days=7)
@@ -301,6 +318,7 @@ def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(database_url:
     keeper.catalog.close()
 
 
+@on(*ON_TAGS)
 @pytest.mark.parametrize("after", range(3))
 def test_an_interrupted_purge_goes_on_where_it_was(database_url: str, shelf: Shelf, after: int) -> None:
     keeper = Keeper(database_url, shelf, registries=OneRegistry(shelf.registry))
@@ -346,7 +364,7 @@ def test_what_is_wanted_again_is_not_purged(keeper: Keeper) -> None:
 
 def test_a_registry_that_is_away_leaves_retired_what_was_retired(database_url: str, tmp_path: Path) -> None:
     with running_registry(tmp_path / "registry") as host:
-        shelf = Shelf(host, tmp_path, limits=Limits(tries=1))
+        shelf = Shelf(RegistryConnection("default", host), tmp_path, limits=Limits(tries=1))
         keeper = Keeper(database_url, shelf)
         first, _ = keeper.retired()
         second = keeper.press()

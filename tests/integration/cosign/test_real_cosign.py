@@ -15,16 +15,18 @@ from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor
 from tests.integration.cosign.conftest import Bench
 from tests.support.cosign import Cosign, Key
+from tests.support.registries import everywhere
 
 BOTH = [pytest.param(2, marks=pytest.mark.part("cosign2")), pytest.param(3, marks=pytest.mark.part("cosign3"))]
 pytestmark = pytest.mark.part("docker-registry")
 
 
+@everywhere("bench")
 @pytest.mark.parametrize("major", BOTH)
 def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
     bench: Bench, tmp_path: Path, major: int
 ) -> None:
-    cosign = Cosign(major, tmp_path)
+    cosign = bench.cosign(major, tmp_path)
     key, other = cosign.make_key("ours"), cosign.make_key("theirs")
     digest = bench.push_image()
     cosign.sign(bench.repository.at(digest), key)
@@ -38,8 +40,22 @@ def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
 
 
 @pytest.mark.part("cosign3")
+@everywhere("bench")
+def test_cosign_3_leaves_a_fallback_tag_where_the_registry_does_not_list_referrers(
+    bench: Bench, tmp_path: Path
+) -> None:
+    cosign = bench.cosign(3, tmp_path)
+    digest = bench.push_image()
+    cosign.sign(bench.repository.at(digest), cosign.make_key("ours"))
+
+    assert len(bench.registry.list_referrers(bench.repository, digest)) == 1
+    fallback = bench.registry.find_tag(bench.repository, digest.replace(":", "-"))
+    assert (fallback is None) is bench.place.has_referrers_api
+
+
+@pytest.mark.part("cosign3")
 def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
-    cosign = Cosign(3, tmp_path)
+    cosign = bench.cosign(3, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     cosign.sign_legacy(bench.repository.at(digest), key)
 
@@ -48,7 +64,7 @@ def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: Bench, tmp_pat
 
 @pytest.mark.part("cosign2")
 def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
-    cosign = Cosign(2, tmp_path)
+    cosign = bench.cosign(2, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     cosign.sign(bench.repository.at(digest), key, "--new-bundle-format=true")
 
@@ -60,7 +76,7 @@ def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: Bench, tmp_pat
 def test_every_kind_of_key_that_cosign_verifies_is_accepted(
     bench: Bench, tmp_path: Path, major: int, kind: str
 ) -> None:
-    cosign = Cosign(major, tmp_path)
+    cosign = bench.cosign(major, tmp_path)
     key, digest = import_key(cosign, kind), bench.push_image()
     cosign.sign(bench.repository.at(digest), key)
 
@@ -69,7 +85,7 @@ def test_every_kind_of_key_that_cosign_verifies_is_accepted(
 
 @pytest.mark.parametrize("major", BOTH)
 def test_an_attestation_by_the_right_key_is_no_signature(bench: Bench, tmp_path: Path, major: int) -> None:
-    cosign = Cosign(major, tmp_path)
+    cosign = bench.cosign(major, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     predicate = tmp_path / "predicate.json"
     predicate.write_text(json.dumps({"built": True}))
@@ -79,9 +95,10 @@ def test_an_attestation_by_the_right_key_is_no_signature(bench: Bench, tmp_path:
         bench.verify(digest, key.pem)
 
 
+@everywhere("bench")
 @pytest.mark.parametrize("major", BOTH)
 def test_a_signature_beside_many_by_others_is_found(bench: Bench, tmp_path: Path, major: int) -> None:
-    cosign = Cosign(major, tmp_path)
+    cosign = bench.cosign(major, tmp_path)
     key, other, digest = cosign.make_key("ours"), cosign.make_key("theirs"), bench.push_image()
     for signer in (other, key, other):
         cosign.sign(bench.repository.at(digest), signer)
@@ -97,7 +114,7 @@ def test_cosign_accepts_what_we_sign_and_so_do_we(bench: Bench, tmp_path: Path) 
     public.write_text(key.public_pem)
     stranger = tmp_path / "stranger.pub"
     stranger.write_text(SigningKey.create().public_pem)
-    cosign = Cosign(3, tmp_path / "home")
+    cosign = bench.cosign(3, tmp_path / "home")
 
     assert bench.verify(digest, key.public_pem).format == "bundle-v3"
     assert cosign.verifies(bench.repository.at(digest), public)

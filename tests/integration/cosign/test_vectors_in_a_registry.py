@@ -1,4 +1,4 @@
-"""The recorded signatures, fetched from a real registry over HTTP, get the same verdicts as from a directory."""
+"""The recorded signatures, fetched from real registries over HTTP, get the same verdicts as from a directory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from bootpress.core.errors import RegistryUnavailable, SignatureRejected
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from tests.integration.cosign.conftest import Bench
+from tests.support.registries import NAMESPACE, everywhere
 from tests.support.vectors import Vector, load_vectors, push_vector
 
 pytestmark = pytest.mark.part("docker-registry")
 VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().values()]
 
 
+@everywhere("bench")
 @pytest.mark.parametrize("vector", VECTORS)
 def test_a_recorded_signature_gets_its_verdict(bench: Bench, vector: Vector) -> None:
-    repository = Repository(bench.host, f"vectors/{vector.name}")
+    repository = Repository(bench.host, f"{NAMESPACE}/vectors/{vector.name}")
     push_vector(bench.pusher, repository, vector)
     verifier = CosignVerifier()
     if vector.is_good:
