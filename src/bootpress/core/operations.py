@@ -6,6 +6,7 @@ A noun's `operations.py` defines functions decorated with `@operation`; `bootpre
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,17 +23,60 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
 )
+from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.errors import Forbidden, InvalidInput, NotFound
+from bootpress.core.errors import Forbidden, NotFound
+from bootpress.core.field_errors import invalid_input
 from bootpress.core.texts import refuse_unstorable
 
 MAX_LIMIT = 500
 MAX_TEXT = 2048
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text.strip()
+
+
+def _refuse_seconds(value: object) -> object:
+    # Pydantic reads numbers as seconds since 1970.
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _DATE.match(value)):
+        raise ValueError("is no RFC 3339 time, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+class _NotNull:
+    """Refuses null where a default means that nothing was given, and says so in the schema."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._refuse, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        said: JsonSchemaValue
+        (said,) = [member for member in handler(schema)["anyOf"] if member.get("type") != "null"]
+        return said
+
+    @staticmethod
+    def _refuse(value: object) -> object:
+        if value is None:
+            raise ValueError("may be left away, but not be null")
+        return value
+
+
+T = TypeVar("T")
 Text = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_TEXT)]
-Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+Title = Annotated[Text, AfterValidator(_not_blank)]
+"""What people call something: no blanks around it, and not only blanks."""
+Whole = Annotated[int, Field(strict=True)]
+"""A number that is written as one: JSON's true and "1" are not."""
+Limit = Annotated[Whole, Field(ge=1, le=MAX_LIMIT)]
+Unless = Annotated[T | None, _NotNull()]
+"""A field that may be left away, where null would say nothing."""
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -46,7 +90,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from error
 
 
-When = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+When = Annotated[AwareDatetime, BeforeValidator(_refuse_seconds), AfterValidator(_in_utc)]
 """A moment that a caller gives."""
 Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
 
@@ -90,7 +134,7 @@ class Operation(Generic[Q, A]):
         try:
             return self.request.model_validate(dict(fields))
         except ValidationError as error:
-            raise _invalid(self.request, error) from error
+            raise invalid_input(self.request, error) from error
 
     def authorize(self, caller: Caller) -> None:
         """Raise Forbidden unless the caller has the permission."""
@@ -130,16 +174,3 @@ def operation(
         )
 
     return make
-
-
-def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidInput:
-    errors = error.errors(include_url=False, include_input=False, include_context=False)
-    # A misspelt field is missing too: the spelling is what the caller wants to know.
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    field = ".".join(str(part) for part in first["loc"]) or "the request"
-    accepted = ", ".join(sorted(model.model_fields))
-    if first["type"] == "extra_forbidden":
-        return InvalidInput(f"unknown field {field}", hint=f"accepted: {accepted}", field=field)
-    if first["type"] == "missing":
-        return InvalidInput(f"field {field} is missing", hint=f"accepted: {accepted}", field=field)
-    return InvalidInput(f"field {field}: {first['msg']}", field=field)

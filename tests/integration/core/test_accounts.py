@@ -186,3 +186,15 @@ def test_what_one_account_does_leaves_another_ones_rows_alone(world: World) -> N
     assert own != platform_id
     assert world.call("system_get_node_platform", rival, id="edge")["node_platform"]["id"] == str(own)
     assert world.call("system_sweep_disk_image_retention", rival) == {"retired": [], "purged": [], "kept": []}
+
+
+@pytest.mark.parametrize(
+    ("permissions", "hint"),
+    [(["system.event.read"], "did you mean system.events.read?"), (["*", "all"], "there are: *, system.")],
+)
+def test_a_permission_that_does_not_exist_is_refused_by_name(world: World, permissions: list[str], hint: str) -> None:
+    with pytest.raises(InvalidInput, match=repr(permissions[-1])) as caught:
+        world.call("create_api_token", name="robot", permissions=permissions)
+    assert caught.value.field == "permissions"
+    assert hint in str(caught.value.hint)
+    assert world.call("list_api_tokens")["tokens"] == []

@@ -128,14 +128,17 @@ def test_an_update_changes_what_is_given_and_nothing_else(world: World) -> None:
 
 
 def test_an_image_moves_with_its_platforms_registry_connection(world: World) -> None:
+    mine = {"name": "main", "username": "u", "token": "hunter2-hunter2"}
+    world.call("system_connect_registry", host=HOST, **mine)
     world.platform(registry="main")
+    world.call("system_connect_registry", host="127.0.0.1:5001", **mine)
     world.images.image(tag="v1")
     delivery_id = world.announce()
     assert world.process(delivery_id) == "postponed"
     message = str(world.delivery(delivery_id).error_message)
-    assert "'main' does not exist" in message
+    assert "'main' is for 127.0.0.1:5001" in message
     assert "system_connect_registry" in message
-    world.call("system_connect_registry", name="main", host=HOST, username="u", token="hunter2-hunter2")
+    world.call("system_connect_registry", host=HOST, **mine)
     assert world.process(delivery_id) == "published"
     assert "hunter2" not in str(world.call("system_list_connections"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +12,8 @@ from pydantic import Field
 from bootpress.core.accounts import service
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, When, operation
+from bootpress.core.errors import InvalidInput
+from bootpress.core.operations import Answer, Moment, Request, Text, Title, When, operation
 
 MANAGE = "system.api_tokens.manage"
 
@@ -18,7 +21,7 @@ MANAGE = "system.api_tokens.manage"
 class CreateApiToken(Request):
     """What a new token may do."""
 
-    name: Text
+    name: Title
     permissions: Annotated[list[Text], Field(min_length=1, max_length=100)]
     expires_at: When | None = None
 
@@ -75,9 +78,23 @@ class RevokedToken(Answer):
     token: ApiTokenView
 
 
+def _check_permissions(names: Sequence[str]) -> None:
+    from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
+
+    for name in names:
+        if name != "*" and name not in PERMISSIONS:
+            close = difflib.get_close_matches(name[:100], PERMISSIONS, n=1)
+            raise InvalidInput(
+                f"field permissions: there is no permission {name[:100]!r}",
+                hint=f"did you mean {close[0]}?" if close else f"there are: *, {', '.join(PERMISSIONS)}",
+                field="permissions",
+            )
+
+
 @operation(permission=MANAGE, secrets=("token",))
 def create_api_token(context: Context, caller: Caller, request: CreateApiToken) -> MintedToken:
     """Mint an API token for a person or a machine; its text is shown once."""
+    _check_permissions(request.permissions)
     token_id, text = service.mint_for(
         context, caller, name=request.name, permissions=request.permissions, expires_at=request.expires_at
     )

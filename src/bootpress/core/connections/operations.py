@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StrictBool
 
 from bootpress.core.connections import service
 from bootpress.core.context import Caller, Context
@@ -24,7 +24,7 @@ class ConnectRegistry(Request):
     host: Text
     username: Text | None = None
     token: Annotated[SecretStr | None, Field(min_length=1, max_length=16384)] = None
-    plain_http: bool = False
+    plain_http: StrictBool = False
 
 
 class ConnectionView(Answer):

@@ -22,9 +22,8 @@ def open_registry(context: Context, account_id: UUID, host: str, name: str | Non
     if name is not None:
         connection = context.connections.find_registry(account_id, name)
         if connection is None or connection.host != host:
-            where = f"is for {connection.host}" if connection else "does not exist"
             raise RegistryUnavailable(
-                f"the platform's registry connection {name!r} {where}; its images lie on {host}",
+                f"the platform's registry connection {_misfit(connection, name, host)}",
                 hint="connect it with system_connect_registry, or change the platform's registry",
             )
         return context.registries.open(connection)
@@ -32,6 +31,22 @@ def open_registry(context: Context, account_id: UUID, host: str, name: str | Non
         if connection.host == host:
             return context.registries.open(connection)
     return context.registries.open(RegistryConnection(name=host, host=host))
+
+
+def check_name(context: Context, account_id: UUID, host: str, name: str) -> None:
+    """Raise InvalidInput unless the account has a registry connection of that name for `host`."""
+    connection = context.connections.find_registry(account_id, name)
+    if connection is None or connection.host != host:
+        raise InvalidInput(
+            f"field registry: the connection {_misfit(connection, name, host)}",
+            hint="connect it first with system_connect_registry, or leave registry away: the host finds its connection",
+            field="registry",
+        )
+
+
+def _misfit(connection: RegistryConnection | None, name: str, host: str) -> str:
+    where = f"is for {connection.host}" if connection else "does not exist"
+    return f"{name[:100]!r} {where}; the platform's images lie on {host}"
 
 
 def connect_registry(context: Context, account_id: UUID, connection: RegistryConnection) -> RegistryConnection:

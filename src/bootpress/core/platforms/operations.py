@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, operation
+from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, Whole, operation
 from bootpress.core.platforms import service
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.trust import TrustPolicy
@@ -30,8 +30,9 @@ Slug = Annotated[
     str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63), AfterValidator(_is_no_uuid)
 ]
 Arch = Literal["amd64", "arm64"]
-RetentionCount = Annotated[int, Field(ge=1, le=50)]
-TimeoutMinutes = Annotated[int, Field(ge=1, le=24 * 60)]
+BootCheck = Literal["required", "off"]
+RetentionCount = Annotated[Whole, Field(ge=1, le=50)]
+TimeoutMinutes = Annotated[Whole, Field(ge=1, le=24 * 60)]
 
 
 class CreateNodePlatform(Request):
@@ -41,26 +42,26 @@ class CreateNodePlatform(Request):
     arch: Arch
     oci_repository: Text
     trust: TrustPolicy
-    name: Text | None = None
+    name: Title | None = None
     retention_count: RetentionCount = 3
     build_timeout_minutes: TimeoutMinutes = 120
-    boot_check: Literal["required", "off"] = "off"
+    boot_check: BootCheck = "off"
     registry: Text | None = None
     forge: Text | None = None
 
 
 class UpdateNodePlatform(Request):
-    """What to change; fields that are left away stay."""
+    """What to change; fields that are left away stay, and null takes `registry` or `forge` away."""
 
     id: Text
-    slug: Slug | None = None
-    arch: Arch | None = None
-    oci_repository: Text | None = None
-    trust: TrustPolicy | None = None
-    name: Text | None = None
-    retention_count: RetentionCount | None = None
-    build_timeout_minutes: TimeoutMinutes | None = None
-    boot_check: Literal["required", "off"] | None = None
+    slug: Unless[Slug] = None
+    arch: Unless[Arch] = None
+    oci_repository: Unless[Text] = None
+    trust: Unless[TrustPolicy] = None
+    name: Unless[Title] = None
+    retention_count: Unless[RetentionCount] = None
+    build_timeout_minutes: Unless[TimeoutMinutes] = None
+    boot_check: Unless[BootCheck] = None
     registry: Text | None = None
     forge: Text | None = None
 
@@ -161,7 +162,7 @@ _CHECKED_APART = {"id", "account_id", "trust", "oci_repository"}
 @operation(permission=MANAGE)
 def system_update_node_platform(context: Context, caller: Caller, request: UpdateNodePlatform) -> NodePlatformAnswer:
     """Change a node platform; what is published already stays published."""
-    given = request.model_dump(exclude_unset=True, exclude_none=True, exclude=_CHECKED_APART)
+    given = request.model_dump(exclude_unset=True, exclude=_CHECKED_APART)
     platform = service.update_platform(
         context,
         account_id=caller.account_id,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, operation
+from bootpress.core.operations import Answer, Moment, Request, Text, Whole, operation
 from bootpress.core.webhooks import service
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -82,7 +82,7 @@ class NameWebhook(Request):
 class RotateSecret(NameWebhook):
     """Which webhook, and for how many minutes its old secret holds beside the new one."""
 
-    overlap_minutes: Annotated[int, Field(ge=0, le=MAX_OVERLAP_MINUTES)] = 0
+    overlap_minutes: Annotated[Whole, Field(ge=0, le=MAX_OVERLAP_MINUTES)] = 0
 
 
 class WebhookAnswer(Answer):
