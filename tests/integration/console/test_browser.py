@@ -36,7 +36,8 @@ def focused(chrome: Chrome) -> str:
 
 def complaints(chrome: Chrome) -> list[str]:
     """Return what the browser found wrong, such as something that the policy forbids."""
-    return [str(one["message"]) for one in chrome.get_log("browser") if one["level"] in {"WARNING", "SEVERE"}]
+    log = chrome.get_log("browser")  # type: ignore[no-untyped-call]  # selenium has left this one without types
+    return [str(one["message"]) for one in log if one["level"] in {"WARNING", "SEVERE"}]
 
 
 def test_a_link_leads_through_the_login_to_the_publication_by_keyboard(console: Console, tmp_path: Path) -> None:
