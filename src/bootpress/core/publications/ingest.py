@@ -35,6 +35,7 @@ from bootpress.core.platforms.service import find_platform
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
 from bootpress.core.publications import rules
+from bootpress.core.publications.blobs import verify_all
 from bootpress.core.publications.claiming import Claim, claim_publication
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.settling import explain, publish, settle
@@ -164,8 +165,7 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
             ).all()
         registry = _open(context, work)
         blobs = {row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows}
-        for blob in blobs.values():
-            registry.verify_blob(work.repository, blob, progress)
+        verify_all(registry, work.repository, list(blobs.values()), progress)
         found.facts = {"blobs": len(blobs), "bytes": sum(blob.size for blob in blobs.values())}
     return found.facts
 
@@ -237,12 +237,11 @@ def _open(context: Context, work: Work) -> Registry:
 
 def _refuse_when_too_old(context: Context, work: Work) -> None:
     # A delivery whose attempts only ever die never reaches a handler that could give up.
-    if work.delivery.attempt_count > 1 and delivery_rules.gives_up(
-        received_at=work.delivery.received_at, now=context.clock.now()
-    ):
-        said = f"; the last one: {work.delivery.error_message}" if work.delivery.error_message else ""
+    tried, now = work.delivery, context.clock.now()
+    if delivery_rules.keeps_dying(trying_since=tried.trying_since, tried_until=tried.tried_until, now=now):
+        said = f"; the last one: {tried.error_message}" if tried.error_message else ""
         raise Rejected(
-            f"given up after 24 hours and {work.delivery.attempt_count - 1} attempts{said}",
+            f"given up after 24 hours and {tried.attempt_count - 1} attempts{said}",
             hint="see the runs of this delivery for what ended them, then retry",
         )
 
@@ -253,10 +252,10 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
     begun = time.monotonic()
     work, found = _load(context, attempt_id), Found()
     yield work, found
+    found.facts["seconds"] = round(time.monotonic() - begun, 4)
     found.facts["terms"] = rules.fingerprint_terms(
         trust=work.platform.trust, arch=work.platform.arch, repository=str(work.repository)
     )
-    found.facts["seconds"] = round(time.monotonic() - begun, 4)
     with context.catalog.writing() as session:
         attempt, _ = attempts.hold(session, attempt_id)
         if name == "manifest":
