@@ -53,7 +53,7 @@ def test_an_empty_value_is_one_that_is_not_there(empty: str | None) -> None:
 
 
 def test_what_is_claimed_is_kept_and_what_is_unknown_is_not() -> None:
-    said = read(git_sha="abc", run_id=12, dispatch_id="d", colour="red", size_bytes="7", sha256=DIGEST.upper())
+    said = read(git_sha="abc", run_id=12, dispatch_id="d", colour="red", size_bytes=7, sha256=DIGEST.upper())
     assert said.claims == {
         "git_sha": "abc", "run_id": "12", "dispatch_id": "d", "size_bytes": 7, "sha256": DIGEST.upper(),
     }  # fmt: skip
@@ -95,6 +95,8 @@ def test_two_digests_that_differ_are_refused_by_name() -> None:
         ("size_bytes", 10**3000),
         ("size_bytes", 1.5),
         ("size_bytes", "many"),
+        ("size_bytes", "7"),
+        ("size_bytes", True),
         ("arch", []),
     ],
 )

@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bootpress.core.errors import InvalidInput
-from bootpress.core.operations import Text
+from bootpress.core.field_errors import invalid_input
+from bootpress.core.operations import Text, Whole
 from bootpress.core.references import MAX_REFERENCE, parse_digest, parse_reference
 from bootpress.core.strict_json import parse_object
 
@@ -35,7 +36,7 @@ class Announcement(BaseModel):
     oci_digest: Text | None = None
     git_sha: Text | None = None
     sha256: Text | None = None
-    size_bytes: Annotated[int | None, Field(ge=0, le=MAX_IMAGE_BYTES)] = None
+    size_bytes: Annotated[Whole, Field(ge=0, le=MAX_IMAGE_BYTES)] | None = None
     arch: Text | None = None
     run_id: Identifier | None = None
     dispatch_id: Identifier | None = None
@@ -69,9 +70,7 @@ def read_announcement(body: bytes) -> Announcement:
     try:
         announcement = Announcement.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "body"
-        raise InvalidInput(f"field {field}: {first['msg']}", field=field) from error
+        raise invalid_input(Announcement, error) from error
     _check_reference(announcement)
     return announcement
 
