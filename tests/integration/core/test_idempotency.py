@@ -101,15 +101,28 @@ def test_a_call_that_fails_keeps_nothing(world: World) -> None:
     assert not call(world, label="x")[1]
 
 
-def test_a_call_that_is_still_running_is_a_conflict_until_it_must_have_died(world: World) -> None:
+def test_a_call_that_is_still_running_is_a_conflict(world: World) -> None:
     call(world, label="x")
     with world.catalog.writing() as session:
         session.scalars(select(StoredAnswer)).one().answer = None
     with pytest.raises(Conflict, match="still running"):
         call(world, label="x")
-    world.clock.advance(minutes=5, seconds=1)
-    answer, was_stored = call(world, label="x")
+
+
+def test_after_a_call_that_died_a_repeat_does_nothing_and_says_that_the_outcome_is_unknown(world: World) -> None:
+    call(world, label="x")
+    with world.catalog.writing() as session:  # as a process leaves it that dies before it keeps the answer
+        session.scalars(select(StoredAnswer)).one().answer = None
+    for minutes in (6, 23 * 60):
+        world.clock.advance(minutes=minutes)
+        with pytest.raises(Conflict, match="outcome is unknown") as caught:
+            call(world, label="x")
+        assert "another key" in str(caught.value.hint)
+    assert world.events("webhook_secret_rotated") == []
+    answer, was_stored = call(world, key="another", label="x")
     assert (answer["action"], was_stored) == ("rotated", False)
+    world.clock.advance(hours=1)
+    assert not call(world, label="x")[1]
 
 
 def test_of_many_at_once_with_one_key_one_acts(world: World) -> None:

@@ -21,7 +21,7 @@ from bootpress.core.operations import Operation
 KEPT = timedelta(hours=24)
 MAX_KEY = 255
 ABANDONED = timedelta(minutes=5)
-"""How long a first call may take before a repeat takes its place: its process may have died."""
+"""How long a first call may take; one that has no answer by then died, and nobody knows how far it came."""
 
 
 def call_once(
@@ -30,7 +30,8 @@ def call_once(
     """Call an operation; return its answer as JSON values, and whether it was stored by an earlier call.
 
     A stored answer has null for each of its secrets. Raises InvalidInput when the key was used with other fields,
-    Conflict while the first call is still running.
+    Conflict while the first call is still running, and when it ended without an answer: to call again could have a
+    second effect.
     """
     if key is None or not operation.changes:
         return operation.call(context, caller, fields).model_dump(mode="json"), False
@@ -69,11 +70,6 @@ def _reserve(context: Context, caller: Caller, operation: str, key: str, fingerp
     try:
         with context.catalog.writing() as session:
             session.execute(delete(StoredAnswer).where(StoredAnswer.created_at < now - KEPT))
-            session.execute(
-                _named(caller, operation, key).where(
-                    StoredAnswer.answer.is_(None), StoredAnswer.created_at < now - ABANDONED
-                )
-            )
             session.add(reservation)
     except IntegrityError:
         return _stored(context, caller, operation, key, fingerprint)
@@ -91,6 +87,11 @@ def _stored(context: Context, caller: Caller, operation: str, key: str, fingerpr
         )
     if row is not None and not hmac.compare_digest(row.request_hmac, fingerprint):
         raise InvalidInput("this Idempotency-Key was used with other fields", field="Idempotency-Key")
+    if row is not None and row.answer is None and row.created_at < context.clock.now() - ABANDONED:
+        raise Conflict(
+            "the first call with this Idempotency-Key ended without an answer: its outcome is unknown",
+            hint="look whether it had its effect; if not, call again with another key",
+        )
     if row is None or row.answer is None:
         raise Conflict("the first call with this Idempotency-Key is still running", hint="repeat it in a moment")
     return row.answer
