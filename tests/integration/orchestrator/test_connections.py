@@ -96,6 +96,18 @@ def test_what_another_process_changed_is_seen_after_fifteen_seconds(api: Prefect
     assert connections.find_registry(account, "default") == connection(host="moved.example")
 
 
+def test_a_connection_that_another_process_made_is_found_at_once(api: PrefectApi) -> None:
+    account = uuid.uuid4()
+    connections = PrefectConnections(api, monotonic=lambda: 0.0)
+    assert connections.find_registry(account, "default") is None
+
+    PrefectConnections(api).save_registry(account, connection())
+
+    assert connections.list_registries(account) == ()
+    assert connections.find_registry(account, "default") == connection()
+    assert connections.list_registries(account) == (connection(),)
+
+
 def test_the_secret_is_shown_by_no_repr_and_by_no_ordinary_answer_of_prefect(api: PrefectApi) -> None:
     account = uuid.uuid4()
     connections = PrefectConnections(api)

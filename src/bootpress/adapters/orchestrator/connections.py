@@ -47,17 +47,25 @@ class PrefectConnections:
             self._kept.pop(account_id, None)
 
     def find_registry(self, account_id: UUID, name: str) -> RegistryConnection | None:
-        """Return the registry connection of that name, or None."""
-        return next((one for one in self.list_registries(account_id) if one.name == name), None)
+        """Return the registry connection of that name, or None; what is not among those kept is looked for anew."""
+        kept = self._believed(account_id)
+        found = _named(kept, name) if kept is not None else None
+        return found or _named(self._refresh(account_id), name)
 
     def list_registries(self, account_id: UUID) -> Sequence[RegistryConnection]:
         """List an account's registry connections by name."""
+        kept = self._believed(account_id)
+        return kept if kept is not None else self._refresh(account_id)
+
+    def _believed(self, account_id: UUID) -> tuple[RegistryConnection, ...] | None:
+        with self._lock:
+            at, kept = self._kept.get(account_id, (None, ()))
+        return kept if at is not None and self._monotonic() - at < KEPT_SECONDS else None
+
+    def _refresh(self, account_id: UUID) -> tuple[RegistryConnection, ...]:
         now = self._monotonic()
         with self._lock:
-            at, kept = self._kept.get(account_id, (now - KEPT_SECONDS, ()))
             saves = self._saves
-        if now - at < KEPT_SECONDS:
-            return kept
         found = tuple(sorted(self._read(account_id), key=lambda one: one.name))
         with self._lock:
             if saves == self._saves:  # else what was read may be from before a save
@@ -112,6 +120,10 @@ class PrefectConnections:
 def document_name(account_id: UUID, name: str) -> str:
     """Return the name of an account's block document: Prefect allows lower-case letters, digits and dashes."""
     return f"{account_id}-{name}"
+
+
+def _named(connections: Sequence[RegistryConnection], name: str) -> RegistryConnection | None:
+    return next((one for one in connections if one.name == name), None)
 
 
 def _connection(name: str, data: dict[str, Any]) -> RegistryConnection:
