@@ -70,7 +70,7 @@ class Authority:
         key, issuer = lies.make_key(), self._key
         builder = self._build_leaf(key, lies)
         if lies.issued_by_leaf:
-            issuer, builder = make_key(), builder.issuer_name(_LEAF)
+            issuer = make_key()
         if lies.scts:
             logged = self._build_leaf(key, lies) if lies.sct_of_another else builder  # of another serial number
             sct = self._make_sct(logged.sign(issuer, hashes.SHA256()), lies.sct_at)
@@ -100,7 +100,7 @@ class Authority:
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
-            .issuer_name(self._name)
+            .issuer_name(_LEAF if lies.issued_by_leaf else self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW)

@@ -55,6 +55,9 @@ class Lies:
     change_bundle: Callable[[Json], object] = field(default=lambda _bundle: None)
     """Changes a cosign 3 bundle after everything in it was signed."""
 
+    change_legacy_entry: Callable[[Json], object] = field(default=lambda _entry: None)
+    """Changes the log entry of a cosign 2 signature after the log signed it."""
+
 
 HONEST = Lies()
 

@@ -5,6 +5,7 @@ Every tree has two leaves, ours being the second, so that each proof holds one h
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from datetime import datetime
@@ -25,11 +26,14 @@ class Log:
     def __init__(self, name: str = "log.test") -> None:
         self.name = name
         self.key = make_key()
+        self.id = hashlib.sha256(spki(self.key)).digest()
+        """What entries name the log by."""
 
-    @property
-    def id(self) -> bytes:
-        """Return what entries name the log by."""
-        return hashlib.sha256(spki(self.key)).digest()
+    def with_key(self, key: ec.EllipticCurvePrivateKey) -> Log:
+        """Return a log that goes by the same name and id and signs with another key."""
+        other = copy.copy(self)
+        other.key = key
+        return other
 
     def enter(self, body: Json, lies: Lies) -> Json:
         """Return the entry of a body in a bundle, with inclusion proof and checkpoint, but no time (Rekor 2)."""

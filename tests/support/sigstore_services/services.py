@@ -80,6 +80,7 @@ class Services:
         }
         lies.change_entry(body)
         entry = self.log.promise(base64_text(json.dumps(body).encode()), lies.at)
+        lies.change_legacy_entry(entry)
         return payload, {
             "dev.cosignproject.cosign/signature": signature,
             "dev.sigstore.cosign/certificate": leaf.pem,

@@ -1,0 +1,358 @@
+"""What look-alike services sign, and what the real ones would say at the wrong time or of something else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from tests.support.mutations import flip
+from tests.support.scenes import (
+    BUNDLES,
+    COSIGN_2,
+    FORMATS,
+    REKOR_1,
+    REKOR_2,
+    SERVICES,
+    TRUST,
+    Case,
+    Reason,
+    Signed,
+    of_format,
+    told,
+)
+from tests.support.sigstore_services import NOW, START, Json, Lies, Services, StampAuthority
+from tests.support.sigstore_services.encoding import base64_text, make_key
+from tests.support.sigstore_services.stamps import REJECTION
+
+_SECOND = timedelta(seconds=1)
+_BEFORE, _AFTER = NOW - _SECOND, NOW + timedelta(minutes=10) + _SECOND
+_OTHER_DIGEST = "sha256:" + "cd" * 32
+_LOOK_ALIKE = Services()
+_INCONSISTENT = "inconsistent with other materials"
+
+
+def cases() -> Iterator[Case]:
+    """Yield every case of this family."""
+    yield from _look_alikes()
+    yield from _times()
+    yield from _certificate_log()
+    yield from _bodies()
+    yield from _proofs()
+    yield from _promises()
+    yield from _stamps()
+    yield from _roots()
+
+
+def _look_alikes() -> Iterator[Case]:
+    no_chain, no_log = "certificate chain", "no transparency log"
+    for sentence, swap, reason in (
+        ("services that look alike in everything", _swap_all, {REKOR_1: no_log, REKOR_2: no_log, COSIGN_2: no_log}),
+        ("a look-alike authority", _swap_authority, no_chain),
+        ("a look-alike certificate log", _swap_ct_log, "SCT"),
+        ("a look-alike log", _swap_logs, no_log),
+        ("a look-alike log that goes by the real one's id", _swap_log_keys, {
+            REKOR_1: "checkpoint: invalid signature",
+            REKOR_2: "checkpoint: invalid signature",
+            COSIGN_2: "the log did not sign",
+        }),
+    ):  # fmt: skip
+        yield from _by(sentence, swap, reason)
+    yield from _by("a look-alike timestamp authority", _swap_stamps, "not enough sources", formats=[REKOR_2])
+
+
+def _by(
+    sentence: str, swap: Callable[[Services], object], reason: Reason, *, formats: tuple[str, ...] | list[str] = FORMATS
+) -> Iterator[Case]:
+    """Yield a case for each format in which one of the services is another."""
+    services = copy.copy(SERVICES)
+    swap(services)
+    for format_ in formats:
+        hostile = Signed(format_, services=services)
+        yield Case(f"{sentence}, {format_}", hostile, Signed(format_), of_format(reason, format_))
+
+
+def _swap_all(services: Services) -> None:
+    services.__dict__.update(_LOOK_ALIKE.__dict__)
+
+
+def _swap_authority(services: Services) -> None:
+    services.authority = copy.copy(_LOOK_ALIKE.authority)
+    services.authority.ct_key = SERVICES.authority.ct_key
+
+
+def _swap_ct_log(services: Services) -> None:
+    services.authority = copy.copy(SERVICES.authority)
+    services.authority.ct_key = _LOOK_ALIKE.authority.ct_key
+
+
+def _swap_logs(services: Services) -> None:
+    services.log, services.timeless_log = _LOOK_ALIKE.log, _LOOK_ALIKE.timeless_log
+
+
+def _swap_log_keys(services: Services) -> None:
+    services.log = SERVICES.log.with_key(make_key())
+    services.timeless_log = SERVICES.timeless_log.with_key(make_key())
+
+
+def _swap_stamps(services: Services) -> None:
+    services.stamps = _LOOK_ALIKE.stamps
+
+
+def _times() -> Iterator[Case]:
+    yield from told("integrated or stamped before the certificate", Lies(at=_BEFORE), "not valid")
+    yield from told("integrated or stamped after the certificate", Lies(at=_AFTER), "not valid")
+
+
+def _certificate_log() -> Iterator[Case]:
+    yield from told("a certificate with no SCT", Lies(scts=0), "signed certificate timestamp")
+    yield from told("a certificate with two SCTs", Lies(scts=2), "certificate timestamp")
+    yield from told("the SCT of another certificate", Lies(sct_of_another=True), "SCT")
+    yield from told("an SCT from before the certificate log", Lies(sct_at=START - _SECOND), "no certificate log")
+
+
+def _bodies() -> Iterator[Case]:
+    kind = {
+        REKOR_1: "only supported for dsse",
+        REKOR_2: "Unsupported DSSE log entry type",
+        COSIGN_2: "not a hashedrekord 0.0.1",
+    }
+    version = dict.fromkeys(BUNDLES, "Expected log entry version") | {COSIGN_2: "not a hashedrekord 0.0.1"}
+    signature = {REKOR_1: "signatures do not match", REKOR_2: _INCONSISTENT, COSIGN_2: "of another signature"}
+    payload = {REKOR_1: "payload hash does not match", REKOR_2: _INCONSISTENT, COSIGN_2: "of another payload"}
+    certificate = {REKOR_1: "signatures do not match", REKOR_2: _INCONSISTENT, COSIGN_2: "of another certificate"}
+    yield from told("an entry of another kind", Lies(change_entry=lambda b: b.update(kind="intoto")), kind)
+    yield from told("an entry of another version", Lies(change_entry=lambda b: b.update(apiVersion="0.0.9")), version)
+    yield from told("an entry of another signature", Lies(change_entry=_swap_signature), signature)
+    yield from told("an entry of another payload", Lies(change_entry=_swap_payload), payload)
+    yield from told("an entry of another certificate", Lies(change_entry=_swap_certificate), certificate)
+
+
+def _swap_signature(body: Json) -> None:
+    other = base64_text(b"another signature")
+    match body["spec"]:
+        case {"signatures": [first]}:
+            first["signature"] = other
+        case {"hashedRekordV002": {"signature": signature}} | {"signature": signature}:
+            signature["content"] = other
+
+
+def _swap_payload(body: Json) -> None:
+    match body["spec"]:
+        case {"payloadHash": hashed} | {"data": {"hash": hashed}}:
+            hashed["value"] = "0" * 64
+        case {"hashedRekordV002": {"data": data}}:
+            data["digest"] = base64_text(bytes(32))
+
+
+def _swap_certificate(body: Json) -> None:
+    other = SERVICES.issue()
+    match body["spec"]:
+        case {"signatures": [first]}:
+            first["verifier"] = base64_text(other.pem.encode())
+        case {"hashedRekordV002": {"signature": {"verifier": verifier}}}:
+            verifier["x509Certificate"]["rawBytes"] = other.der
+        case {"signature": {"publicKey": key}}:
+            key["content"] = base64_text(other.pem.encode())
+
+
+def _entry(bundle: Json) -> Json:
+    found: Json = bundle["verificationMaterial"]["tlogEntries"][0]
+    return found
+
+
+def _proof(bundle: Json) -> Json:
+    found: Json = _entry(bundle)["inclusionProof"]
+    return found
+
+
+def _sign_by_other_log(bundle: Json) -> None:
+    """Let the other log, which the root names too, sign the same checkpoint."""
+    other = SERVICES.timeless_log if "integratedTime" in _entry(bundle) else SERVICES.log
+    note = _proof(bundle)["checkpoint"]["envelope"].split("\n\n")[0] + "\n"
+    _proof(bundle)["checkpoint"]["envelope"] = other.sign_checkpoint(note)
+
+
+def _take_entry_of_another(bundle: Json) -> None:
+    rekor = 1 if "integratedTime" in _entry(bundle) else 2
+    other = SERVICES.make_bundle(_OTHER_DIGEST, rekor=rekor)
+    bundle["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
+
+
+def _take_checkpoint_of_another(bundle: Json) -> None:
+    rekor = 1 if "integratedTime" in _entry(bundle) else 2
+    _proof(bundle)["checkpoint"] = _proof(SERVICES.make_bundle(_OTHER_DIGEST, rekor=rekor))["checkpoint"]
+
+
+_PROOFS: dict[str, tuple[Callable[[Json], object], Reason]] = {
+    "no log entry": (
+        lambda b: b["verificationMaterial"].update(tlogEntries=[]),
+        {REKOR_1: "neither a log nor a time", REKOR_2: "0 log entries"},
+    ),
+    "two log entries": (
+        lambda b: b["verificationMaterial"].update(tlogEntries=[_entry(b)] * 2),
+        "2 log entries",
+    ),
+    "an entry of another artifact": (
+        _take_entry_of_another,
+        {REKOR_1: "payload hash does not match", REKOR_2: _INCONSISTENT},
+    ),
+    "no proof": (lambda b: _entry(b).pop("inclusionProof"), "inclusionProof"),
+    "no checkpoint": (lambda b: _proof(b).pop("checkpoint"), "checkpoint"),
+    "a checkpoint of another log": (_sign_by_other_log, "Signature not found for log ID"),
+    "a checkpoint of another tree": (_take_checkpoint_of_another, "root hash"),
+    "a checkpoint that nobody signed": (
+        lambda b: _proof(b)["checkpoint"].update(envelope=_proof(b)["checkpoint"]["envelope"].split("\u2014")[0]),
+        "at least one signature",
+    ),
+    "a root hash that was changed": (lambda b: _proof(b).update(rootHash=flip(_proof(b)["rootHash"])), "root hash"),
+    "a proof without its hashes": (lambda b: _proof(b).update(hashes=[]), "wrong size"),
+    "a proof with a hash that was changed": (
+        lambda b: _proof(b).update(hashes=[flip(_proof(b)["hashes"][0])]),
+        "root hash",
+    ),
+    "a proof of another place": (lambda b: _proof(b).update(logIndex="0"), "root hash"),
+    "a proof of ten thousand hashes": (lambda b: _proof(b).update(hashes=_proof(b)["hashes"] * 10_000), "wrong size"),
+    "a tree of five thousand digits": (lambda b: _proof(b).update(treeSize="9" * 5000), "treeSize"),
+    "an entry of a log that nobody knows": (
+        lambda b: _entry(b)["logId"].update(keyId=base64_text(b"x" * 32)),
+        "no transparency log",
+    ),
+}
+
+
+def _proofs() -> Iterator[Case]:
+    for sentence, (change, reason) in _PROOFS.items():
+        yield from told(sentence, Lies(change_bundle=change), reason, formats=BUNDLES)
+    for sentence, change_note in {
+        "a checkpoint of another root": lambda text: text.replace(text.split("\n")[2], "A" * 43 + "="),
+        "a checkpoint of nothing": lambda text: text.split("\n")[0] + "\n",
+        "a checkpoint of no size": lambda text: text.replace("\n2\n", "\nx\n"),
+    }.items():
+        reason = "root hash" if "root" in sentence else "malformed LogCheckpoint"
+        yield from told(f"{sentence} that the log signed", Lies(change_checkpoint=change_note), reason, formats=BUNDLES)
+
+
+_PROMISES: dict[str, tuple[Callable[[Json], object], str]] = {
+    "a SET of which a bit was flipped": (
+        lambda b: _entry(b)["inclusionPromise"].update(
+            signedEntryTimestamp=flip(_entry(b)["inclusionPromise"]["signedEntryTimestamp"])
+        ),
+        "invalid inclusion promise",
+    ),
+    "an integrated time that was set a second later": (
+        lambda b: _entry(b).update(integratedTime=str(int(NOW.timestamp()) + 1)),
+        "invalid inclusion promise",
+    ),
+    "an integrated time that nobody promised": (
+        lambda b: _entry(b).pop("inclusionPromise"),
+        "neither a log nor a time",
+    ),
+    "a promise of no time": (lambda b: _entry(b).pop("integratedTime"), "neither a log nor a time"),
+    "a promise of the year 1970": (lambda b: _entry(b).update(integratedTime="0"), "in use at 1970-01-01"),
+    "a log index that the log did not promise": (lambda b: _entry(b).update(logIndex="7"), "invalid inclusion promise"),
+}
+_LEGACY_PROMISES: dict[str, tuple[Callable[[Json], object], str]] = {
+    "a SET of which a bit was flipped": (
+        lambda e: e.update(SignedEntryTimestamp=flip(e["SignedEntryTimestamp"])),
+        "the log did not sign",
+    ),
+    "an integrated time that was set a second later": (
+        lambda e: e["Payload"].update(integratedTime=e["Payload"]["integratedTime"] + 1),
+        "the log did not sign",
+    ),
+    "a log index that the log did not promise": (lambda e: e["Payload"].update(logIndex=7), "the log did not sign"),
+    "an entry of a log that nobody knows": (lambda e: e["Payload"].update(logID="ab" * 32), "no transparency log abab"),
+    "an entry of another artifact": (
+        lambda e: e.update(json.loads(SERVICES.make_legacy(_OTHER_DIGEST)[1]["dev.sigstore.cosign/bundle"])),
+        "of another payload",
+    ),
+}
+
+
+def _promises() -> Iterator[Case]:
+    for sentence, (change, reason) in _PROMISES.items():
+        yield from told(sentence, Lies(change_bundle=change), reason, formats=[REKOR_1])
+    for sentence, (change, reason) in _LEGACY_PROMISES.items():
+        yield from told(sentence, Lies(change_legacy_entry=change), reason, formats=[COSIGN_2])
+
+
+Stamper = Callable[[StampAuthority, bytes], list[bytes]]
+_NOT_ENOUGH = "not enough sources of verified time"
+_STAMPS: dict[str, tuple[Stamper, str]] = {
+    "a log without time, and no stamp": (lambda _by, _of: [], "neither a log nor a time stamp"),
+    "a stamp over another signature": (lambda by, _of: [by.stamp(b"another signature", NOW)], _NOT_ENOUGH),
+    "a stamp over another hash": (lambda by, of: [by.stamp(of, NOW, weak=True)], _NOT_ENOUGH),
+    "a stamp that another key signed": (lambda by, of: [by.stamp(of, NOW, signer=make_key())], _NOT_ENOUGH),
+    "a stamp that was refused": (lambda by, of: [by.stamp(of, NOW, status=REJECTION)], _NOT_ENOUGH),
+    "a stamp of which a bit was flipped": (lambda by, of: [_flip_last(by.stamp(of, NOW))], _NOT_ENOUGH),
+    "a stamp that was cut": (lambda by, of: [by.stamp(of, NOW)[:-1]], "it cannot be read"),
+    "a stamp with more behind it": (lambda by, of: [by.stamp(of, NOW) + b"\0"], "it cannot be read"),
+    "the same stamp twice": (lambda by, of: [by.stamp(of, NOW)] * 2, "duplicate timestamp"),
+    "forty stamps": (lambda by, of: [by.stamp(of, NOW) for _ in range(40)], "too many signed timestamp"),
+    "a stamp beside one from before the certificate": (
+        lambda by, of: [by.stamp(of, NOW), by.stamp(of, _BEFORE)],
+        "not valid",
+    ),
+    "a stamp beside one of a stranger's from after the certificate": (
+        lambda by, of: [by.stamp(of, NOW), StampAuthority().stamp(of, _AFTER)],
+        "not valid",
+    ),
+    "a stamp of half a megabyte": (lambda by, of: [by.stamp(of, NOW, padding=bytes(500_000))], "it cannot be read"),
+}
+
+
+def _stamps() -> Iterator[Case]:
+    for sentence, (stamps, reason) in _STAMPS.items():
+        yield from told(sentence, Lies(stamps=stamps), reason, formats=[REKOR_2])
+
+
+def _flip_last(stamp: bytes) -> bytes:
+    return stamp[:-1] + bytes([stamp[-1] ^ 1])
+
+
+_CLOSED = {"start": START.isoformat(), "end": _BEFORE.isoformat()}
+_LATER = {"start": (NOW + _SECOND).isoformat()}
+_SERVICES_OF_A_ROOT = {
+    "the authority": ("certificateAuthorities", "no certificate authority"),
+    "the certificate log": ("ctlogs", "no certificate log"),
+    "the log": ("tlogs", "no transparency log"),
+    "the timestamp authority": ("timestampAuthorities", _NOT_ENOUGH),
+}
+
+
+def _roots() -> Iterator[Case]:
+    for name, (member, reason) in _SERVICES_OF_A_ROOT.items():
+        formats = [REKOR_2] if member == "timestampAuthorities" else FORMATS
+        for sentence, period in (("had closed", _CLOSED), ("had not opened", _LATER)):
+            yield from _under(f"signed when {name} {sentence}", partial(_set_period, member, period), reason, formats)
+    yield from _under("a log of another id than the root says", _set_ids, "no transparency log", FORMATS)
+    yield from _under("a stamp, and no timestamp authority in the root", _drop_stamps, "no Timestamp", [REKOR_2])
+
+
+def _under(
+    sentence: str, change: Callable[[Json], object], reason: Reason, formats: tuple[str, ...] | list[str]
+) -> Iterator[Case]:
+    """Yield a case for each format under a root that was changed; its twin is under the root as it is."""
+    root: dict[str, Any] = copy.deepcopy(TRUST["trusted_root"])
+    change(root)
+    for format_ in formats:
+        hostile = Signed(format_, trust=TRUST | {"trusted_root": root})
+        yield Case(f"{sentence}, {format_}", hostile, Signed(format_), of_format(reason, format_))
+
+
+def _set_period(member: str, period: Json, root: Json) -> None:
+    for service in root[member]:
+        service.get("publicKey", service)["validFor"] = period
+
+
+def _set_ids(root: Json) -> None:
+    for log in root["tlogs"]:
+        log["logId"] = {"keyId": base64_text(b"another id")}
+
+
+def _drop_stamps(root: Json) -> None:
+    root["timestampAuthorities"] = []
