@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.errors import BootpressError, NotFound, Rejected, Superseded
+from bootpress.core.errors import BootpressError, Conflict, NotFound, Rejected, Superseded
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
@@ -145,9 +145,6 @@ def _is_held_by(session: Session, publication: Publication, delivery: Delivery) 
     return publication.status == Status.VERIFYING and holder is not None and holder.delivery_id == delivery.id
 
 
-def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:
-    if publication is not None:
-        return session.get(NodePlatform, publication.node_platform_id, with_for_update=True)
 def _refuse_other_terms(attempt: Attempt, platform: NodePlatform) -> None:
     now = rules.fingerprint_terms(trust=platform.trust, arch=platform.arch, repository=platform.oci_repository)
     if any(attempt.evidence[step]["terms"] != now for step in REQUIRED):
@@ -157,11 +154,14 @@ def _refuse_other_terms(attempt: Attempt, platform: NodePlatform) -> None:
         )
 
 
+def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:
+    if publication is not None:
+        return session.get(NodePlatform, publication.node_platform_id, with_for_update=True)
+    if delivery.node_platform_id is not None:
+        return session.get(NodePlatform, delivery.node_platform_id, with_for_update=True)
     try:
         return find_platform(session, delivery.account_id, delivery.platform_slug)
     except NotFound:
-    if delivery.node_platform_id is not None:
-        return session.get(NodePlatform, delivery.node_platform_id, with_for_update=True)
         return None
 
 
