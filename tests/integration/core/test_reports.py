@@ -30,7 +30,9 @@ def test_a_report_links_to_the_page_of_its_publication(world: World) -> None:
 def test_a_failed_publication_is_linked_to_as_well(world: World) -> None:
     world.platform()
     said, publication_id = report(world, ref=f"{REPOSITORY}@{world.images.image(sign=False)}")
+    assert said.startswith("## `edge`: failed\n\n")
     assert "carries no signature" in said
+    assert "\\`cosign sign\\`" in said  # the hint, to its end
     assert f"(https://press.example/app/publications/{publication_id})" in said
 
 
@@ -47,3 +49,11 @@ def test_what_an_outsider_wrote_makes_no_link(world: World) -> None:
     plain = [part for number, part in enumerate(said.split("`")) if number % 2 == 0]
     assert [part for part in plain if "evil" in part] == []
     assert "".join(plain).count("](") == (1 if publication_id else 0)
+
+
+def test_a_reason_that_repeats_an_outsider_makes_no_markup(world: World) -> None:
+    world.platform()
+    evil = "[y](//evil.example) <b> `*_~\u202e"
+    said, _ = report(world, ref=f"{REPOSITORY}@{world.images.image()}", arch=evil)
+    (reason,) = [line for line in said.splitlines() if "announced for" in line]
+    assert r"\[y\]\(\/\/evil\.example\) \<b\> \`\*\_\~ " in reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -17,7 +19,7 @@ KIB = 1024
 def of_attempt(context: Context, attempt_id: UUID) -> str:
     """Return the report of one attempt; NotFound for an unknown one.
 
-    What came from outside is shown as code, so that it cannot pass for markup.
+    What came from outside is shown as code, or escaped, so that it cannot pass for markup.
     """
     with context.catalog.reading() as session:
         attempt = session.get(Attempt, attempt_id)
@@ -25,7 +27,8 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
         if attempt is None or delivery is None:
             raise NotFound(f"no attempt {attempt_id}")
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
-    lines = [f"## {_code(delivery.platform_slug)}: {_plain(attempt.outcome or 'under way')}", ""]
+    word, _, reason = (attempt.outcome or "under way").partition(": ")
+    lines = [f"## {_code(delivery.platform_slug)}: {word}", "", *([_prose(reason), ""] if reason else [])]
     lines += ["| | |", "| --- | --- |", f"| announced | {_code(delivery.oci_ref)} |"]
     lines += _publication_rows(publication)
     lines += _evidence_rows(attempt.evidence)
@@ -81,9 +84,16 @@ def _signer(signer: Mapping[str, Any]) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{_plain(text).replace('`', '')}`"
+    return f"`{plain(text).replace('`', '')}`"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Write what came from outside on one line of a table, at most 300 characters of it."""
     printable = "".join(one if one.isprintable() else " " for one in text)
     return printable.replace("|", "/").replace("<", "(")[:300]
+
+
+def _prose(text: str) -> str:
+    """Write a reason, which may repeat an outsider, as text that Markdown takes as it is (CommonMark, 2.4)."""
+    printable = "".join(one if one.isprintable() else " " for one in text)
+    return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", printable)
