@@ -27,7 +27,7 @@ HEADERS = {
     "frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     # Not no-referrer: with it browsers send `Origin: null` with our own forms, and plain HTTP has nothing else to tell
-    # them from those of others. Nobody but ourselves gets to read where a reader comes from.
+    # them from those of others (docs/decisions/0007). Nobody but ourselves gets to read where a reader comes from.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
