@@ -65,6 +65,9 @@ class Deletion(enum.StrEnum):
     DELETED = "deleted"
     ABSENT = "absent"
     UNSUPPORTED = "unsupported"
+    """It deletes nothing."""
+    REFUSED = "refused"
+    """It does not delete this, or not for us; nothing was deleted."""
 
 
 class Registry(Protocol):
@@ -100,7 +103,10 @@ class Registry(Protocol):
         """
 
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
-        """Delete by digest; an absent one and a registry that cannot delete are answers, not errors."""
+        """Delete by digest; an absent one, and a registry that cannot or will not delete, are answers, not errors.
+
+        After RegistryUnavailable nobody knows whether it was deleted.
+        """
 
 
 @dataclass(frozen=True, slots=True)

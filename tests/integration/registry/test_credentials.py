@@ -138,8 +138,20 @@ def test_who_may_only_read_cannot_delete(registries: OciRegistries, token_host: 
     digest = pusher.push_image(repository, [])
     reader = registries.open(RegistryConnection("default", token_host, "reader", "reader"))
     assert reader.fetch_manifest(repository, digest).digest == digest
-    with pytest.raises(RegistryUnavailable, match="system_connect_registry"):
-        reader.delete_manifest(repository, digest)
+    assert reader.delete_manifest(repository, digest) is Deletion.REFUSED
+    assert reader.fetch_manifest(repository, digest).digest == digest
+
+
+@pytest.mark.parametrize(("user", "password"), [(USER, "wrong"), (None, None)])
+def test_who_cannot_log_in_is_refused_a_delete(
+    registries: OciRegistries, basic_host: str, user: str | None, password: str | None
+) -> None:
+    repository = Repository(basic_host, "os/kept")
+    digest = registries.open_pusher(RegistryConnection("default", basic_host, USER, PASSWORD)).push_image(
+        repository, []
+    )
+    stranger = registries.open(RegistryConnection("default", basic_host, user, password))
+    assert stranger.delete_manifest(repository, digest) is Deletion.REFUSED
 
 
 def test_a_token_that_has_expired_is_fetched_anew(registries: OciRegistries, tmp_path: Path) -> None:

@@ -324,8 +324,12 @@ def test_deleting_follows_no_redirect(
         (answer(405), Deletion.UNSUPPORTED),
         (answer(501), Deletion.UNSUPPORTED),
         (answer(400, {"errors": [{"code": "UNSUPPORTED"}]}), Deletion.UNSUPPORTED),
+        (answer(400), Deletion.REFUSED),
+        (answer(401), Deletion.REFUSED),
+        (answer(403), Deletion.REFUSED),
+        (answer(412, {"errors": [{"code": "PRECONDITION"}]}), Deletion.REFUSED),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_how_a_registry_answers_a_delete(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour, outcome: Deletion
@@ -335,8 +339,8 @@ def test_how_a_registry_answers_a_delete(
     assert [request.method for request in hostile.requests] == ["DELETE"]
 
 
-@pytest.mark.parametrize("behaviour", [answer(400), answer(409), answer(403), answer(500)])
-def test_a_delete_that_failed_is_never_done(
+@pytest.mark.parametrize("behaviour", [answer(500), answer(429), answer(503)])
+def test_a_delete_without_a_definite_answer_is_neither_done_nor_refused(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour
 ) -> None:
     hostile.on(BY_DIGEST, behaviour)

@@ -29,6 +29,10 @@ class Transient(Exception):
         self.retry_after = retry_after
 
 
+class AccessDenied(RegistryUnavailable):
+    """The registry, or its token service, does not let us do this."""
+
+
 class TooLarge(Exception):
     """A body goes on beyond the limit that it was read with."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bootpress.adapters.oci import referrers
-from bootpress.adapters.oci.answers import Answer, TooLarge, missing_by_digest
+from bootpress.adapters.oci.answers import AccessDenied, Answer, TooLarge, missing_by_digest
 from bootpress.adapters.oci.blobs import BlobStream, Memory, Nowhere, file_sink
 from bootpress.adapters.oci.limits import MAX_MANIFEST
 from bootpress.adapters.oci.manifests import ACCEPTED, digest_of, parse_manifest
@@ -92,6 +92,8 @@ class OciRegistry:
             answer = self._transport.request("DELETE", path, scope=scope, limit=MAX_ANSWER)
         except TooLarge:  # it says at length that it has done it
             return Deletion.DELETED
+        except AccessDenied:
+            return Deletion.REFUSED
         if answer.status in {200, 202, 204}:
             return Deletion.DELETED
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -100,6 +102,8 @@ class OciRegistry:
             answer.status == HTTPStatus.BAD_REQUEST and answer.error_code == "UNSUPPORTED"
         ):
             return Deletion.UNSUPPORTED
+        if 400 <= answer.status < 500:  # noqa: PLR2004 - a tag that is immutable, a policy: whatever it is, not done
+            return Deletion.REFUSED
         raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {repository.at(digest)}")
 
     def _get_manifest(self, repository: Repository, name: str) -> Answer | None:

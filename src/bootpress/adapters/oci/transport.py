@@ -10,6 +10,7 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.answers import (
+    AccessDenied,
     Answer,
     Patience,
     TooLarge,
@@ -151,11 +152,11 @@ class Transport:
                 else:
                     return response
 
-    def _denied(self, method: str, response: httpx.Response) -> RegistryUnavailable:
+    def _denied(self, method: str, response: httpx.Response) -> AccessDenied:
         origin = origin_of(response.request.url)
         where = self.origin if origin == self.origin else f"{origin}, where {self.origin} sends us,"
         path = response.request.url.path[:300]
-        return RegistryUnavailable(f"{where} refuses {method} {path} with {response.status_code}", hint=HINT)
+        return AccessDenied(f"{where} refuses {method} {path} with {response.status_code}", hint=HINT)
 
     def _exchange(
         self, method: str, url: httpx.URL, headers: dict[str, str], body: Body | None, authorization: str | None
