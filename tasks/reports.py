@@ -8,7 +8,9 @@ from uuid import UUID
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
-from bootpress.core.publications import reports
+from bootpress.core.publications import reports, settling
+from bootpress.core.retention import rules
+from bootpress.core.retention.service import SweepReport
 from bootpress.wiring import of_process
 from tasks.retries import ONCE
 
@@ -25,9 +27,30 @@ def report_ingest(attempt_ids: Sequence[UUID]) -> None:
 
 
 @task(name="report sweep", **ONCE)
-def report_sweep(rows: Sequence[tuple[UUID, int, int, int]], *, dry_run: bool) -> None:
-    """Show a table of what a sweep did, or would do."""
-    title = "What a sweep would do" if dry_run else "What the sweep did"
-    lines = [f"## {title}", "", "| platform | retired | purged | kept |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| `{platform}` | {retired} | {purged} | {kept} |" for platform, retired, purged, kept in rows]
+def report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
+    """Show a table of what a sweep did, with a reason for everything that was not done."""
+    _show_sweep("What the sweep did", [_sweep_row(platform_id, outcome) for platform_id, outcome in outcomes])
+
+
+@task(name="report preview", **ONCE)
+def report_preview(plans: Sequence[tuple[UUID, rules.Plan]]) -> None:
+    """Show a table of what a sweep would do."""
+    rows = [(one, len(plan.retire), len(plan.purge), len(plan.keep) + len(plan.protected), "") for one, plan in plans]
+    _show_sweep("What a sweep would do", rows)
+
+
+def _sweep_row(platform_id: UUID, outcome: SweepReport | Exception) -> tuple[UUID, int, int, int, str]:
+    if isinstance(outcome, Exception):
+        return platform_id, 0, 0, 0, settling.explain(outcome)
+    troubles = "; ".join(f"{one.publication_id}: {one.because}" for one in (*outcome.failed, *outcome.kept))
+    return platform_id, len(outcome.retired), len(outcome.purged), len(outcome.kept) + len(outcome.failed), troubles
+
+
+def _show_sweep(title: str, rows: Sequence[tuple[UUID, int, int, int, str]]) -> None:
+    lines = [f"## {title}", ""]
+    lines += ["| platform | retired | purged | kept | because |", "| --- | ---: | ---: | ---: | --- |"]
+    lines += [
+        f"| `{platform}` | {retired} | {purged} | {kept} | {reports.plain(because)} |"
+        for platform, retired, purged, kept, because in rows
+    ]
     create_markdown_artifact("\n".join(lines), key="retention-sweep", description=title)

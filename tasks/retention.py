@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from prefect import task
@@ -19,7 +20,7 @@ def platforms_to_sweep(platform: str | None) -> list[UUID]:
 
 @task(name="sweep platform", **RETRIED)
 def sweep_platform(platform_id: UUID) -> service.SweepReport:
-    """Retire what lies beyond the count, and purge what was retired seven days ago."""
+    """Retire what lies beyond the count, and purge what was retired seven days ago; the report says what failed."""
     return sweeping.sweep_platform(of_process(), platform_id, actor="retention")
 
 
@@ -27,3 +28,11 @@ def sweep_platform(platform_id: UUID) -> service.SweepReport:
 def preview_platform(platform_id: UUID) -> rules.Plan:
     """Say what a sweep would do, and do nothing."""
     return service.preview_by_id(of_process(), platform_id)
+
+
+def fail_if_incomplete(outcomes: Sequence[tuple[UUID, service.SweepReport | Exception]]) -> None:
+    """Raise what the first platform that could not be swept met, or else why a publication could not be purged."""
+    for _, outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        sweeping.raise_if_failed(outcome)

@@ -134,6 +134,16 @@ class VerifiedSignature:
     """What a cosign 2 payload says it was signed as; recorded, never compared."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A manifest that cosign 2 attached to an image by a tag, `sha256-<hex>` and a suffix."""
+
+    digest: str
+    suffix: str
+    names_subject: bool
+    """Whether it says itself that it is about this image alone; an SBOM does not, so others may have the same."""
+
+
 class SignatureVerifier(Protocol):
     """Decide whether a digest is signed by whom the platform trusts (DESIGN.md, trust rules)."""
 
@@ -145,6 +155,12 @@ class SignatureVerifier(Protocol):
 
         Raises SignatureRejected, saying for each candidate why not; RegistryUnavailable and TrustRootUnavailable are
         never turned into "unsigned".
+        """
+
+    def find_attachments(self, registry: Registry, repository: Repository, digest: str) -> Sequence[Attachment]:
+        """Find what cosign 2 attached to a digest by tag; leave out what is, or may be, about anything else.
+
+        Raises RegistryUnavailable: what could not be looked at is never taken for absent.
         """
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
+from bootpress.adapters.cosign.attachments import find_attachments
 from bootpress.adapters.cosign.policies import KeylessPolicy, KeysPolicy, Policy
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
 from bootpress.adapters.cosign.search import Search
 from bootpress.core.errors import InvalidInput
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy, trust_policy
-from bootpress.core.ports import Registry, VerifiedSignature
+from bootpress.core.ports import Attachment, Registry, VerifiedSignature
 from bootpress.core.references import Repository
 
 _KEPT_POLICIES = 64
@@ -36,6 +38,10 @@ class CosignVerifier:
         never turned into "unsigned".
         """
         return Search(registry, repository, digest, self._read(policy)).run()
+
+    def find_attachments(self, registry: Registry, repository: Repository, digest: str) -> Sequence[Attachment]:
+        """Find what cosign 2 attached to a digest by tag; leave out what is, or may be, about anything else."""
+        return find_attachments(registry, repository, digest)
 
     def _read(self, policy: TrustPolicy) -> Policy:
         try:

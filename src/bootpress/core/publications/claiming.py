@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from bootpress.core import locks
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
@@ -41,6 +43,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
 
     Raises RegistryUnavailable while another attempt verifies the digest or a purge deletes it.
     """
+    claim_content(session, claim.repository, [claim.digest])
     publication = session.scalar(
         select(Publication)
         .where(Publication.node_platform_id == claim.platform.id, Publication.oci_digest == claim.digest)
@@ -65,7 +68,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
     elif Status(publication.status) in rules.SETTLED:
         _reannounce(session, attempt, delivery, publication, now)
         return False
-    _refuse_while_busy(session, publication, attempt, str(claim.repository), now)
+    _refuse_while_busy(session, publication, attempt, now)
     publication.status = rules.PUBLICATION.move("verify", Status(publication.status))
     publication.repository = str(claim.repository)
     publication.oci_ref = str(claim.reference)
@@ -83,8 +86,8 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
     )
     session.flush()
     attempt.publication_id = delivery.publication_id = publication.id
-    return True
     delivery.node_platform_id = claim.platform.id
+    return True
 
 
 def _reannounce(
@@ -105,8 +108,8 @@ def _reannounce(
         node_platform_id=publication.node_platform_id,
     )
     attempt.publication_id = delivery.publication_id = publication.id
-    delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
     delivery.node_platform_id = publication.node_platform_id
+    delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
     delivery.finished_at = now
     delivery.error_message = None
     attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)

@@ -36,7 +36,7 @@ from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
 from bootpress.core.publications import rules
 from bootpress.core.publications.blobs import verify_all
-from bootpress.core.publications.claiming import Claim, claim_publication
+from bootpress.core.publications.claiming import Claim, claim_content, claim_publication
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.references import Repository, parse_repository
@@ -157,14 +157,20 @@ def verify_signature(context: Context, attempt_id: UUID) -> dict[str, Any]:
 
 
 def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None = None) -> dict[str, Any]:
-    """Stream every blob of every manifest and check its size and SHA-256; nothing is kept."""
+    """Stream every blob of every manifest and check its size and SHA-256; nothing is kept.
+
+    An index's children are looked at once more: a purge that did not know yet that they are needed may have deleted
+    them while they were read. Since their rows are written none will.
+    """
     with _step(context, attempt_id, "blobs") as (work, found):
         with context.catalog.reading() as session:
-            rows = session.scalars(
-                select(Artifact).where(Artifact.publication_id == work.claimed.id, Artifact.role != "manifest")
-            ).all()
+            rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
         registry = _open(context, work)
-        blobs = {row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows}
+        for child in {row.digest for row in rows if row.role == "manifest"} - {work.digest}:
+            registry.fetch_manifest(work.repository, child)
+        blobs = {
+            row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows if row.role != "manifest"
+        }
         verify_all(registry, work.repository, list(blobs.values()), progress)
         found.facts = {"blobs": len(blobs), "bytes": sum(blob.size for blob in blobs.values())}
     return found.facts
@@ -259,6 +265,8 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
     with context.catalog.writing() as session:
         attempt, _ = attempts.hold(session, attempt_id)
         if name == "manifest":
+            manifests = [row.digest for row in found.artifacts if row.role == "manifest"]
+            claim_content(session, work.repository, manifests)
             session.execute(delete(Artifact).where(Artifact.publication_id == work.claimed.id))
         for row in found.artifacts:
             row.publication_id = work.claimed.id

@@ -22,7 +22,7 @@ class DeletionStep(Row):
     repository: Mapped[str]
     digest: Mapped[str] = mapped_column(index=True)
     role: Mapped[str]
-    """`subject`, `child`, `referrer` or `fallback`."""
+    """`subject`, `child`, `referrer`, `fallback`; of what was attached and names no image, the suffix of its tag."""
     subject: Mapped[str]
     """The digest that it hangs on: who needs that, needs this too; of a subject or child, its own."""
     status: Mapped[str]

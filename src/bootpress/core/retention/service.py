@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
+from bootpress.core.errors import NotFound
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms
@@ -21,7 +22,7 @@ from bootpress.core.retention import rules
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A publication whose bytes could not be deleted, and why."""
+    """A publication whose bytes are still there, and why."""
 
     publication_id: UUID
     because: str
@@ -34,6 +35,8 @@ class SweepReport:
     retired: tuple[UUID, ...] = ()
     purged: tuple[UUID, ...] = ()
     kept: tuple[Kept, ...] = ()
+    failed: tuple[Kept, ...] = ()
+    """Those whose purge met an error; the next sweep goes on with it."""
 
 
 def set_retention(context: Context, *, account_id: UUID, platform: str, retention_count: int) -> NodePlatform:
@@ -59,12 +62,18 @@ def preview_by_id(context: Context, platform_id: UUID) -> rules.Plan:
 
 
 def platforms_to_sweep(context: Context, *, account_id: UUID | None, platform: str | None) -> list[UUID]:
-    """Return the platforms a sweep concerns: one of an account, all of an account, or all there are."""
+    """Return the platforms a sweep concerns: one of an account, all of an account, or all there are.
+
+    Without an account a slug may be several platforms'; NotFound when it is none's.
+    """
     with context.catalog.reading() as session:
         if platform is not None and account_id is not None:
             return [find_platform(session, account_id, platform).id]
         if platform is not None:
-            return [row.id for row in find_platforms(session, platform)]
+            found = find_platforms(session, platform)
+            if not found:
+                raise NotFound(f"no node platform {platform!r}", hint="see system_list_node_platforms")
+            return [row.id for row in found]
         query = select(NodePlatform.id).order_by(NodePlatform.slug)
         if account_id is not None:
             query = query.where(NodePlatform.account_id == account_id)

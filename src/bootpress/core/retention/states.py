@@ -9,7 +9,14 @@ class StepStatus(StrEnum):
     """What became of one deletion."""
 
     PENDING = "pending"
+    DELETING = "deleting"
+    """Asked for; until the answer is written nobody knows."""
     DELETED = "deleted"
     ABSENT = "absent"
     UNSUPPORTED = "unsupported"
+    REFUSED = "refused"
     KEPT = "kept"
+
+
+DONE = frozenset({StepStatus.DELETED, StepStatus.ABSENT, StepStatus.KEPT})
+"""Final: such a step is never repeated."""

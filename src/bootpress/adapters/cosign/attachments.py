@@ -1,0 +1,104 @@
+"""What cosign 2 attaches to an image by tag (`sha256-<hex>.sig`, `.att`, `.sbom`), and what is about that image alone.
+
+A tag points wherever its writer wants: to the signature of another image, to an image. What may be deleted together
+with an image is told by what it holds.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bootpress.adapters.cosign import claims, wire
+from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, SIMPLE_SIGNING
+from bootpress.core.errors import Rejected, SignatureRejected
+from bootpress.core.ports import Attachment, Descriptor, Registry
+from bootpress.core.references import Repository, digest_hex
+
+SUFFIXES = (".sig", ".att", ".sbom")
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+SBOMS = frozenset(
+    {
+        "text/spdx",
+        "text/spdx+json",
+        "application/spdx+json",
+        "application/vnd.cyclonedx+json",
+        "application/vnd.cyclonedx+xml",
+        "application/vnd.syft+json",
+    }
+)
+"""What `cosign attach sbom` writes; an SBOM does not say of which image it is."""
+MAX_PAYLOAD = 16 << 20
+"""Bytes of one attestation that are read: a predicate may hold a whole SBOM."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class _Envelope(_Open):
+    payload: str
+    payload_type: str = Field(alias="payloadType")
+
+
+class _Subject(_Open):
+    digest: dict[str, str]
+
+
+class _Statement(_Open):
+    subject: list[_Subject]
+
+
+def find_attachments(registry: Registry, repository: Repository, digest: str) -> list[Attachment]:
+    """Find what cosign 2 attached to a digest; leave out what is, or may be, about anything else.
+
+    Raises RegistryUnavailable: what could not be looked at is never taken for absent.
+    """
+    found = []
+    for suffix in SUFFIXES:
+        tag = f"sha256-{digest_hex(digest)}{suffix}"
+        try:
+            tagged = registry.find_tag(repository, tag)
+            if tagged is not None:
+                names_subject = _check(registry, repository, tagged, digest)
+                found.append(Attachment(tagged, suffix, names_subject=names_subject))
+        except Rejected as error:
+            _log.info("%s:%s is left alone: %s", repository, tag, wire.told(error))
+    return found
+
+
+def _check(registry: Registry, repository: Repository, tagged: str, digest: str) -> bool:
+    """Tell whether a manifest names the image itself; raise Rejected unless it is cosign's and of no other image."""
+    manifest = registry.fetch_manifest(repository, tagged)
+    if not 0 < len(manifest.layers) <= MAX_CANDIDATES:
+        raise SignatureRejected(f"it has {len(manifest.layers)} layers")
+    if manifest.subject is not None and manifest.subject.digest != digest:
+        raise SignatureRejected("it refers to another image")
+    named = [_names(registry, repository, layer, digest) for layer in manifest.layers]
+    return all(named)
+
+
+def _names(registry: Registry, repository: Repository, layer: Descriptor, digest: str) -> bool:
+    if layer.media_type in SBOMS:
+        return False
+    if layer.media_type not in {SIMPLE_SIGNING, ENVELOPE}:
+        raise SignatureRejected(f"it holds {wire.quoted(layer.media_type)}, which cosign does not attach")
+    raw = registry.read_blob(repository, layer, limit=MAX_PAYLOAD)
+    if layer.media_type == SIMPLE_SIGNING:
+        claims.check_simple_signing(raw, digest)
+    else:
+        _check_attestation(raw, digest)
+    return True
+
+
+def _check_attestation(raw: bytes, digest: str) -> None:
+    envelope = wire.read(_Envelope, raw, what="the attestation")
+    if envelope.payload_type != claims.PAYLOAD_TYPE:
+        raise SignatureRejected(f"the attestation has payload type {wire.quoted(envelope.payload_type)}")
+    payload = wire.decode_base64(envelope.payload, what="the attestation's payload")
+    statement = wire.read(_Statement, payload, what="the statement")
+    if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
+        raise SignatureRejected("it is an attestation of something else, or not only of this image")
