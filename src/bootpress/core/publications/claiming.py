@@ -115,16 +115,24 @@ def _reannounce(
     attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)
 
 
-def _refuse_while_busy(
-    session: Session, publication: Publication, attempt: Attempt, repository: str, now: datetime
-) -> None:
+def _refuse_while_busy(session: Session, publication: Publication, attempt: Attempt, now: datetime) -> None:
     other = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
     if other is not None and other.id != attempt.id and attempts.is_live(other, now):
         raise RegistryUnavailable(f"{publication.oci_digest} is being verified for another delivery")
-    deleting = select(DeletionStep.id).where(
-        DeletionStep.repository == repository,
-        DeletionStep.digest == publication.oci_digest,
-        DeletionStep.status != StepStatus.KEPT,
+
+
+def claim_content(session: Session, repository: Repository, digests: Sequence[str]) -> None:
+    """Let no purge begin to delete these manifests before this transaction has written who needs them.
+
+    Raises RegistryUnavailable while one of them, or what refers to it, is being deleted: a delete that was asked for
+    and not answered may still take effect.
+    """
+    locks.hold(session, [repository.at(digest) for digest in digests])
+    deleting = select(DeletionStep.digest).where(
+        DeletionStep.repository == str(repository),
+        DeletionStep.digest.in_(digests) | DeletionStep.subject.in_(digests),
+        DeletionStep.status == StepStatus.DELETING,
     )
-    if session.scalar(deleting.limit(1)) is not None:
-        raise RegistryUnavailable(f"{publication.oci_digest} is being deleted from the registry")
+    found = session.scalar(deleting.limit(1))
+    if found is not None:
+        raise RegistryUnavailable(f"{found} is being deleted from the registry")
