@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from bootpress.core.context import Context
+from bootpress.core.errors import BootpressError, CatalogUnavailable, RegistryUnavailable
 from bootpress.core.retention import service
 from bootpress.core.retention.purging import purge
 from bootpress.core.retention.service import Kept, SweepReport
