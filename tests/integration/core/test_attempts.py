@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bootpress.core.context import Limits
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
 from bootpress.core.publications import ingest, settling
-from bootpress.core.webhooks import attempts, rules
+from bootpress.core.webhooks import attempts, leases, rules
 from bootpress.core.webhooks.attempts import RelayReport
 from bootpress.core.webhooks.models import Attempt
 from tests.support.core_world import World
+from tests.support.fakes import FakeLauncher
 
 
 def announce_many(world: World, count: int) -> list[UUID]:
@@ -98,16 +100,68 @@ def test_a_batch_that_could_not_be_launched_is_given_back_whole(world: World) ->
     assert attempts.relay(world.context) == RelayReport(20, 1, 0)
 
 
+class LostAnswers(FakeLauncher):
+    """Starts every run, and never says so."""
+
+    def answer(self) -> None:
+        pass
+
+    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
+        super().launch_delivery(delivery_id, key=key, run_name=run_name)
+        raise OrchestratorUnavailable("the answer was lost")
+
+    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
+        super().launch_batch(batch_id, run_name=run_name)
+        raise OrchestratorUnavailable("the answer was lost")
+
+
 def test_a_run_that_was_started_although_its_launch_seemed_to_fail_may_work(world: World) -> None:
-    """The answer was lost, not the run: it makes an attempt of its own, unless the relay was quicker."""
-    [delivery_id] = announce_many(world, 1)
+    """The answer was lost, not the run: it takes the delivery up, unless the relay was quicker."""
+    context = replace(world.context, launcher=(launcher := LostAnswers()))
+    first, second = announce_many(world, 2)
+    assert not attempts.launch_or_leave(context, first)
+    assert not attempts.launch_or_leave(context, second)
+    [one, other] = launcher.deliveries
+    taken = attempts.begin(world.context, first, attempt_id=one.key, flow_run_id=one.run_id)
+    assert taken == one.key  # whoever began it renews it by the id that it was launched for
+    assert attempts.relay(world.context).launched == 1
+    with pytest.raises(Superseded, match="held by another attempt"):
+        attempts.begin(world.context, second, attempt_id=other.key, flow_run_id=other.run_id)
+
+
+def test_an_attempt_of_a_batch_that_was_taken_back_while_it_began_is_renewed_with_its_batch(world: World) -> None:
+    ids = announce_many(world, 20)
+    read: list[tuple[UUID, UUID]] = []
+
+    class BeginsAtOnce(LostAnswers):
+        def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
+            read.extend(attempts.attempts_of_batch(world.context, batch_id))
+            attempts.begin(world.context, read[0][0], attempt_id=read[0][1], flow_run_id=None)
+            return super().launch_batch(batch_id, run_name=run_name)
+
+    context = replace(world.context, launcher=BeginsAtOnce())
+    with pytest.raises(OrchestratorUnavailable):
+        attempts.relay(context)
+    begun = [attempts.begin(world.context, one, attempt_id=key, flow_run_id=None) for one, key in read[:5]]
+    assert begun == [key for _, key in read[:5]]
+    for _ in range(3):
+        world.clock.advance(seconds=20)
+        attempts.renew(world.context, [key for _, key in read])
+    assert attempts.relay(world.context).launched == len(ids) - len(begun)
+
+
+def test_launches_that_failed_leave_no_trace(world: World) -> None:
+    ids = announce_many(world, 60)
     with world.launcher.switched_off():
-        attempts.launch_or_leave(world.context, delivery_id)
+        for _ in range(8):
+            with pytest.raises(OrchestratorUnavailable):
+                attempts.relay(world.context)
+            world.clock.advance(seconds=8)
     with world.catalog.reading() as session:
-        [lost] = session.scalars(select(Attempt)).all()
-    taken = attempts.begin(world.context, delivery_id, attempt_id=lost.id, flow_run_id=uuid4())
-    assert taken != lost.id
-    assert attempts.relay(world.context).launched == 0
+        assert session.scalar(select(func.count(Attempt.id))) == 0
+    assert attempts.relay(world.context).launched == 60
+    assert {row.lease_until - world.clock.now() for row in live_attempts(world)} == {rules.LEASE}
+    assert {world.delivery(one).attempt_count for one in ids} == {0}
 
 
 def test_an_attempt_lives_as_long_as_it_is_renewed(world: World) -> None:
@@ -195,6 +249,74 @@ def test_launches_of_which_nothing_is_heard_are_repeated_ever_more_rarely(world:
         gaps.append(waited.total_seconds())
     assert gaps == [30, 60, 120, 240, 480, 900, 900]
     assert max(gaps) == rules.LONGEST_LEASE.total_seconds()
+
+
+def test_a_start_waits_for_no_launch_and_no_pause_of_its_predecessor(world: World) -> None:
+    world.platform()
+    launched, postponed = announce_many(world, 2)
+    for _ in range(6):
+        attempts.relay(world.context)
+        world.clock.advance(minutes=15)
+    with world.registry_away("v1"):
+        for _ in range(7):
+            assert world.process(postponed) == "postponed"
+    attempts.relay(world.context)
+    assert attempts.relay(world.context).launched == 0
+    leases.start_anew(world.context)
+    world.clock.advance(seconds=29)
+    assert attempts.relay(world.context).launched == 0
+    world.clock.advance(seconds=1)
+    assert attempts.relay(world.context).launched == 2
+    assert {launch.delivery_id for launch in world.launcher.deliveries[-2:]} == {launched, postponed}
+
+
+def test_every_start_relaunches_as_soon_as_the_first_however_often_it_is_killed(world: World) -> None:
+    announce_many(world, 1)
+    attempts.relay(world.context)
+    for _ in range(5):
+        leases.start_anew(world.context)
+        world.clock.advance(seconds=30)
+        assert attempts.relay(world.context).launched == 1
+
+
+def test_a_start_leaves_to_their_leases_the_attempts_that_began(world: World) -> None:
+    [delivery_id] = announce_many(world, 1)
+    attempt_id = world.begin(delivery_id)
+    leases.start_anew(world.context)
+    world.clock.advance(seconds=20)
+    attempts.renew(world.context, [attempt_id])
+    world.clock.advance(seconds=20)
+    assert attempts.relay(world.context).launched == 0
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 365 * 50])
+def test_a_clock_that_was_stepped_back_keeps_nothing_waiting(world: World, hours: int) -> None:
+    world.platform()
+    new, launched, running, postponed = announce_many(world, 4)
+    attempts.launch(world.context, launched)
+    world.begin(running)
+    with world.registry_away("v1"):
+        assert world.process(postponed) == "postponed"
+    world.clock.advance(hours=-hours)
+    assert attempts.relay(world.context).launched == 4
+    begun = {launch.delivery_id for launch in world.launcher.deliveries[-4:]}
+    assert begun == {new, launched, running, postponed}
+
+
+def test_a_new_delivery_does_not_wait_for_a_clock_that_was_stepped_back_a_little(world: World) -> None:
+    announce_many(world, 1)
+    world.clock.advance(minutes=-10)
+    assert attempts.relay(world.context).launched == 1
+
+
+def test_a_clock_that_differs_a_little_takes_nobody_over(world: World) -> None:
+    announce_many(world, 1)
+    for _ in range(6):
+        attempts.relay(world.context)
+        world.clock.advance(minutes=15)
+    attempts.relay(world.context)
+    world.clock.advance(minutes=-4)
+    assert attempts.relay(world.context).launched == 0
 
 
 def test_relays_at_once_never_give_one_delivery_twice(database_url: str) -> None:

@@ -11,6 +11,7 @@ from bootpress.core.errors import ContentRejected, Superseded
 from bootpress.core.publications import ingest, settling
 from bootpress.core.publications.models import Publication
 from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.models import Attempt
 from tests.support.core_world import REPOSITORY, OneRegistry, World
 from tests.support.vectors import Vector, load_vectors
@@ -366,13 +367,77 @@ def test_a_delivery_whose_publication_another_took_over_finds_it_published(world
     assert len(world.events("published")) == 1
 
 
-def test_a_delivery_that_is_given_up_takes_its_publication_with_it(world: World) -> None:
+def test_a_delivery_whose_attempts_only_ever_die_is_given_up_and_takes_its_publication_with_it(world: World) -> None:
     world.platform()
     world.images.image(tag="v1")
     delivery_id = world.announce()
-    ingest.resolve(world.context, world.begin(delivery_id))
-    world.clock.advance(hours=25)
+    for _ in range(29):
+        attempt_id = world.begin(delivery_id)
+        ingest.resolve(world.context, attempt_id)
+        world.clock.advance(minutes=50)
+        attempts.renew(world.context, [attempt_id])
+        world.clock.advance(seconds=31)
     assert world.process(delivery_id) == "failed"
     [publication] = world.publications()
     assert publication.status == "failed"
+    assert "given up after 24 hours and 29 attempts" in str(publication.error_message)
     assert world.delivery(delivery_id).publication_id == publication.id
+
+
+@pytest.mark.parametrize("tried", ["never", "died", "postponed"])
+def test_after_a_weekend_switched_off_a_delivery_is_tried_before_it_is_given_up(world: World, tried: str) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce()
+    match tried:
+        case "never":
+            attempts.relay(world.context)
+        case "died":
+            world.begin(delivery_id)
+        case "postponed":
+            with world.registry_away("v1"):
+                assert world.process(delivery_id) == "postponed"
+    world.clock.advance(hours=60)
+    assert attempts.relay(world.context).launched == 1
+    launch = world.launcher.deliveries[-1]
+    attempt_id = attempts.begin(world.context, delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
+    assert world.work(attempt_id) == "published"
+
+
+def test_after_a_weekend_switched_off_the_day_of_trying_begins_anew(world: World) -> None:
+    world.platform()
+    world.images.image(tag="v1")
+    delivery_id = world.announce()
+    with world.registry_away("v1"):
+        for _ in range(8):
+            world.process(delivery_id)
+            world.clock.advance(minutes=15)
+        world.clock.advance(hours=60)
+        assert world.process(delivery_id) == "postponed"
+        assert world.delivery(delivery_id).next_attempt_at - world.clock.now() == delivery_rules.FIRST_PAUSE
+    assert world.process(delivery_id) == "published"
+
+
+def test_launches_that_never_began_put_no_retry_off(world: World) -> None:
+    world.platform()
+    delivery_id = world.announce()
+    for _ in range(5):
+        assert attempts.relay(world.context).launched == 1
+        world.clock.advance(minutes=15)
+    with world.registry_away("v1"):
+        assert world.process(delivery_id) == "postponed"
+    delivery = world.delivery(delivery_id)
+    assert delivery.next_attempt_at - world.clock.now() == delivery_rules.FIRST_PAUSE
+    assert delivery.attempt_count == 1
+
+
+def test_retries_that_met_something_away_put_no_launch_off(world: World) -> None:
+    world.platform()
+    delivery_id = world.announce()
+    with world.registry_away("v1"):
+        for _ in range(6):
+            assert world.process(delivery_id) == "postponed"
+            world.clock.advance(minutes=15)
+    assert attempts.relay(world.context).launched == 1
+    world.clock.advance(seconds=30)
+    assert attempts.relay(world.context).launched == 1

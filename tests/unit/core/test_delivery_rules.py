@@ -30,10 +30,32 @@ def test_the_first_pauses_double() -> None:
     assert seconds == [15, 15, 30, 60, 120, 240, 480, 900, 900]
 
 
-def test_a_delivery_is_given_up_after_a_day_and_not_before() -> None:
+def test_a_delivery_is_given_up_after_a_day_of_trying_and_not_before() -> None:
     day = timedelta(hours=24)
-    assert not rules.gives_up(received_at=NOW, now=NOW + day - timedelta(microseconds=1))
-    assert rules.gives_up(received_at=NOW, now=NOW + day)
+    assert not rules.gives_up(trying_since=None, now=NOW)
+    assert not rules.gives_up(trying_since=NOW, now=NOW + day - timedelta(microseconds=1))
+    assert rules.gives_up(trying_since=NOW, now=NOW + day)
+
+
+def test_the_day_begins_anew_when_nobody_tried_for_longer_than_an_hour() -> None:
+    assert rules.begins_anew(tried_until=None, now=NOW)
+    assert not rules.begins_anew(tried_until=NOW, now=NOW + rules.OUTAGE)
+    assert rules.begins_anew(tried_until=NOW, now=NOW + rules.OUTAGE + timedelta(seconds=1))
+    # A clock that was far ahead: what it wrote says nothing about how long was tried.
+    assert rules.begins_anew(tried_until=NOW + timedelta(days=1), now=NOW)
+
+
+def test_pauses_of_a_series_never_look_like_an_outage() -> None:
+    assert rules.LONGEST_PAUSE + rules.LONGEST_LEASE < rules.OUTAGE
+    assert max(rules.LONGEST_PAUSE, rules.LONGEST_LEASE) < rules.FARTHEST
+
+
+def test_a_delivery_whose_attempts_die_is_given_up_only_while_they_keep_dying() -> None:
+    since, died = NOW - timedelta(hours=24), NOW - timedelta(seconds=1)
+    assert rules.keeps_dying(trying_since=since, tried_until=died, now=NOW)
+    assert not rules.keeps_dying(trying_since=since + timedelta(seconds=1), tried_until=died, now=NOW)
+    assert not rules.keeps_dying(trying_since=since, tried_until=NOW - timedelta(minutes=6), now=NOW)
+    assert not rules.keeps_dying(trying_since=since, tried_until=None, now=NOW)
 
 
 @pytest.mark.parametrize(("one", "other"), [("Build", " bUILD\t"), ("STRASSE", "straße"), ("É", "é")])

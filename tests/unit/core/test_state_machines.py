@@ -32,6 +32,7 @@ ARROWS: dict[str, tuple[StateMachine[Any], type[StrEnum], dict[str, str]]] = {
             "begin": "received>processing processing>processing",
             "finish": "processing>done",
             "fail": "processing>failed",
+            "give up": "received>failed processing>failed",
         },
     ),
     "publication": (

@@ -76,18 +76,20 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
 def settle(context: Context, attempt_id: UUID, error: Exception) -> str:
     """End an attempt that met an error; return in one word what became of it.
 
-    `failed`: the artifact is bad, or 24 hours are over. `postponed`: something was away, or we are at fault;
+    `failed`: the artifact is bad, or it was tried for 24 hours. `postponed`: something was away, or we are at fault;
     `relay` tries again. `superseded`: another attempt holds the delivery, and nothing was written.
     """
     try:
         with context.catalog.writing() as session:
             attempt, delivery = attempts.hold(session, attempt_id)
             now = context.clock.now()
-            if isinstance(error, Rejected) or delivery_rules.gives_up(received_at=delivery.received_at, now=now):
+            if isinstance(error, Rejected) or delivery_rules.gives_up(trying_since=delivery.trying_since, now=now):
                 _fail(session, attempt, delivery, reason=explain(error), at=now)
                 return "failed"
             delivery.error_message = explain(error)
-            delivery.next_attempt_at = now + delivery_rules.pause_before_retry(delivery.attempt_count)
+            delivery.postponed_count += 1
+            delivery.next_attempt_at = now + delivery_rules.pause_before_retry(delivery.postponed_count)
+            delivery.tried_until = now
             attempts.end(attempt, outcome=f"postponed: {explain(error)}", at=now)
             return "postponed"
     except Superseded:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
 from bootpress.core.webhooks import rules
+from bootpress.core.webhooks.leases import is_due, is_live, live, lock_due
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
@@ -39,7 +40,7 @@ def relay(context: Context) -> RelayReport:
     """Start every delivery that is due and that nobody works on: one run each while few wait, batches of many.
 
     Safe to call from several places at once: an attempt is made in a transaction before its run is asked for, and
-    given back when the orchestrator is away (then OrchestratorUnavailable, after giving back).
+    taken back when the orchestrator is away (then OrchestratorUnavailable, after taking back).
     """
     due = _due(context)
     free = context.limits.launches_in_flight - _in_flight(context, single=True)
@@ -89,12 +90,28 @@ def begin(context: Context, delivery_id: UUID, *, attempt_id: UUID | None, flow_
         if current is None or current.id != attempt_id or current.status == AttemptStatus.ENDED:
             if current is not None and is_live(current, now):
                 raise Superseded(f"delivery {delivery_id} is held by another attempt")
-            current = _add_attempt(session, delivery, now, batch_id=None)
+            current = _add_attempt(session, delivery, now, batch_id=None, attempt_id=_unused(session, attempt_id))
+        if current.status == AttemptStatus.LAUNCHING:
+            _count_try(delivery, now)
         delivery.status = rules.DELIVERY.move("begin", DeliveryStatus(delivery.status))
         current.status = AttemptStatus.RUNNING
         current.flow_run_id = flow_run_id
         current.lease_until = now + rules.LEASE
         return current.id
+
+
+def _unused(session: Session, attempt_id: UUID | None) -> UUID | None:
+    # A launch that was taken back and took effect all the same: under the id that its run renews.
+    known = attempt_id is not None and session.get(Attempt, attempt_id) is not None
+    return None if known else attempt_id
+
+
+def _count_try(delivery: Delivery, now: datetime) -> None:
+    if rules.begins_anew(tried_until=delivery.tried_until, now=now):
+        delivery.trying_since = now
+        delivery.postponed_count = 0
+    delivery.attempt_count += 1
+    delivery.unheard_launches = 0
 
 
 def attempts_of_batch(context: Context, batch_id: UUID) -> list[tuple[UUID, UUID]]:
@@ -160,19 +177,11 @@ def _make_attempts(context: Context, delivery_ids: Sequence[UUID], *, batch_id: 
     now = context.clock.now()
     made: dict[UUID, str] = {}
     with context.catalog.writing() as session:
-        query = select(Delivery).where(Delivery.id.in_(delivery_ids), _is_due(now)).with_for_update(skip_locked=True)
-        for delivery in _still_due(session, session.scalars(query).all(), now):
+        for delivery in lock_due(session, now, Delivery.id.in_(delivery_ids), limit=len(delivery_ids)):
             attempt = _add_attempt(session, delivery, now, batch_id=batch_id)
+            delivery.unheard_launches += 1
             made[attempt.id] = run_name(delivery.platform_slug, delivery.git_sha)
     return made
-
-
-def _still_due(session: Session, locked: Sequence[Delivery], now: datetime) -> list[Delivery]:
-    # PostgreSQL looks for the attempts with the eyes of before the lock: one that another relay has just made is not
-    # seen by the query that locks, and is seen by this one.
-    current = select(Attempt).where(Attempt.id.in_([delivery.current_attempt_id for delivery in locked]))
-    live = {attempt.id for attempt in session.scalars(current) if is_live(attempt, now)}
-    return [delivery for delivery in locked if delivery.current_attempt_id not in live]
 
 
 def run_name(platform_slug: str, git_sha: str | None) -> str:
@@ -180,38 +189,44 @@ def run_name(platform_slug: str, git_sha: str | None) -> str:
     return f"{platform_slug[:60]} @ {git_sha[:12]}" if git_sha else platform_slug[:60]
 
 
-def _add_attempt(session: Session, delivery: Delivery, now: datetime, *, batch_id: UUID | None) -> Attempt:
+def _add_attempt(
+    session: Session, delivery: Delivery, now: datetime, *, batch_id: UUID | None, attempt_id: UUID | None = None
+) -> Attempt:
     previous = session.get(Attempt, delivery.current_attempt_id) if delivery.current_attempt_id else None
-    if previous is not None and previous.status != AttemptStatus.ENDED:
+    if previous is not None and previous.status == AttemptStatus.RUNNING:
+        delivery.tried_until = min(previous.lease_until, now)
         end(previous, outcome="lease ran out", at=now)
+    elif previous is not None and previous.status == AttemptStatus.LAUNCHING:
+        end(previous, outcome="never began", at=now)
     attempt = Attempt(
-        id=uuid4(),
+        id=attempt_id or uuid4(),
         delivery_id=delivery.id,
         batch_id=batch_id,
         status=AttemptStatus.LAUNCHING,
-        lease_until=now + rules.launch_lease(delivery.attempt_count),
+        lease_until=now + rules.launch_lease(delivery.unheard_launches),
         evidence={},
         created_at=now,
     )
     session.add(attempt)
     delivery.current_attempt_id = attempt.id
-    delivery.attempt_count += 1
     return attempt
 
 
 @contextmanager
 def _given_back(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[None]:
-    """End attempts whose launch failed, so that the next relay takes their deliveries without waiting for a lease."""
+    """Take attempts back whose launch failed: they count for nothing, and the next relay takes their deliveries."""
     try:
         yield
     except OrchestratorUnavailable:
-        now = context.clock.now()
         with context.catalog.writing() as session:
-            session.execute(
-                update(Attempt)
-                .where(Attempt.id.in_(attempt_ids), Attempt.status == AttemptStatus.LAUNCHING)
-                .values(status=AttemptStatus.ENDED, outcome="could not be launched", ended_at=now, lease_until=now)
-            )
+            # Behind the lock, nothing begins that is about to go.
+            held = select(Delivery).where(Delivery.current_attempt_id.in_(attempt_ids)).order_by(Delivery.id)
+            for delivery in session.scalars(held.with_for_update()):
+                attempt = session.get_one(Attempt, delivery.current_attempt_id)
+                if attempt.status == AttemptStatus.LAUNCHING:
+                    session.delete(attempt)
+                    delivery.current_attempt_id = None
+                    delivery.unheard_launches -= 1
         raise
 
 
@@ -222,23 +237,8 @@ def _remember_run(context: Context, attempt_ids: Sequence[UUID], run_id: UUID) -
         )
 
 
-def is_live(attempt: Attempt, now: datetime) -> bool:
-    """Tell whether an attempt is under way, as far as its lease says."""
-    return attempt.status != AttemptStatus.ENDED and attempt.lease_until > now
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    held = aliased(Attempt)
-    live = (
-        select(held.id)
-        .where(held.id == Delivery.current_attempt_id, held.status != AttemptStatus.ENDED, held.lease_until > now)
-        .exists()
-    )
-    return Delivery.status.in_(rules.UNFINISHED) & (Delivery.next_attempt_at <= now) & ~live
-
-
 def _due(context: Context) -> list[UUID]:
-    query: Select[tuple[UUID]] = select(Delivery.id).where(_is_due(context.clock.now()))
+    query: Select[tuple[UUID]] = select(Delivery.id).where(is_due(context.clock.now()))
     with context.catalog.reading() as session:
         return list(session.scalars(query.order_by(Delivery.received_at, Delivery.id).limit(RELAY_AT_ONCE)))
 
@@ -246,9 +246,7 @@ def _due(context: Context) -> list[UUID]:
 def _in_flight(context: Context, *, single: bool) -> int:
     counted = func.count(Attempt.id) if single else func.count(Attempt.batch_id.distinct())
     query = select(counted).where(
-        Attempt.status != AttemptStatus.ENDED,
-        Attempt.lease_until > context.clock.now(),
-        Attempt.batch_id.is_(None) if single else Attempt.batch_id.is_not(None),
+        live(Attempt, context.clock.now()), Attempt.batch_id.is_(None) if single else Attempt.batch_id.is_not(None)
     )
     with context.catalog.reading() as session:
         return session.scalar(query) or 0

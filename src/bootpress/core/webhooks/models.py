@@ -75,6 +75,15 @@ class Delivery(Row):
     status: Mapped[str]
     current_attempt_id: Mapped[UUID | None]
     attempt_count: Mapped[int] = mapped_column(default=0)
+    """How many attempts began."""
+    unheard_launches: Mapped[int] = mapped_column(default=0)
+    """How many launches in a row were not followed by a begin, the present one included."""
+    postponed_count: Mapped[int] = mapped_column(default=0)
+    """How many attempts of the present series met something that was away."""
+    trying_since: Mapped[datetime | None]
+    """When the present series of attempts began; an outage of ours ends a series."""
+    tried_until: Mapped[datetime | None]
+    """When the last attempt before the present one was postponed, or was last heard of."""
     publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
     error_message: Mapped[str | None]
     received_at: Mapped[datetime]

@@ -13,6 +13,13 @@ LONGEST_LEASE = timedelta(minutes=15)
 GIVE_UP_AFTER = timedelta(hours=24)
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=15)
+FARTHEST = timedelta(minutes=20)
+"""No lease and no pause reaches further, clocks that differ a little included: what does was written before ours was
+stepped back, and has run out."""
+OUTAGE = timedelta(hours=1)
+"""Between tries that lie further apart nobody tried: we were switched off, or nothing ran what was launched."""
+JUST_NOW = timedelta(minutes=5)
+"""How long after an attempt's death its successor takes over, where nothing else is wrong."""
 
 WEBHOOK = StateMachine(
     noun="webhook",
@@ -30,6 +37,8 @@ DELIVERY = StateMachine(
         "begin": (frozenset({DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING}), DeliveryStatus.PROCESSING),
         "finish": (frozenset({DeliveryStatus.PROCESSING}), DeliveryStatus.DONE),
         "fail": (frozenset({DeliveryStatus.PROCESSING}), DeliveryStatus.FAILED),
+        # Nothing took it for a day: its processing may never have begun.
+        "give up": (frozenset({DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING}), DeliveryStatus.FAILED),
     },
 )
 
@@ -46,19 +55,32 @@ def secret_preview(secret: str) -> str:
     return f"{secret[:4]}…"
 
 
-def launch_lease(attempt_count: int) -> timedelta:
-    """Return how long a launch may take to show a sign of life.
+def launch_lease(unheard: int) -> timedelta:
+    """Return how long a launch may take to show a sign of life, after so many in a row that never showed one.
 
-    It doubles with each attempt: where the worker is away, runs would otherwise pile up twice a minute.
+    It doubles with each: where the worker is away, runs would otherwise pile up twice a minute.
     """
-    return min(LEASE * (1 << min(attempt_count, 10)), LONGEST_LEASE)
+    return min(LEASE * (1 << min(unheard, 10)), LONGEST_LEASE)
 
 
-def pause_before_retry(attempt_count: int) -> timedelta:
-    """Return how long to wait after the nth attempt met something unavailable: 15 s, 30 s, … at most 15 minutes."""
-    return min(FIRST_PAUSE * (1 << min(max(attempt_count - 1, 0), 10)), LONGEST_PAUSE)
+def pause_before_retry(postponed: int) -> timedelta:
+    """Return how long to wait after the nth try that met something away: 15 s, 30 s, … at most 15 minutes."""
+    return min(FIRST_PAUSE * (1 << min(max(postponed - 1, 0), 10)), LONGEST_PAUSE)
 
 
-def gives_up(*, received_at: datetime, now: datetime) -> bool:
-    """Tell whether a delivery has waited long enough for something that is away."""
-    return now - received_at >= GIVE_UP_AFTER
+def begins_anew(*, tried_until: datetime | None, now: datetime) -> bool:
+    """Tell whether a try begins a new series: nobody tried in between, so that time does not count as trying."""
+    return tried_until is None or abs(now - tried_until) > OUTAGE
+
+
+def gives_up(*, trying_since: datetime | None, now: datetime) -> bool:
+    """Tell whether a delivery was tried long enough in one series for something that is away."""
+    return trying_since is not None and now - trying_since >= GIVE_UP_AFTER
+
+
+def keeps_dying(*, trying_since: datetime | None, tried_until: datetime | None, now: datetime) -> bool:
+    """Tell whether tries went on for long enough and the last one died just now: another would die too.
+
+    Where the last one died longer ago, we were away in between: then one more is tried before.
+    """
+    return gives_up(trying_since=trying_since, now=now) and tried_until is not None and now - tried_until <= JUST_NOW

@@ -258,6 +258,10 @@ def upgrade() -> None:
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("current_attempt_id", sa.Uuid(), nullable=True),
         sa.Column("attempt_count", sa.Integer(), nullable=False),
+        sa.Column("unheard_launches", sa.Integer(), nullable=False),
+        sa.Column("postponed_count", sa.Integer(), nullable=False),
+        sa.Column("trying_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tried_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("publication_id", sa.Uuid(), nullable=True),
         sa.Column("error_message", sa.String(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -269,12 +273,12 @@ def upgrade() -> None:
             ["accounts.id"],
         ),
         sa.ForeignKeyConstraint(
-            ["publication_id"],
-            ["publications.id"],
-        ),
-        sa.ForeignKeyConstraint(
             ["node_platform_id"],
             ["node_platforms.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["publication_id"],
+            ["publications.id"],
         ),
         sa.ForeignKeyConstraint(
             ["webhook_id"],

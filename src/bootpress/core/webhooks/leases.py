@@ -1,0 +1,69 @@
+"""Leases in the database: which attempts are believed to live, and which deliveries nobody works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session, aliased
+
+from bootpress.core.context import Context
+from bootpress.core.webhooks import rules
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
+
+
+def is_live(attempt: Attempt, now: datetime) -> bool:
+    """Tell whether an attempt is under way, as far as its lease says."""
+    return attempt.status != AttemptStatus.ENDED and now < attempt.lease_until <= now + rules.FARTHEST
+
+
+def live(attempt: type[Attempt], now: datetime) -> ColumnElement[bool]:
+    """Return `is_live` as a condition."""
+    ended = attempt.status == AttemptStatus.ENDED
+    return ~ended & (attempt.lease_until > now) & (attempt.lease_until <= now + rules.FARTHEST)
+
+
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Return the condition of deliveries that may be launched: unfinished, not postponed, held by no live attempt."""
+    held = aliased(Attempt)
+    is_held = select(held.id).where(held.id == Delivery.current_attempt_id, live(held, now)).exists()
+    postponed = (Delivery.status == DeliveryStatus.PROCESSING) & (
+        (Delivery.next_attempt_at > now) & (Delivery.next_attempt_at <= now + rules.FARTHEST)
+    )
+    return Delivery.status.in_(rules.UNFINISHED) & ~postponed & ~is_held
+
+
+def lock_due(session: Session, now: datetime, *conditions: ColumnElement[bool], limit: int) -> list[Delivery]:
+    """Lock due deliveries in the running transaction, oldest first; those that others have locked are left to them."""
+    query = select(Delivery).where(is_due(now), *conditions).order_by(Delivery.received_at, Delivery.id).limit(limit)
+    locked = session.scalars(query.with_for_update(skip_locked=True)).all()
+    return _still_due(session, locked, now)
+
+
+def start_anew(context: Context) -> None:
+    """Forget what a predecessor waited for: what was launched or postponed has half a minute left.
+
+    Its worker is gone, and with it whatever was launched and not begun. An old run that begins all the same finds that
+    another attempt holds its delivery.
+    """
+    now = context.clock.now()
+    soon = now + rules.LEASE
+    with context.catalog.writing() as session:
+        session.execute(
+            update(Attempt)
+            .where(Attempt.status == AttemptStatus.LAUNCHING, Attempt.lease_until > soon)
+            .values(lease_until=soon)
+        )
+        unfinished = update(Delivery).where(Delivery.status.in_(rules.UNFINISHED))
+        session.execute(unfinished.values(unheard_launches=0))
+        session.execute(unfinished.where(Delivery.next_attempt_at > soon).values(next_attempt_at=soon))
+
+
+def _still_due(session: Session, locked: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    # PostgreSQL looks for the attempts with the eyes of before the lock: one that another relay has just made is not
+    # seen by the query that locks, and is seen by this one.
+    current = select(Attempt).where(Attempt.id.in_([delivery.current_attempt_id for delivery in locked]))
+    held = {attempt.id for attempt in session.scalars(current) if is_live(attempt, now)}
+    return [delivery for delivery in locked if delivery.current_attempt_id not in held]
