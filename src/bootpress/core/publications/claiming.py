@@ -23,6 +23,7 @@ from bootpress.core.retention.states import StepStatus
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.announcement import Announcement
+from bootpress.core.webhooks.leases import is_live
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -117,7 +118,7 @@ def _reannounce(
 
 def _refuse_while_busy(session: Session, publication: Publication, attempt: Attempt, now: datetime) -> None:
     other = session.get(Attempt, publication.current_attempt_id) if publication.current_attempt_id else None
-    if other is not None and other.id != attempt.id and attempts.is_live(other, now):
+    if other is not None and other.id != attempt.id and is_live(other, now):
         raise RegistryUnavailable(f"{publication.oci_digest} is being verified for another delivery")
 
 
