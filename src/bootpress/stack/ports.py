@@ -6,7 +6,7 @@ import errno
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,11 +23,11 @@ LAST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of a home."""
+    """The ports of a home; 0 for a part that it has never run itself."""
 
     api: int
-    prefect: int
-    registry: int
+    prefect: int = 0
+    registry: int = 0
 
 
 @dataclass(slots=True)
@@ -68,27 +68,44 @@ def settle(
     *,
     host: str = LOOPBACK,
     fixed: int | None = None,
+    unused: Collection[str] = (),
     tick: Callable[[], None] = lambda: None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> Ports:
     """Reserve the ports of a home and keep them in the file `path`.
 
-    `fixed` is the API's port where the operator gave one, `host` the address the API listens on; `tick` is called
-    while waiting. Raises Conflict when a port that the home keeps stays busy.
+    `fixed` is the API's port where the operator gave one, `host` the address the API listens on; the ports of `unused`
+    parts, which run elsewhere, are kept and not asked for; `tick` is called while waiting. Raises Conflict when a port
+    that the home keeps stays busy, InvalidInput when two parts are to have the same.
     """
     if fixed is not None and not 0 < fixed <= LAST_PORT:
         raise InvalidInput(f"{fixed} is no port", hint=f"a port lies between 1 and {LAST_PORT}", field="port")
     kept = _read(path)
     if fixed is not None:
         kept["api"] = fixed
+    _refuse_doubles(kept)
+    used = [name for name in PREFERRED if name not in unused]
     hosts = dict.fromkeys(PREFERRED, LOOPBACK) | {"api": host}
     deadline = time.monotonic() + wait_seconds
-    for name, port in kept.items():
-        _wait_for(name, port, hosts[name], reservations, deadline, tick)
-    found = {name: kept.get(name) or _next_free(name, hosts[name], reservations) for name in PREFERRED}
-    ports = Ports(**found)
-    write_private(path, json.dumps(asdict(ports)) + "\n")
+    for name in used:
+        if name in kept:
+            _wait_for(name, kept[name], hosts[name], reservations, deadline, tick)
+    found = {name: _next_free(name, hosts[name], reservations) for name in used if name not in kept}
+    ports = Ports(**(kept | found))
+    write_private(path, json.dumps({name: port for name, port in asdict(ports).items() if port}) + "\n")
     return ports
+
+
+def _refuse_doubles(kept: dict[str, int]) -> None:
+    names: dict[int, str] = {}
+    for name, port in kept.items():
+        if port in names:
+            raise InvalidInput(
+                f"port {port} is this home's for its {names[port]} and its {name}",
+                hint="give the API another with --port, or edit ports.json in the home",
+                field="port",
+            )
+        names[port] = name
 
 
 def _wait_for(

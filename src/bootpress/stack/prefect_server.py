@@ -16,6 +16,12 @@ from bootpress.stack.processes import Spec, python
 
 DATABASE: Final = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 HEALTH_SECONDS: Final = 1.0
+KEPT: Final = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
+}
+"""How long Prefect keeps its history unless the environment says otherwise: runs with their logs and reports 30 days,
+events 7 (its default). By itself it keeps runs for ever, and those of the relay alone are 1,440 a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,15 @@ class PrefectAddress:
         return self.api_url.removesuffix("/api")
 
 
+def configured(base: Mapping[str, str] = os.environ) -> str:
+    """Return the API of the server that the environment names; empty where there is to be one of our own."""
+    return base.get("PREFECT_API_URL", "").strip().rstrip("/")
+
+
 def address(port: int, base: Mapping[str, str] = os.environ) -> PrefectAddress:
     """Return the server that the environment names, else our own on that port."""
-    configured = base.get("PREFECT_API_URL", "").strip().rstrip("/")
-    if configured:
-        return PrefectAddress(configured, is_ours=False)
-    return PrefectAddress(f"http://{LOOPBACK}:{port}/api", is_ours=True)
+    url = configured(base)
+    return PrefectAddress(url or f"http://{LOOPBACK}:{port}/api", is_ours=not url)
 
 
 def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
@@ -49,6 +58,7 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
     }
     for foreign in ("PREFECT_API_KEY", "PREFECT_PROFILE"):
         environment.pop(foreign, None)
+    environment = KEPT | environment
     if not any(name in environment for name in DATABASE):
         environment[DATABASE[0]] = f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
     words = ("server", "start", "--host", LOOPBACK, "--port", str(port))

@@ -75,6 +75,36 @@ def test_a_kept_port_that_stays_busy_is_refused_with_a_hint(kept: Path, reservat
     assert refused.value.hint
 
 
+def test_the_port_of_a_part_that_runs_elsewhere_is_kept_and_not_asked_for(
+    kept: Path, reservations: Reservations
+) -> None:
+    before = json.loads(kept.read_text())
+    with closing(listener(before["registry"])):
+        ports = settle(kept, reservations, unused=["registry"], wait_seconds=0.2)
+    assert ports.registry == before["registry"]
+    assert json.loads(kept.read_text()) == before
+
+
+def test_a_part_that_runs_elsewhere_gets_no_port(tmp_path: Path, reservations: Reservations) -> None:
+    path = tmp_path / "ports.json"
+    ports = settle(path, reservations, unused=["prefect", "registry"])
+    assert (ports.prefect, ports.registry) == (0, 0)
+    assert json.loads(path.read_text()) == {"api": ports.api}
+    reservations.release()
+    assert settle(path, reservations).prefect
+
+
+@pytest.mark.parametrize("name", ["prefect", "registry"])
+def test_two_parts_with_one_port_are_both_named_at_once(kept: Path, reservations: Reservations, name: str) -> None:
+    before = kept.read_text()
+    port = json.loads(before)[name]
+    ticks: list[int] = []
+    with pytest.raises(InvalidInput, match=f"port {port} is this home's for its api and its {name}"):
+        settle(kept, reservations, fixed=port, tick=lambda: ticks.append(1))
+    assert ticks == []
+    assert kept.read_text() == before
+
+
 def test_a_kept_port_is_waited_for(kept: Path, reservations: Reservations) -> None:
     server = listener(json.loads(kept.read_text())["api"])
     ticks = []
