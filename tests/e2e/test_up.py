@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.support import parts
-from tests.support.processes import is_alive, wait_for
+from tests.support.processes import Program, is_alive, wait_for
 from tests.support.running_stack import Stack, running_stack
 
 KEYS = {"api_url", "prefect_url", "registry", "database", "admin_token_file", "pids"}
@@ -177,3 +177,22 @@ def test_a_part_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
     assert "prefect died" in failed.stderr
     assert str(home / "logs" / "prefect.log") in failed.stderr.replace("\n", "")
     assert not (home / "endpoints.json").exists()
+
+
+def test_sigterm_is_heard_while_the_registry_is_still_fetched(tmp_path: Path) -> None:
+    pid, apt_get = tmp_path / "pid", tmp_path / "bin" / "apt-get"
+    apt_get.parent.mkdir()
+    apt_get.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec /bin/sleep 60\n")
+    apt_get.chmod(0o755)
+    home = tmp_path / "home"
+    environment = dict(os.environ) | {"PATH": str(apt_get.parent), "HOME": str(tmp_path)}
+    words = [sys.executable, "-m", "bootpress", "up", "--home", str(home)]
+    with Program(words, log=tmp_path / "up.log", env=environment) as program:
+        program.wait_until(lambda: pid.exists() and pid.read_text() != "", what="apt-get runs")
+        children = descendants(program.pid)
+        begun = time.monotonic()
+        program.send(signal.SIGTERM)
+        assert program.wait(STOP_SECONDS) == 0
+        assert time.monotonic() - begun < STOP_SECONDS / 2
+        assert int(pid.read_text()) in children
+        assert {child for child in children if is_alive(child)} == set()

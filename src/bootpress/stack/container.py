@@ -1,7 +1,7 @@
 """A registry in a container, for machines with Docker and without Debian's docker-registry.
 
-`python -m bootpress.stack.container CONFIG STORAGE PORT` runs it in the foreground: the container ends with the
-process, and one that a killed predecessor left is replaced.
+python -m bootpress.stack.container run STORAGE CONFIG PORT    run it in the foreground: it ends with the process
+python -m bootpress.stack.container remove STORAGE             remove what a killed one has left
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any, Final, NoReturn
 
 IMAGE: Final = "registry:2"
 TIMEOUT_SECONDS: Final = 20
 STOP_SECONDS: Final = 2
+GONE_SECONDS: Final = 3.0
 
 
 def why_unavailable() -> str | None:
@@ -41,50 +43,77 @@ def why_unavailable() -> str | None:
     return None
 
 
-def run(config: str, storage: str, port: int) -> int:
-    """Run the container until it ends or a signal comes."""
+def run(storage: str, config: str, port: int) -> int:
+    """Run the container until it ends or SIGTERM comes, which may be at any moment from the first line on."""
+    signal.signal(signal.SIGTERM, _leave)
     import docker  # noqa: PLC0415 - see above
-    from docker.errors import NotFound  # noqa: PLC0415 - as above
 
     client = docker.from_env(timeout=TIMEOUT_SECONDS)
-    name = f"bootpress-registry-{hashlib.sha256(storage.encode()).hexdigest()[:8]}"
-    with contextlib.suppress(NotFound):
-        client.containers.get(name).remove(force=True)
-    container = client.containers.run(
-        IMAGE,
-        ["serve", "/config.yml"],
-        name=name,
-        detach=True,
-        auto_remove=True,
-        user=f"{os.getuid()}:{os.getgid()}",
-        ports={"5000/tcp": ("127.0.0.1", port)},
-        volumes={
-            config: {"bind": "/config.yml", "mode": "ro"},
-            storage: {"bind": "/var/lib/registry", "mode": "rw"},
-        },
-    )
-    signal.signal(signal.SIGTERM, _leave)
     try:
+        _remove(client, storage)
+        container = client.containers.run(
+            IMAGE,
+            ["serve", "/config.yml"],
+            name=_name(storage),
+            detach=True,
+            auto_remove=True,
+            user=f"{os.getuid()}:{os.getgid()}",
+            ports={"5000/tcp": ("127.0.0.1", port)},
+            volumes={
+                config: {"bind": "/config.yml", "mode": "ro"},
+                storage: {"bind": "/var/lib/registry", "mode": "rw"},
+            },
+        )
         for line in container.logs(stream=True, follow=True):
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
     finally:
-        _remove(container)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
+        _remove(client, storage)
     return 1  # it ended by itself
+
+
+def remove(storage: str) -> int:
+    """Remove the container of a storage, if there is one."""
+    import docker  # noqa: PLC0415 - see above
+    from docker.errors import DockerException  # noqa: PLC0415 - as above
+
+    try:
+        with contextlib.closing(docker.from_env(timeout=TIMEOUT_SECONDS)) as client:
+            _remove(client, storage)
+    except DockerException as error:
+        sys.exit(f"Docker cannot be asked to remove the registry's container: {str(error)[:200]}")
+    return 0
+
+
+def _name(storage: str) -> str:
+    return f"bootpress-registry-{hashlib.sha256(storage.encode()).hexdigest()[:8]}"
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _remove(container: Any) -> None:
-    from docker.errors import DockerException  # noqa: PLC0415 - see above
+def _remove(client: Any, storage: str) -> None:
+    """Stop the container of a storage, whoever started it, and wait until its name and its port are free."""
+    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see above
 
-    try:
-        container.stop(timeout=STOP_SECONDS)
-    except DockerException as error:
-        print(f"the container was gone already: {type(error).__name__}", flush=True)  # noqa: T201 - its log
+    with contextlib.suppress(NotFound):
+        found = client.containers.get(_name(storage))
+        found.stop(timeout=STOP_SECONDS)
+        with contextlib.suppress(APIError):  # the daemon may be removing it already
+            found.remove(force=True)  # one that never began is not removed by stopping it
+        deadline = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < deadline:
+            client.containers.get(_name(storage))
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    match sys.argv[1:]:
+        case ["run", storage, config, port]:
+            sys.exit(run(storage, config, int(port)))
+        case ["remove", storage]:
+            sys.exit(remove(storage))
+        case _:
+            sys.exit(__doc__)

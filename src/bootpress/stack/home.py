@@ -59,6 +59,11 @@ class Home:
         """Return the folder of programs that were unpacked for this home."""
         return self.folder / "tools"
 
+    @property
+    def had_container(self) -> Path:
+        """Return the file that is there once the registry has been run in a container."""
+        return self.folder / "registry.container"
+
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
         return self.folder / "logs" / f"{name}.log"

@@ -6,8 +6,7 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +14,19 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from bootpress.stack import container
+from bootpress.stack import container, fetching
 from bootpress.stack.environment import common
-from bootpress.stack.errors import StackFailed
 from bootpress.stack.home import Home, write_private
 from bootpress.stack.ports import LOOPBACK
 from bootpress.stack.processes import Spec, python
+from bootpress.stack.supervisor import Supervisor
 
-PACKAGE: Final = "docker-registry"
-PROGRAM: Final = "usr/bin/docker-registry"
-FETCH_SECONDS: Final = 60
+FETCHING: Final = "fetch-registry"
+REMOVING: Final = "remove-registry"
+FETCH_SECONDS: Final = 60.0
+"""What fetching may take in all, beside the start of everything else."""
+READY_SECONDS: Final = 60.0
+REMOVE_SECONDS: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,58 +37,62 @@ class Choice:
     reason: str
 
 
+class LocalRegistry:
+    """The registry of a home: begun with the stack, complete when it answers or when it is known why there is none."""
+
+    def __init__(self, home: Home, port: int, supervisor: Supervisor, *, fetch_seconds: float = FETCH_SECONDS) -> None:
+        self.address = f"{LOOPBACK}:{port}"
+        self._home = home
+        self._port = port
+        self._supervisor = supervisor
+        self._deadline = time.monotonic() + fetch_seconds
+
+    def begin(self) -> None:
+        """Start it, or what fetches it; that goes on beside the start of everything else."""
+        spec = None
+        if find_program(self._home) is not None:
+            spec = choose(self._home, self._port).spec
+        self._supervisor.start(spec or _fetching(self._home))
+
+    def complete(self) -> str:
+        """Wait until it answers, and return nothing; or return why there is none."""
+        if self._supervisor.runs(FETCHING):
+            self._supervisor.let_end(FETCHING, seconds=self._deadline - time.monotonic())
+            choice = choose(self._home, self._port)
+            if choice.spec is None:
+                return choice.reason
+            self._supervisor.start(choice.spec)
+        self._supervisor.wait_until(lambda: is_ready(self.address), what="the registry", seconds=READY_SECONDS)
+        return ""
+
+
 def choose(home: Home, port: int) -> Choice:
-    """Decide how to run a registry on a port of this machine, fetching its program where that is needed."""
+    """Decide how to run a registry on a port of this machine, with what is here and was fetched at this start."""
     program = find_program(home)
-    refusal = ""
-    if program is None:
-        try:
-            program = unpack(fetch(home), home)
-        except StackFailed as error:
-            refusal = error.message
     if program is not None:
         return Choice(_program_spec(home, port, program), str(program))
-    unavailable = container.why_unavailable()
-    if unavailable is None:
+    outcome = fetching.outcome(home)
+    if outcome.is_container:
         return Choice(_container_spec(home, port), f"a container of {container.IMAGE}")
-    return Choice(None, f"{refusal}; {unavailable}")
+    return Choice(None, outcome.reason)
+
+
+def remove_left_container(home: Home, supervisor: Supervisor) -> None:
+    """Remove a container that a killed predecessor may have left: it would hold the port that this home waits for."""
+    if home.had_container.exists():
+        words = python("bootpress.stack.container", "remove", str(home.registry))
+        supervisor.start(Spec(REMOVING, words, common(home), once=True))
+        if supervisor.let_end(REMOVING, seconds=REMOVE_SECONDS):
+            home.had_container.unlink(missing_ok=True)
 
 
 def find_program(home: Home, path: str | None = None) -> Path | None:
     """Return the program where it is installed (on `path`, by default PATH), or unpacked into this home."""
-    found = shutil.which(PACKAGE, path=path)
+    found = shutil.which(fetching.PACKAGE, path=path)
     if found:
         return Path(found)
-    unpacked = home.tools / PACKAGE / PROGRAM
+    unpacked = fetching.unpacked(home)
     return unpacked if os.access(unpacked, os.X_OK) else None
-
-
-def fetch(home: Home) -> Path:
-    """Download the Debian package into the home, which needs no root; StackFailed says why that was not possible."""
-    if shutil.which("apt-get") is None:
-        raise StackFailed("docker-registry is not installed, and there is no apt-get to fetch it with")
-    folder = home.tools / "packages"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _run(
-        "apt-get", "-q", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "download", PACKAGE, cwd=folder
-    )
-    packages = sorted(folder.glob(f"{PACKAGE}_*.deb"), key=lambda path: path.stat().st_mtime)
-    if not packages:
-        raise StackFailed("apt-get downloaded no package docker-registry")
-    return packages[-1]
-
-
-def unpack(package: Path, home: Home) -> Path:
-    """Unpack the package whole or not at all, and return its program."""
-    target = home.tools / PACKAGE
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        _run("dpkg-deb", "-x", str(package), scratch, cwd=target.parent)
-        if not os.access(Path(scratch) / PROGRAM, os.X_OK):
-            raise StackFailed(f"{package.name} holds no {PROGRAM}")
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(scratch, target, symlinks=True)
-    return target / PROGRAM
 
 
 def is_ready(address: str) -> bool:
@@ -98,6 +104,10 @@ def is_ready(address: str) -> bool:
     return answer.status_code in {httpx.codes.OK, httpx.codes.UNAUTHORIZED}
 
 
+def _fetching(home: Home) -> Spec:
+    return Spec(FETCHING, python("bootpress.stack.fetching", str(home.folder)), common(home), once=True)
+
+
 def _program_spec(home: Home, port: int, program: Path) -> Spec:
     config = _write_config(home, storage=str(home.registry), address=f"{LOOPBACK}:{port}")
     environment = common(home) | {"OTEL_TRACES_EXPORTER": "none"}
@@ -106,7 +116,8 @@ def _program_spec(home: Home, port: int, program: Path) -> Spec:
 
 def _container_spec(home: Home, port: int) -> Spec:
     config = _write_config(home, storage="/var/lib/registry", address=":5000")
-    words = python("bootpress.stack.container", str(config), str(home.registry), str(port))
+    words = python("bootpress.stack.container", "run", str(home.registry), str(config), str(port))
+    write_private(home.had_container, "")
     # It removes its container before it ends, which the kernel's SIGKILL would not let it.
     return Spec("registry", words, common(home), death_signal=signal.SIGTERM)
 
@@ -122,15 +133,3 @@ def _write_config(home: Home, *, storage: str, address: str) -> Path:
     path = home.run / "registry.yml"
     write_private(path, yaml.safe_dump(config))
     return path
-
-
-def _run(program: str, *words: str, cwd: Path) -> None:
-    try:
-        done = subprocess.run(
-            [program, *words], cwd=cwd, check=False, capture_output=True, text=True, timeout=FETCH_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackFailed(f"{program} did not fetch docker-registry: {type(error).__name__}") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise StackFailed(f"{program} did not fetch docker-registry: {said[:200]}")

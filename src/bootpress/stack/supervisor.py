@@ -112,6 +112,22 @@ class Supervisor:
             )
         return True
 
+    def runs(self, name: str) -> bool:
+        """Tell whether a process was started and is not done with."""
+        return name in self._watched
+
+    def let_end(self, name: str, *, seconds: float) -> bool:
+        """Give a process that runs once so long to end, then end it; return whether it ended well by itself."""
+        deadline = time.monotonic() + seconds
+        process = self._watched[name].process
+        while process is not None and process.exit_code is None and time.monotonic() < deadline:
+            self.tick()
+        del self._watched[name]
+        if process is None:
+            return False
+        process.kill()
+        return process.exit_code == 0
+
     def wait_until(self, condition: Callable[[], bool], *, what: str, seconds: float) -> None:
         """Wait for a condition and keep everything running meanwhile; StackFailed if it does not come to hold."""
         deadline = time.monotonic() + seconds

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -29,10 +30,9 @@ START_SECONDS: Final = 180.0
 GRACE_SECONDS: Final = 11.0
 """What flow runs get to end when the stack stops; the worker takes up to three more to report what is left."""
 STAGES: Final = (
-    (("prepare-catalog", "prepare-prefect", "relay"), 0.2),
+    (("remove-registry", "fetch-registry", "prepare-catalog", "prepare-prefect", "relay"), 0.2),
     (("worker", "api"), GRACE_SECONDS + 4),
-    (("registry",), 1.5),
-    (("prefect",), 1.5),
+    (("registry", "prefect"), 3.0),
 )
 """Who stops together, in which order, and within how many seconds: less than 20 in sum."""
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
@@ -51,8 +51,17 @@ def up(settings: Settings) -> None:
         settings.encryption_keys  # noqa: B018 - makes the key now: processes that start at once would race for it
         supervisor = Supervisor(home, signals)
         reservations = Reservations()
+        elsewhere = {"prefect": prefect_server.configured(), "registry": settings.registry}
         try:
-            ports = settle(home.ports, reservations, host=settings.host, fixed=settings.port, tick=signals.check)
+            registry.remove_left_container(home, supervisor)
+            ports = settle(
+                home.ports,
+                reservations,
+                host=settings.host,
+                fixed=settings.port,
+                unused=[name for name, where in elsewhere.items() if where],
+                tick=signals.check,
+            )
             _Stack(settings, home, ports, supervisor).run()
         except Stopped:
             _say("stopping")
@@ -78,7 +87,9 @@ class _Stack:
             self.settings, self.home, prefect_api=prefect.api_url, api_url=self.api_url, api_port=self.ports.api
         )
         self._start_first(prefect, environment)
-        address = self._start_registry(steps)
+        local = registry.LocalRegistry(self.home, self.ports.registry, self.supervisor)
+        if self.settings.registry is None:
+            local.begin()
         self._wait(lambda: self.supervisor.is_done("prepare-catalog"), "the database")
         steps.done("database", without_password(self.settings.catalog_url))
         self.supervisor.start(Spec("api", python("bootpress.surfaces.api.serve"), environment))
@@ -87,9 +98,7 @@ class _Stack:
         steps.done("prefect", prefect.url)
         self._wait(lambda: self.supervisor.is_done("prepare-prefect"), "the deployments")
         steps.done("deployments", "work pool, deployments and block types")
-        if address is not None and self.settings.registry is None:
-            self._wait(partial(registry.is_ready, address), "the registry")
-            steps.done("registry", address)
+        address = self._complete_registry(local, steps)
         self._wait(self._api_is_ready, "the API")
         steps.done("api", self.api_url)
         self._wait(self._worker_is_ready, "the worker")
@@ -117,19 +126,17 @@ class _Stack:
         )
         self.supervisor.start(Spec("worker", words, environment))
 
-    def _start_registry(self, steps: _Steps) -> str | None:
+    def _complete_registry(self, local: registry.LocalRegistry, steps: _Steps) -> str | None:
         """Return the registry's `host:port`, None where there is none."""
         if self.settings.registry is not None:
             steps.done("registry", f"{self.settings.registry}, as configured")
             return self.settings.registry
-        choice = registry.choose(self.home, self.ports.registry)
-        if choice.spec is None:
-            steps.done(
-                "registry", f"none: {choice.reason}. Install docker-registry, or name one with BOOTPRESS_REGISTRY"
-            )
+        refusal = local.complete()
+        if refusal:
+            steps.done("registry", f"none: {refusal}. Install docker-registry, or name one with BOOTPRESS_REGISTRY")
             return None
-        self.supervisor.start(choice.spec)
-        return f"127.0.0.1:{self.ports.registry}"
+        steps.done("registry", local.address)
+        return local.address
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         self.supervisor.wait_until(condition, what=what, seconds=START_SECONDS)
@@ -155,8 +162,9 @@ class _Stack:
         while True:
             self.supervisor.tick()
             if self.supervisor.restarts != published:
-                published = self.supervisor.restarts
-                self._publish(prefect_url, address)
+                with suppress(OSError):  # a full disk: once more at the next tick
+                    self._publish(prefect_url, address)
+                    published = self.supervisor.restarts
 
     def _publish(self, prefect_url: str, address: str | None) -> None:
         endpoints: dict[str, Any] = {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +15,11 @@ import pytest
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.ports import Deletion, RegistryConnection
 from bootpress.core.references import Repository
-from bootpress.stack import container, registry
+from bootpress.stack import container, fetching, registry
 from bootpress.stack.home import Home
+from bootpress.stack.ports import Reservations, settle
+from bootpress.stack.supervisor import Signals, Supervisor
+from bootpress.stack.up import STAGES
 from tests.support import parts
 from tests.support.docker_daemon import make_image, running_daemon
 from tests.support.ports import free_port
@@ -46,8 +52,13 @@ def home(tmp_path: Path, daemon: str, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
+def choose(home: Home, port: int) -> registry.Choice:
+    fetching.prepare(home)
+    return registry.choose(home, port)
+
+
 def run(home: Home, port: int) -> Program:
-    choice = registry.choose(home, port)
+    choice = choose(home, port)
     assert choice.spec is not None, choice.reason
     assert choice.reason == f"a container of {container.IMAGE}"
     return Program(choice.spec.words, log=home.log("registry"), env=choice.spec.environment)
@@ -85,9 +96,40 @@ def test_a_killed_predecessors_container_is_replaced(home: Home, client: docker.
     wait_for(lambda: client.containers.list(all=True) == [], what="the container is gone")
 
 
+def test_a_killed_predecessors_container_gives_the_homes_port_back(home: Home, client: docker.DockerClient) -> None:
+    port = free_port()
+    home.ports.write_text(json.dumps({"api": free_port(), "prefect": free_port(), "registry": port}))
+    killed = run(home, port)
+    killed.wait_until(lambda: registry.is_ready(f"127.0.0.1:{port}"), what="the registry answers")
+    killed.kill()
+    assert client.containers.list() != []
+    with Signals() as signals:
+        registry.remove_left_container(home, Supervisor(home, signals))
+    assert client.containers.list(all=True) == []
+    reservations = Reservations()
+    try:
+        assert settle(home.ports, reservations, wait_seconds=1).registry == port
+    finally:
+        reservations.release()
+    assert not home.had_container.exists()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.4, 0.6, 0.8, 1.0])
+def test_sigterm_leaves_no_container_however_early_it_comes(
+    home: Home, client: docker.DockerClient, seconds: float
+) -> None:
+    program = run(home, free_port())
+    time.sleep(seconds)
+    program.send(signal.SIGTERM)
+    begun = time.monotonic()
+    program.wait(10)
+    assert time.monotonic() - begun < dict(STAGES)["registry", "prefect"]
+    assert client.containers.list(all=True) == []
+
+
 def test_without_the_image_the_reason_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "IMAGE", "127.0.0.1:1/registry:none")
-    choice = registry.choose(home, free_port())
+    choice = choose(home, free_port())
     assert choice.spec is None
     assert "Docker cannot pull 127.0.0.1:1/registry:none" in choice.reason
 
@@ -96,7 +138,7 @@ def test_without_the_image_the_reason_is_named(home: Home, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_without_a_daemon_the_reason_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{home.folder}/nothing.sock")
-    choice = registry.choose(home, free_port())
+    choice = choose(home, free_port())
     assert choice.spec is None
     assert choice.reason.endswith("; no Docker daemon answers")
     gc.collect()
