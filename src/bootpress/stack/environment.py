@@ -61,7 +61,9 @@ def of_ours(
     """Return what our own processes get: the settings as they are here, and where everything listens."""
     given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in settings if value is not None}
     return (
-        of_prefect(home, base)
+        # Prefect's clients would ask each new server first whether it wants tokens, which ours does not.
+        {"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false"}
+        | of_prefect(home, base)
         | given
         | {
             "PREFECT_API_URL": prefect_api,

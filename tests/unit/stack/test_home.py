@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from bootpress import wiring
 from bootpress.core.errors import Conflict, InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import home as home_module
+from bootpress.stack import prefect_server
 from bootpress.stack.environment import absolute, common, of_a_stranger, of_ours, of_prefect, without_password
 from bootpress.stack.home import Home, write_private
 
@@ -130,3 +135,44 @@ def test_a_relative_database_means_the_same_in_another_folder(tmp_path: Path, mo
 )
 def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def settings_of_prefect(environment: Mapping[str, str], code: str) -> str:
+    """Return what Prefect makes of an environment."""
+    code = f"from prefect.settings import get_current_settings; s = get_current_settings(); print({code})"
+    words = [sys.executable, "-c", code]
+    return subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+VACUUM = "s.server.services.db_vacuum"
+
+
+def test_the_history_of_runs_ends_after_thirty_days(home: Home) -> None:
+    environment = prefect_server.spec(home, 4200, {"PATH": os.environ["PATH"]}).environment
+    kept = (
+        f"sorted({VACUUM}.enabled_vacuum_types), {VACUUM}.retention_period.days, s.server.events.retention_period.days"
+    )
+    assert settings_of_prefect(environment, kept) == "['events', 'flow_runs', 'orphans'] 30 7"
+
+
+def test_an_operator_decides_how_long_history_is_kept(home: Home) -> None:
+    theirs = {
+        "PATH": os.environ["PATH"],
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "7200",
+    }
+    kept = f"{VACUUM}.enabled_vacuum_types, {VACUUM}.retention_period.seconds"
+    assert settings_of_prefect(prefect_server.spec(home, 4200, theirs).environment, kept) == "{'events'} 7200"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "asked"), [({}, "False"), ({"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true"}, "True")]
+)
+def test_our_own_processes_ask_prefect_for_no_tokens_unless_told_to(
+    home: Home, theirs: dict[str, str], asked: str
+) -> None:
+    base = theirs | {"PATH": os.environ["PATH"]}
+    environment = of_ours(
+        Settings(home=home.folder), home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base
+    )
+    assert settings_of_prefect(environment, "s.client.csrf_support_enabled") == asked
