@@ -78,6 +78,10 @@ class Cosign:
         options = [offline, f"--predicate={predicate}", "--type=custom", "--yes"]
         self._run(["attest", f"--key={key.private}", *options, image])
 
+    def attach_sbom(self, image: str, sbom: Path) -> None:
+        """Attach an SPDX document, unsigned; only cosign 2 still does."""
+        self._run(["attach", "sbom", f"--sbom={sbom}", "--type=spdx", "--input-format=json", image])
+
     def sign_logged(self, image: str, key: Key, services: Sigstore) -> None:
         """Sign with a key, and let the log of this version's time know."""
         if self.major == 2:
