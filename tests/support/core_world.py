@@ -31,8 +31,9 @@ from bootpress.core.references import Repository
 from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Delivery, Webhook
-from bootpress.core.webhooks.receiving import Bell, Receipt
+from bootpress.core.webhooks.receiving import Bell
 from bootpress.core.webhooks.service import provision_webhook
+from bootpress.core.webhooks.storing import Receipt
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, FixedClock
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
 
@@ -142,6 +143,8 @@ class World:
         self.launcher = FakeLauncher()
         self.connections = FakeConnections()
         self.sink = FakeEventSink()
+        self.errors: list[Exception] = []
+        """What attempts met, in order."""
         self.keys = [Fernet.generate_key().decode()]
         self.catalog = Catalog(url)
         schema.migrate(self.catalog)
@@ -216,6 +219,7 @@ class World:
                 step(self.context, attempt_id)
             settling.publish(self.context, attempt_id)
         except Exception as error:  # noqa: BLE001 - as in the flow: every error is settled
+            self.errors.append(error)
             return settling.settle(self.context, attempt_id, error)
         return "published"
 

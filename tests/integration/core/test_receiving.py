@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 
 from bootpress.core.errors import InvalidInput, RateLimited, Superseded, Unauthenticated
 from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.receiving import FAILURES_AT_ONCE, Bell, Receipt
+from bootpress.core.webhooks.receiving import FAILURES_AT_ONCE, Bell
+from bootpress.core.webhooks.storing import Receipt
 from tests.support.core_world import CLIENT, World, sign_base64
 
 
@@ -157,6 +158,13 @@ def test_failures_are_limited_by_address_for_known_and_unknown_webhooks_alike(wo
         ring(world, webhook_id=webhook_id, headers={}, client="192.0.2.66")
     assert 0 < caught.value.retry_after <= 1
     assert not ring(world, client="192.0.2.67").duplicate
+
+
+def test_who_rings_with_a_good_signature_is_heard_whatever_came_from_the_same_address(world: World) -> None:
+    for _ in range(FAILURES_AT_ONCE + 10):
+        with pytest.raises((Unauthenticated, RateLimited)):
+            ring(world, headers={})
+    assert not ring(world).duplicate
 
 
 def test_sixteen_at_once_with_one_body_store_exactly_one(world: World) -> None:

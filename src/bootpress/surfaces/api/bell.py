@@ -10,7 +10,8 @@ from starlette.background import BackgroundTask
 
 from bootpress.core.errors import InvalidInput
 from bootpress.core.webhooks.announcement import MAX_BODY
-from bootpress.core.webhooks.receiving import Bell, Receipt
+from bootpress.core.webhooks.receiving import Bell
+from bootpress.core.webhooks.storing import Receipt
 from bootpress.surfaces.api import problems, reading
 from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.threads import Threads
