@@ -1,32 +1,62 @@
-"""`make bench`: measure, print, and write the table in docs/performance.md."""
+"""`make bench`: measure, print, and write the table in docs/performance.md.
+
+`make bench ARGS="signatures blobs"` measures only these, and prints them.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import ingest
+from benchmarks import accepts, blobs, ingest, shares, signatures
+from benchmarks.pipeline import Pipeline
+from benchmarks.table import Measured, render, seconds
+from tests.support.running_stack import running_stack
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+INTRODUCTION = """# Performance
+
+Ratios of one run on one machine, made by `make bench`; a time alone says little about another machine. What is measured
+in turn with its peer shares the machine's moods with it.
+"""
 
 
-def main() -> None:
-    """Run every benchmark on one stack and write what came out."""
-    with tempfile.TemporaryDirectory(prefix="bootpress-bench-") as folder:
-        rows = ingest.measure(Path(folder))
-    lines = [
-        "# Performance",
-        "",
-        "Ratios of one run on one machine, made by `make bench`; a time alone says little about another machine.",
-        "",
-        "| what | ours | beside it | ratio | bar |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        *(f"| {row.what} | {row.ours} | {row.peer} | {row.ratio} | {row.bar} |" for row in rows),
-        "",
-    ]
-    PAGE.write_text("\n".join(lines))
-    print("\n".join(lines))
+def stack(folder: Path) -> list[Measured]:
+    """Measure what needs a running stack, all on one."""
+    begun = time.monotonic()
+    with running_stack(folder / "home") as running:
+        ready = Measured("`bootpress up` to `ready`, in a new home", seconds(time.monotonic() - begun))
+        pipeline = Pipeline(running, folder)
+        return [ready, *ingest.measure(pipeline, folder), *shares.measure(pipeline)]
+
+
+BENCHMARKS: dict[str, Callable[[Path], Sequence[Measured]]] = {
+    "stack": stack,
+    "accepts": accepts.measure,
+    "blobs": blobs.measure,
+    "signatures": signatures.measure,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Run the benchmarks of these names, or all; all of them together are written to the page."""
+    unknown = set(names) - BENCHMARKS.keys()
+    if unknown:
+        sys.exit(f"error: no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    rows: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="bootpress-bench-") as scratch:
+        for name in names or BENCHMARKS:
+            folder = Path(scratch) / name
+            folder.mkdir()
+            rows += BENCHMARKS[name](folder)
+    table = render(rows)
+    print(table)
+    if not names:
+        PAGE.write_text(f"{INTRODUCTION}\n{table}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

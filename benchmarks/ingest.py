@@ -8,19 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from bootpress.adapters.cosign.signing import SigningKey
-from bootpress.adapters.oci import Config, Layer, OciRegistries
-from bootpress.core.ports import Descriptor, RegistryConnection
-from bootpress.core.references import Repository
+from benchmarks.pipeline import Pipeline
+from benchmarks.table import Measured, faster, seconds
 from tests.support.processes import Program
-from tests.support.running_stack import Stack, running_stack
+from tests.support.running_stack import Stack
 
 SINGLE = 15
 STOCK = 3
@@ -31,89 +27,24 @@ PAUSE = 0.02
 TRIES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One row of the table."""
-
-    what: str
-    ours: str
-    peer: str
-    ratio: str
-    bar: str
-
-
-class Pipeline:
-    """Makes signed small images and announces them."""
-
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.stack = stack
-        self._folder = folder
-        self._key = SigningKey.create()
-        self._registries = OciRegistries()
-        self._connection = RegistryConnection("bench", stack.registry)
-        self.repository = Repository(stack.registry, "os/bench")
-        trust = {"mode": "keys", "public_keys": [self._key.public_pem]}
-        stack.call(
-            "system_create_node_platform",
-            slug="bench",
-            arch="amd64",
-            oci_repository=str(self.repository),
-            trust=trust,
-            retention_count=50,
-        )
-        self.webhook = stack.call("provision_disk_image_webhook", label="bench")
-
-    def push(self, tag: str) -> str:
-        """Push and sign an image of a few bytes; return its reference by digest."""
-        layer = self._folder / "kernel"
-        layer.write_bytes(os.urandom(4096))
-        layers = [Layer(layer, "application/vnd.bootpress.kernel.v1", "vmlinuz")]
-        pusher = self._registries.open_pusher(self._connection)
-        digest = pusher.push_image(self.repository, layers, tag=tag, config=Config())
-        manifest = self._registries.open(self._connection).fetch_manifest(self.repository, digest)
-        signature = self._key.sign(Descriptor(manifest.media_type, digest, manifest.size), created=datetime.now(UTC))
-        for blob in signature.blobs:
-            pusher.push_blob(self.repository, blob, media_type="application/octet-stream")
-        pusher.push_manifest(self.repository, signature.manifest, media_type=signature.media_type)
-        return self.repository.at(digest)
-
-    def announce(self, reference: str) -> str:
-        """Post a delivery; return its id."""
-        answer = self.stack.announce(self.webhook, platform_slug="bench", oci_ref=reference)
-        answer.raise_for_status()
-        return str(answer.json()["delivery_id"])
-
-
-def measure(folder: Path) -> list[Measured]:
-    """Run everything on one stack, one after the other."""
-    begun = time.monotonic()
-    with running_stack(folder / "home") as stack:
-        ready = time.monotonic() - begun
-        pipeline = Pipeline(stack, folder)
-        warm = pipeline.announce(pipeline.push("warm"))
-        stack.wait_for({warm}, seconds=60)
-        single = statistics.median(_single(pipeline, number) for number in range(SINGLE))
-        one_by_one = _one_by_one(pipeline)
-        drained, accepted = _burst(pipeline)
-        stock = _stock(pipeline, folder)
-    started = one_by_one * MANY
+def measure(pipeline: Pipeline, folder: Path) -> list[Measured]:
+    """Measure one delivery on the idle stack, then many at once."""
+    pipeline.wait(pipeline.announce(pipeline.push("warm")))
+    single = statistics.median(_single(pipeline, number) for number in range(SINGLE))
+    one_by_one = _one_by_one(pipeline)
+    drained, accepted = _burst(pipeline)
+    stock = _stock(pipeline, folder)
+    one_by_one_all = f"to start {MANY} runs one by one (from {STARTED_ONE_BY_ONE})"
     return [
-        Measured("`bootpress up` to `ready`", f"{ready:.1f} s", "", "", ""),
-        Measured(
+        faster(
             "webhook answered → published, small artifact, idle, p50",
-            f"{single:.2f} s",
-            f"{stock:.2f} s on a stock process worker",
-            f"{stock / single:.1f}x faster",
-            "8x",
+            single,
+            stock,
+            beside="on a stock process worker",
+            bar=8,
         ),
-        Measured(f"{MANY} deliveries from {CLIENTS} clients, all answered 202", f"{accepted:.1f} s", "", "", ""),
-        Measured(
-            f"{MANY} deliveries at once, drained",
-            f"{drained:.1f} s",
-            f"{started:.1f} s to start {MANY} runs one by one (from {STARTED_ONE_BY_ONE})",
-            f"{started / drained:.1f}x faster",
-            "5x",
-        ),
+        Measured(f"{MANY} deliveries from {CLIENTS} clients, all answered 202", seconds(accepted)),
+        faster(f"{MANY} deliveries at once, drained", drained, one_by_one * MANY, beside=one_by_one_all, bar=5),
     ]
 
 
