@@ -16,6 +16,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support import parts, postgres
 from tests.support.ports import free_port as _free_port
+from tests.support.sigstore_live import Sigstore, running_sigstore
 from tools.shell import in_ci
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="bootpress-tests-"))
@@ -97,6 +98,13 @@ def postgres_database(postgres_cluster: postgres.Cluster) -> Iterator[str]:
     url = postgres_cluster.create_database()
     yield url
     postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def sigstore(postgres_cluster: postgres.Cluster) -> Iterator[Sigstore]:
+    """Run Fulcio, its log, Rekor 1 and 2 and a timestamp authority for the whole session."""
+    with running_sigstore(postgres_cluster.create_database()) as running:
+        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

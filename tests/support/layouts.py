@@ -48,6 +48,24 @@ class LayoutRegistry:
         """Store a JSON document."""
         return self.add(json.dumps(document).encode(), tag=tag)
 
+    def write(self, path: Path) -> None:
+        """Write it as a layout directory, which must not be there yet."""
+        blobs = path / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        for digest, content in self.blobs.items():
+            (blobs / digest.removeprefix("sha256:")).write_bytes(content)
+        manifests = [
+            {
+                "mediaType": json.loads(self.blobs[digest])["mediaType"],
+                "digest": digest,
+                "size": len(self.blobs[digest]),
+                "annotations": {"org.opencontainers.image.ref.name": tag},
+            }
+            for tag, digest in sorted(self.tags.items())
+        ]
+        (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))
+        (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
     def check(self) -> None:
         """Do nothing: a directory is always there."""
 

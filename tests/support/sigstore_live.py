@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +144,14 @@ class _Starter:
         self._authority()
         ct_log = self._certificate_log(trillian)
         fulcio = self._fulcio(ct_log[1], issuer, stranger)
-        services = [rekor1, rekor2, timestamps, ct_log, fulcio]
-        for (program, url), path in zip(
-            services, ["/ping", "/healthz", "/ping", "/ct/v1/get-roots", "/healthz"], strict=True
+        for (program, url), path in (
+            (rekor1, "/ping"),
+            (rekor2, "/healthz"),
+            (timestamps, "/ping"),
+            (ct_log, "/ct/ct/v1/get-roots"),
+            (fulcio, "/healthz"),
         ):
-            program.wait_until(lambda url=url, path=path: _answers(url + path), what=f"{url} answers")  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+            program.wait_until(partial(_answers, url + path), what=f"{url} answers")
         self._fetch(f"{rekor1[1]}/api/v1/log/publicKey", "rekor1.pub")
         self._fetch(f"{timestamps[1]}/api/v1/timestamp/certchain", "timestamps.pem")
         sigstore = Sigstore(
@@ -267,7 +272,7 @@ class _Starter:
         # Nothing of the developer's: the home is where some of them look for a configuration.
         environment = {"HOME": str(self._folder), "PATH": "/usr/bin:/bin", "NO_PROXY": "127.0.0.1"}
         program = Program(argv, log=self._folder / f"{name}.log", env=environment, cwd=self._folder)
-        self._stack.enter_context(program)
+        self._stack.callback(program.stop, how=signal.SIGKILL)  # some take 20 s to end politely; none has what to lose
         return program
 
     def _key(self, name: str) -> ec.EllipticCurvePrivateKey:

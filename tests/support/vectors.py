@@ -42,18 +42,18 @@ class Vector:
         return LayoutRegistry(self.path)
 
 
-def load_vectors() -> dict[str, Vector]:
-    """Read all cases, by name."""
-    cases: dict[str, dict[str, Any]] = json.loads((VECTORS / "cases.json").read_bytes())
+def load_vectors(folder: Path = VECTORS) -> dict[str, Vector]:
+    """Read all cases of a folder, by name."""
+    cases: dict[str, dict[str, Any]] = json.loads((folder / "cases.json").read_bytes())
     return {
-        name: Vector(name, case["digest"], case["expect"] == "ok", _resolve(case["trust"]), VECTORS / name)
+        name: Vector(name, case["digest"], case["expect"] == "ok", _resolve(folder, case["trust"]), folder / name)
         for name, case in cases.items()
     }
 
 
-def trusted_root() -> dict[str, Any]:
+def trusted_root(folder: Path = VECTORS) -> dict[str, Any]:
     """Return the trusted root of the services that signed."""
-    root: dict[str, Any] = json.loads((VECTORS / "trusted_root.json").read_bytes())
+    root: dict[str, Any] = json.loads((folder / "trusted_root.json").read_bytes())
     return root
 
 
@@ -81,7 +81,7 @@ def _media_type(raw: bytes) -> str:
     return str(document["mediaType"]) if is_manifest else ""
 
 
-def _resolve(trust: dict[str, Any]) -> dict[str, Any]:
+def _resolve(folder: Path, trust: dict[str, Any]) -> dict[str, Any]:
     if trust["mode"] == "keys":
-        return trust | {"public_keys": [(VECTORS / name).read_text() for name in trust["public_keys"]]}
-    return trust | {"trusted_root": trusted_root()}
+        return trust | {"public_keys": [(folder / name).read_text() for name in trust["public_keys"]]}
+    return trust | {"trusted_root": trusted_root(folder)}
