@@ -152,7 +152,9 @@ def _live(stage: Stage) -> None:
 def _free_slug(stage: Stage) -> str:
     """Return a slug that no platform of the home has: a demo may have been here before."""
     taken = {one["slug"] for one in stage.call("system_list_node_platforms")["node_platforms"]}
-    return next(slug for slug in (SLUG, *(f"{SLUG}-{n}" for n in itertools.count(2))) if slug not in taken)
+    if SLUG not in taken:
+        return SLUG
+    return next(slug for slug in (f"{SLUG}-{number}" for number in itertools.count(2)) if slug not in taken)
 
 
 def _publish(stage: Stage, webhook: dict[str, Any], platform: str, tag: str, commit: str) -> str:
