@@ -17,7 +17,7 @@ from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootpress.core.addresses import check_base, check_host
+from bootpress.core.addresses import check_base, check_host, check_networks
 from bootpress.core.errors import InvalidInput
 
 DRIVERS: Final = {
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Fernet keys, comma-separated: the first encrypts, all decrypt; made in the home if unset"),
     ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        Field(description="Addresses or networks, comma-separated, of the proxies whose X-Forwarded-For is believed"),
+    ] = None
     webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
     worker_threads: Annotated[
@@ -83,6 +87,11 @@ class Settings(BaseSettings):
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
         return check_base(url, field="BOOTPRESS_PUBLIC_URL") if url is not None else None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, given: str | None) -> str | None:
+        return ",".join(check_networks(given, field="BOOTPRESS_TRUSTED_PROXIES")) if given is not None else None
 
     @field_validator("registry")
     @classmethod

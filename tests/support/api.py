@@ -168,7 +168,7 @@ def serving(context: Context, settings: Settings, rates: RateLimiter) -> Iterato
     app = create_app(context, settings=settings, token_rates=rates)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-        running = server(app, host="127.0.0.1", port=port)
+        running = server(app, host="127.0.0.1", port=port, trusted_proxies=settings.trusted_proxies)
         thread = threading.Thread(target=running.run, args=([listener],), name="uvicorn")
         thread.start()
         try:

@@ -66,6 +66,18 @@ def test_good_addresses_are_kept_in_one_spelling() -> None:
     assert settings.registry == "registry.example.org:5000"
 
 
+@pytest.mark.parametrize("proxies", ["proxy.example.org", "*", "10.0.0.0/33", "10.0.0.1;10.0.0.2"])
+def test_a_trusted_proxy_that_is_no_address_is_refused(proxies: str) -> None:
+    with pytest.raises(InvalidInput, match="BOOTPRESS_TRUSTED_PROXIES"):
+        Settings(trusted_proxies=proxies)
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    assert Settings().trusted_proxies is None
+    given = "192.0.2.1, 10.1.2.3/8,, 2001:DB8::0"
+    assert Settings(trusted_proxies=given).trusted_proxies == "192.0.2.1,10.0.0.0/8,2001:db8::"
+
+
 @pytest.mark.parametrize("port", ["0", "70000", "many"])
 def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOTPRESS_PORT", port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from bootpress.core.errors import InvalidInput
@@ -32,3 +33,18 @@ def check_host(host: str, *, field: str) -> str:
         return parse_repository(f"{host}/name").host
     except InvalidInput as error:
         raise refusal from error
+
+
+def check_networks(given: str, *, field: str) -> list[str]:
+    """Return the IP addresses and networks of a comma-separated list, each in one spelling; InvalidInput for others."""
+    found = []
+    for one in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            found.append(str(ipaddress.ip_network(one, strict=False) if "/" in one else ipaddress.ip_address(one)))
+        except ValueError as error:
+            raise InvalidInput(
+                f"{field}: {one[:100]!r} is no IP address or network",
+                hint="write 192.0.2.1 or 192.0.2.0/24, several with commas between",
+                field=field,
+            ) from error
+    return found

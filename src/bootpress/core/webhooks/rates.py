@@ -21,14 +21,14 @@ class RateLimiter:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait(self, key: Hashable, *, take: bool = True) -> float:
-        """Take one token of `key` and return 0, or return the seconds until there is one; `take=False` only looks."""
+    def wait(self, key: Hashable) -> float:
+        """Take one token of `key` and return 0, or return the seconds until there is one."""
         now = self._monotonic()
         with self._lock:
             tokens, at = self._buckets.pop(key, (self._burst, now))
             tokens = min(self._burst, tokens + (now - at) * self._rate)
             allowed = tokens >= 1
-            self._buckets[key] = (tokens - 1 if allowed and take else tokens, now)
+            self._buckets[key] = (tokens - 1 if allowed else tokens, now)
             if len(self._buckets) > self._keys:
                 self._buckets.popitem(last=False)
             return 0.0 if allowed else (1 - tokens) / self._rate

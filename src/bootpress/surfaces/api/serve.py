@@ -18,8 +18,11 @@ STOPPING = 5
 """Seconds that requests under way get to finish."""
 
 
-def server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
-    """Return a server of one process; it logs no paths, since some hold tokens, and believes no proxy header."""
+def server(app: FastAPI, *, host: str, port: int, trusted_proxies: str | None = None) -> uvicorn.Server:
+    """Return a server of one process; it logs no paths, since some hold tokens.
+
+    `X-Forwarded-For` and `-Proto` are believed of `trusted_proxies` alone: addresses and networks, comma-separated.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -27,7 +30,8 @@ def server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
             port=port,
             access_log=False,
             log_level=logging.WARNING,
-            proxy_headers=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=trusted_proxies,
             server_header=False,
             ws="none",
             limit_concurrency=MAX_CONNECTIONS,
@@ -40,7 +44,8 @@ def server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     app = create_app(production(settings), settings=settings)
-    server(app, host=settings.host, port=settings.port or DEFAULT_PORT).run()
+    port = settings.port or DEFAULT_PORT
+    server(app, host=settings.host, port=port, trusted_proxies=settings.trusted_proxies).run()
 
 
 if __name__ == "__main__":
