@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,8 +19,12 @@ from tests.support.processes import Program
 pytestmark = pytest.mark.part("docker-registry")
 
 
+def demo(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "bootpress", "demo", "--home", str(folder / "home")]
+
+
 def test_the_demo_tells_the_life_of_one_image(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "bootpress", "demo", "--home", str(tmp_path / "home")]
+    words = demo(tmp_path)
     theirs = tmp_path / "in-use.db"
     environment = dict(os.environ) | {"HOME": str(tmp_path), "NO_COLOR": "1", "COLUMNS": "200"}
     environment |= {  # what its operator works with, which the demo leaves alone
@@ -28,3 +37,27 @@ def test_the_demo_tells_the_life_of_one_image(tmp_path: Path) -> None:
         assert "rejected:" in program.output
         assert "/runs/flow-run/" in program.output
     assert not theirs.exists()
+    _see_a_failure_that_is_kept(tmp_path, environment)
+
+
+def _see_a_failure_that_is_kept(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Run the demo again in its home, with a cosign that refuses: it says so, stays to be looked at, and ends with up.
+
+    Part of the test above, because starting a home again is quicker than making another.
+    """
+    cosign = tmp_path / "bin" / "cosign"
+    cosign.parent.mkdir()
+    cosign.write_text("#!/bin/sh\necho 'no matching signatures' >&2\nexit 1\n")
+    cosign.chmod(0o755)
+    environment = environment | {"PATH": f"{cosign.parent}{os.pathsep}{environment['PATH']}"}
+    with Program([*demo(tmp_path), "--keep"], log=tmp_path / "again.log", env=environment, cwd=tmp_path) as program:
+        program.wait_until(lambda: "Ctrl-C stops it" in program.output, what="the demo stays", seconds=120)
+        assert "demo-amd64-2 trusts one key" in program.output
+        assert "cosign does not accept the signature: no matching signatures" in program.output
+        (line,) = re.findall(r"^Try: (.+)$", program.output, re.MULTILINE)
+        tried = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=60, check=False)
+        assert "published" in tried.stdout, tried.stderr
+        up = json.loads((tmp_path / "home" / "endpoints.json").read_text())["pids"]["up"]
+        os.kill(up, signal.SIGTERM)
+        assert program.wait(seconds=60) == 1
+        assert "bootpress up ended by itself" in program.output
