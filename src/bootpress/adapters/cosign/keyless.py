@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 from rfc3161_client import decode_timestamp_response
 from sigstore.errors import Error as SigstoreError
@@ -24,7 +26,7 @@ def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claim
     times, log_id = _read_times(bundle), _read_log_id(bundle)
     log = root.find_log(log_id, times[0])
     try:
-        evidence = SigstoreBundle.from_json(bundle.raw)
+        evidence = SigstoreBundle.from_json(_spell_out(bundle.raw))
         certificate = evidence.signing_certificate
         check_leaf(certificate)
         verified = root.verifier_of(log).verify_dsse(evidence, _AnyIdentity())
@@ -36,6 +38,21 @@ def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claim
         root.check_certificate(certificate, moment)
         root.find_log(log_id, moment)
     return rule.check(certificate), times[0]
+
+
+def _spell_out(raw: bytes) -> bytes:
+    """Write out what protobuf's JSON mapping leaves away and sigstore's models ask for: zeros and empty lists.
+
+    The first entry of a log has them: its index is 0, and while it is alone its proof has no hashes.
+    """
+    document: dict[str, Any] = json.loads(raw)
+    for entry in document["verificationMaterial"]["tlogEntries"]:
+        entry.setdefault("logIndex", "0")
+        proof = entry.get("inclusionProof")
+        if proof is not None:
+            proof.setdefault("logIndex", "0")
+            proof.setdefault("hashes", [])
+    return json.dumps(document).encode()
 
 
 class _AnyIdentity:
