@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ class Shelf:
         for blob in referrer.blobs:
             self.pusher.push_blob(self.repository, blob)
         return self.pusher.push_manifest(self.repository, referrer.manifest, media_type=referrer.media_type)
+
+    def attach(self, digest: str) -> str:
+        """Attach a signature as cosign 2 does, whoever made it; return its manifest's digest."""
+        payload = self._folder / "payload"
+        image = {"docker-manifest-digest": digest}
+        critical = {"identity": {"docker-reference": ""}, "image": image, "type": "cosign container image signature"}
+        payload.write_text(json.dumps({"critical": critical, "optional": None}))
+        layer = Layer(payload, "application/vnd.dev.cosign.simplesigning.v1+json", "payload")
+        return self.pusher.push_image(self.repository, [layer], tag=f"{digest.replace(':', '-')}.sig")
 
     def signatures(self, digest: str) -> list[str]:
         return [one.digest for one in self.registry.list_referrers(self.repository, digest)]

@@ -104,7 +104,7 @@ def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper:
 def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keeper) -> None:
     children = [keeper.shelf.push(sign=False), keeper.shelf.push(sign=False)]
     digest = keeper.shelf.push_index(children)
-    legacy = keeper.shelf.push(sign=False, tag=f"sha256-{digest[7:]}.sig")
+    legacy = keeper.shelf.attach(digest)
     first = keeper.press(digest)
     keeper.make_default(keeper.press())
     keeper.sweep()
