@@ -13,12 +13,12 @@ import pytest
 from bootpress.core.errors import Rejected, Unavailable
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import VerifiedSignature
-from tests.faults.adversary import identities, keys, services, signatures
+from tests.faults.adversary import away, contents, identities, keys, services, shapes, signatures
 from tests.faults.adversary.stage import Stage
 from tests.support.core_world import repository_of
 from tests.support.scenes import Case, Scene
 
-CASES = [case for family in (identities, services, signatures, keys) for case in family.cases()]
+CASES = [case for family in (identities, services, signatures, keys, shapes, contents, away) for case in family.cases()]
 every_case = pytest.mark.parametrize("case", [pytest.param(case, id=case.sentence) for case in CASES])
 
 
@@ -63,15 +63,16 @@ def test_the_lie_is_not_published_and_moves_no_default(stage: Stage, case: Case)
     publication = world.publication(delivery.publication_id)
     assert type(world.errors[-1]) is case.error
     assert case.reason in str(delivery.error_message)
-    assert publication.cosign_verified is (case.found == "blobs")
     assert (publication.signer, publication.verified_at, publication.published_at) == (None, None, None)
     platform.check_nothing_moved()
     if issubclass(case.error, Rejected):
         assert (delivery.status, publication.status, platform.events()) == ("failed", "failed", ["publish_failed"])
+        assert publication.cosign_verified is (case.found == "blobs")
         delivery_id = platform.announce(case.honest())
     else:
         assert issubclass(case.error, Unavailable)
         assert (delivery.status, publication.status, platform.events()) == ("processing", "verifying", [])
+        assert not publication.cosign_verified
         platform.try_again(delivery_id, case.honest())
 
     published_id = world.delivery(delivery_id).publication_id

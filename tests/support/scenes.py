@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from typing import Any, Literal
 
 from bootpress.adapters.cosign.verifier import CosignVerifier
@@ -88,6 +89,12 @@ def told(sentence: str, lies: Lies, reason: Reason, *, formats: Iterable[str] = 
     """Yield a case for each format in which the services tell a lie."""
     for format_ in formats:
         yield Case(f"{sentence}, {format_}", Signed(format_, lies), Signed(format_), of_format(reason, format_))
+
+
+def told_in_turn(lies: Mapping[str, tuple[Lies, Reason]], *, formats: Sequence[str] = FORMATS) -> Iterator[Case]:
+    """Yield a case for each lie, in one format after the other: for rules that are the same for all of them."""
+    for (sentence, (lie, reason)), format_ in zip(lies.items(), cycle(formats), strict=False):
+        yield from told(sentence, lie, reason, formats=[format_])
 
 
 def recorded(sentence: str, vector: Vector, hostile: Callable[[], LayoutRegistry], reason: str, **fields: Any) -> Case:

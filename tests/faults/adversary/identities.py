@@ -6,13 +6,12 @@ The rule about names is one for all formats: what an issue names is told in each
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.support.scenes import BUNDLES, COSIGN_2, FORMATS, REKOR_1, REKOR_2, Case, told
+from tests.support.scenes import BUNDLES, COSIGN_2, REKOR_1, REKOR_2, Case, Reason, told, told_in_turn
 from tests.support.sigstore_services import IDENTITY, ISSUER, Lies, named, vouched_for_by
 from tests.support.sigstore_services.encoding import key_usage, utf8_string
 
@@ -36,7 +35,7 @@ _IN_EACH_FORMAT: dict[str, tuple[Lies, str]] = {
     "an authority as leaf": (Lies(is_authority=True), "an authority's, not a signer's"),
     "a certificate that another leaf issued": (Lies(issued_by_leaf=True), "certificate chain"),
 }
-_IN_TURN: dict[str, tuple[Lies, str]] = {
+_IN_TURN: dict[str, tuple[Lies, Reason]] = {
     "an identity in a fragment": (named(f"{_MALLORY}/#{IDENTITY}"), _OTHER_IDENTITY),
     "an identity behind a user name": (
         named(IDENTITY.replace("forge.example", "forge.example@mallory.example")),
@@ -90,8 +89,7 @@ def cases() -> Iterator[Case]:
     """Yield every case of this family."""
     for sentence, (lies, reason) in _IN_EACH_FORMAT.items():
         yield from told(sentence, lies, reason)
-    for (sentence, (lies, reason)), format_ in zip(_IN_TURN.items(), cycle(FORMATS), strict=False):
-        yield from told(sentence, lies, reason, formats=[format_])
+    yield from told_in_turn(_IN_TURN)
     yield from told(
         "a signature by another key than the certificate's",
         Lies(is_forged=True),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from tests.support.mutations import flip
@@ -23,6 +24,7 @@ from tests.support.scenes import (
     Signed,
     of_format,
     told,
+    told_in_turn,
 )
 from tests.support.sigstore_services import NOW, START, Json, Lies, Services, StampAuthority
 from tests.support.sigstore_services.encoding import base64_text, make_key
@@ -109,9 +111,12 @@ def _times() -> Iterator[Case]:
 
 def _certificate_log() -> Iterator[Case]:
     yield from told("a certificate with no SCT", Lies(scts=0), "signed certificate timestamp")
-    yield from told("a certificate with two SCTs", Lies(scts=2), "certificate timestamp")
-    yield from told("the SCT of another certificate", Lies(sct_of_another=True), "SCT")
-    yield from told("an SCT from before the certificate log", Lies(sct_at=START - _SECOND), "no certificate log")
+    lies: dict[str, tuple[Lies, Reason]] = {
+        "a certificate with two SCTs": (Lies(scts=2), "certificate timestamp"),
+        "the SCT of another certificate": (Lies(sct_of_another=True), "SCT"),
+        "an SCT from before the certificate log": (Lies(sct_at=START - _SECOND), "no certificate log"),
+    }
+    yield from told_in_turn(lies)
 
 
 def _bodies() -> Iterator[Case]:
@@ -192,10 +197,6 @@ _PROOFS: dict[str, tuple[Callable[[Json], object], Reason]] = {
         lambda b: b["verificationMaterial"].update(tlogEntries=[]),
         {REKOR_1: "neither a log nor a time", REKOR_2: "0 log entries"},
     ),
-    "two log entries": (
-        lambda b: b["verificationMaterial"].update(tlogEntries=[_entry(b)] * 2),
-        "2 log entries",
-    ),
     "an entry of another artifact": (
         _take_entry_of_another,
         {REKOR_1: "payload hash does not match", REKOR_2: _INCONSISTENT},
@@ -204,22 +205,45 @@ _PROOFS: dict[str, tuple[Callable[[Json], object], Reason]] = {
     "no checkpoint": (lambda b: _proof(b).pop("checkpoint"), "checkpoint"),
     "a checkpoint of another log": (_sign_by_other_log, "Signature not found for log ID"),
     "a checkpoint of another tree": (_take_checkpoint_of_another, "root hash"),
-    "a checkpoint that nobody signed": (
+    "a root hash that was changed": (lambda b: _proof(b).update(rootHash=flip(_proof(b)["rootHash"])), "root hash"),
+}
+
+
+def _changed(change: Callable[[Json], object], reason: str) -> tuple[Lies, Reason]:
+    return Lies(change_bundle=change), reason
+
+
+_PROOFS_IN_TURN: dict[str, tuple[Lies, Reason]] = {
+    "two log entries": _changed(
+        lambda b: b["verificationMaterial"].update(tlogEntries=[_entry(b)] * 2), "2 log entries"
+    ),
+    "a checkpoint that nobody signed": _changed(
         lambda b: _proof(b)["checkpoint"].update(envelope=_proof(b)["checkpoint"]["envelope"].split("\u2014")[0]),
         "at least one signature",
     ),
-    "a root hash that was changed": (lambda b: _proof(b).update(rootHash=flip(_proof(b)["rootHash"])), "root hash"),
-    "a proof without its hashes": (lambda b: _proof(b).update(hashes=[]), "wrong size"),
-    "a proof with a hash that was changed": (
-        lambda b: _proof(b).update(hashes=[flip(_proof(b)["hashes"][0])]),
+    "a proof without its hashes": _changed(lambda b: _proof(b).update(hashes=[]), "wrong size"),
+    "a proof with a hash that was changed": _changed(
+        lambda b: _proof(b).update(hashes=[flip(_proof(b)["hashes"][0])]), "root hash"
+    ),
+    "a proof of another place": _changed(lambda b: _proof(b).update(logIndex="0"), "root hash"),
+    "a proof of ten thousand hashes": _changed(
+        lambda b: _proof(b).update(hashes=_proof(b)["hashes"] * 10_000), "wrong size"
+    ),
+    "a tree of five thousand digits": _changed(lambda b: _proof(b).update(treeSize="9" * 5000), "treeSize"),
+    "an entry of a log that nobody knows": _changed(
+        lambda b: _entry(b)["logId"].update(keyId=base64_text(b"x" * 32)), "no transparency log"
+    ),
+    "a checkpoint of another root that the log signed": (
+        Lies(change_checkpoint=lambda text: text.replace(text.split("\n")[2], "A" * 43 + "=")),
         "root hash",
     ),
-    "a proof of another place": (lambda b: _proof(b).update(logIndex="0"), "root hash"),
-    "a proof of ten thousand hashes": (lambda b: _proof(b).update(hashes=_proof(b)["hashes"] * 10_000), "wrong size"),
-    "a tree of five thousand digits": (lambda b: _proof(b).update(treeSize="9" * 5000), "treeSize"),
-    "an entry of a log that nobody knows": (
-        lambda b: _entry(b)["logId"].update(keyId=base64_text(b"x" * 32)),
-        "no transparency log",
+    "a checkpoint of nothing that the log signed": (
+        Lies(change_checkpoint=lambda text: text.split("\n")[0] + "\n"),
+        "malformed LogCheckpoint",
+    ),
+    "a checkpoint of no size that the log signed": (
+        Lies(change_checkpoint=lambda text: text.replace("\n2\n", "\nx\n")),
+        "malformed LogCheckpoint",
     ),
 }
 
@@ -227,13 +251,7 @@ _PROOFS: dict[str, tuple[Callable[[Json], object], Reason]] = {
 def _proofs() -> Iterator[Case]:
     for sentence, (change, reason) in _PROOFS.items():
         yield from told(sentence, Lies(change_bundle=change), reason, formats=BUNDLES)
-    for sentence, change_note in {
-        "a checkpoint of another root": lambda text: text.replace(text.split("\n")[2], "A" * 43 + "="),
-        "a checkpoint of nothing": lambda text: text.split("\n")[0] + "\n",
-        "a checkpoint of no size": lambda text: text.replace("\n2\n", "\nx\n"),
-    }.items():
-        reason = "root hash" if "root" in sentence else "malformed LogCheckpoint"
-        yield from told(f"{sentence} that the log signed", Lies(change_checkpoint=change_note), reason, formats=BUNDLES)
+    yield from told_in_turn(_PROOFS_IN_TURN, formats=BUNDLES)
 
 
 _PROMISES: dict[str, tuple[Callable[[Json], object], str]] = {
@@ -325,23 +343,22 @@ _SERVICES_OF_A_ROOT = {
 
 
 def _roots() -> Iterator[Case]:
+    formats = cycle(FORMATS)
     for name, (member, reason) in _SERVICES_OF_A_ROOT.items():
-        formats = [REKOR_2] if member == "timestampAuthorities" else FORMATS
         for sentence, period in (("had closed", _CLOSED), ("had not opened", _LATER)):
-            yield from _under(f"signed when {name} {sentence}", partial(_set_period, member, period), reason, formats)
-    yield from _under("a log of another id than the root says", _set_ids, "no transparency log", FORMATS)
-    yield from _under("a stamp, and no timestamp authority in the root", _drop_stamps, "no Timestamp", [REKOR_2])
+            format_ = REKOR_2 if member == "timestampAuthorities" else next(formats)
+            yield _under(f"signed when {name} {sentence}", partial(_set_period, member, period), reason, format_)
+    for format_ in FORMATS:
+        yield _under("a log of another id than the root says", _set_ids, "no transparency log", format_)
+    yield _under("a stamp, and no timestamp authority in the root", _drop_stamps, "no Timestamp", REKOR_2)
 
 
-def _under(
-    sentence: str, change: Callable[[Json], object], reason: Reason, formats: tuple[str, ...] | list[str]
-) -> Iterator[Case]:
-    """Yield a case for each format under a root that was changed; its twin is under the root as it is."""
+def _under(sentence: str, change: Callable[[Json], object], reason: str, format_: str) -> Case:
+    """Return a case under a root that was changed; its twin is under the root as it is."""
     root: dict[str, Any] = copy.deepcopy(TRUST["trusted_root"])
     change(root)
-    for format_ in formats:
-        hostile = Signed(format_, trust=TRUST | {"trusted_root": root})
-        yield Case(f"{sentence}, {format_}", hostile, Signed(format_), of_format(reason, format_))
+    hostile = Signed(format_, trust=TRUST | {"trusted_root": root})
+    return Case(f"{sentence}, {format_}", hostile, Signed(format_), reason)
 
 
 def _set_period(member: str, period: Json, root: Json) -> None:

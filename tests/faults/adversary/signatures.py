@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 
 from tests.support.layouts import LayoutRegistry
 from tests.support.mutations import (
@@ -52,6 +53,8 @@ def cases() -> Iterator[Case]:
         yield from _replayed(VECTORS[name])
     for name in _BUNDLES:
         yield from _changed_bundles(VECTORS[name])
+    for (sentence, (change, reason)), name in zip(_CHANGES_IN_TURN.items(), cycle(_BUNDLES), strict=False):
+        yield _changed_bundle(sentence, VECTORS[name], change, reason)
     for name in _LEGACY:
         yield from _changed_payloads(VECTORS[name])
     yield from _other_evidence()
@@ -114,6 +117,8 @@ _CHANGES: dict[str, tuple[Callable[[Json], object], str | None]] = {
         "payload type 'application/vnd.dev.cosign.simple",
     ),
     "a payload that was swapped": (_state(lambda s: s.update(subject=_OTHER)), _SOMETHING_ELSE + ": sha256:000"),
+}
+_CHANGES_IN_TURN: dict[str, tuple[Callable[[Json], object], str | None]] = {
     "a payload with blank space behind": (
         lambda b: _envelope(b).update(payload=encode(base64.b64decode(_envelope(b)["payload"]) + b" ")),
         None,
@@ -144,10 +149,13 @@ def _changed_bundles(vector: Vector) -> Iterator[Case]:
     hostile = partial(with_bundle, vector, bundle)
     yield recorded("a signature of which a bit was flipped", vector, hostile, reason)
     for sentence, (change, said) in _CHANGES.items():
-        bundle = read_bundle(vector)
-        change(bundle)
-        hostile = partial(with_bundle, vector, bundle)
-        yield recorded(sentence, vector, hostile, said or _NOT_SIGNED[vector.name])
+        yield _changed_bundle(sentence, vector, change, said)
+
+
+def _changed_bundle(sentence: str, vector: Vector, change: Callable[[Json], object], reason: str | None) -> Case:
+    bundle = read_bundle(vector)
+    change(bundle)
+    return recorded(sentence, vector, partial(with_bundle, vector, bundle), reason or _NOT_SIGNED[vector.name])
 
 
 def _critical(change: Callable[[Json], object]) -> Callable[[bytes], bytes]:
