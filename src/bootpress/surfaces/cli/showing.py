@@ -14,11 +14,14 @@ from rich.text import Text
 PIPE_WIDTH = 200
 MAX_COLUMNS = 8
 RANK = (
-    *("id", "publication_id", "because", "slug", "label", "name", "kind", "status", "severity", "host", "is_default"),
-    *("pinned", "arch", "git_sha", "oci_digest", "oci_ref", "platform_slug", "permissions", "error_message"),
-    *("received_count", "occurred_at", "received_at", "published_at", "created_at", "permission", "summary"),
+    *("occurred_at", "kind", "severity", "about", "id", "slug", "label", "name", "status", "host", "is_default"),
+    *("publication_id", "because", "error_message", "pinned", "arch", "git_sha", "oci_digest", "oci_ref"),
+    *("platform_slug", "permissions", "received_count", "received_at", "published_at", "created_at", "permission"),
+    "summary",
 )
 """The columns a table prefers, in the order it shows them."""
+WRAPPED_WIDTH = 16
+"""A column that can fold is still read well at this width."""
 SECRET_STYLE = "bold black on yellow"  # noqa: S105 - a style
 
 
@@ -28,9 +31,9 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = ()) -> None:
-    """Print an answer."""
-    out = console()
+def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = (), out: Console | None = None) -> None:
+    """Print an answer, to the standard output unless told otherwise."""
+    out = out or console()
     singles = {}
     for name, value in answer.items():
         if isinstance(value, list):
@@ -55,22 +58,30 @@ def _show_list(out: Console, name: str, rows: list[Any]) -> None:
     if not rows:
         out.print(Text(f"{_words(name)}: none"))
     elif all(isinstance(row, dict) for row in rows):
-        out.print(_table(name, rows))
+        out.print(_table(name, rows, out.width))
     else:
         out.print(Text(f"{_words(name)}: {', '.join(_cell(row) for row in rows)}"))
 
 
-def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = _columns(rows)
+def _table(name: str, rows: Sequence[Mapping[str, Any]], width: int) -> Table:
+    shown = [_event(row) if isinstance(row.get("payload"), dict) else row for row in rows]
+    columns = _fitting(_columns(shown), shown, width)
     hidden = any(key not in columns for row in rows for key in row)
     table = Table(title=f"{_words(name)} ({len(rows)})", title_justify="left", box=SIMPLE_HEAD)
     table.caption = "more fields: --json" if hidden else None
     table.caption_justify = "left"
     for column in columns:
-        table.add_column(_words(column), overflow="fold", no_wrap=column == "id")
-    for row in rows:
+        table.add_column(_words(column), overflow="fold", no_wrap=_is_whole(column))
+    for row in shown:
         table.add_row(*(Text(_short(column, row.get(column))) for column in columns))
     return table
+
+
+def _event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Say in one cell what an event is about (where, which, why); no operation takes its own id."""
+    said = (row["payload"].get(key) for key in ("platform_slug", "label", "publication_id", "error_message"))
+    about = " · ".join(str(one) for one in said if one)
+    return {**{key: value for key, value in row.items() if key not in {"id", "payload", "source"}}, "about": about}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -79,6 +90,23 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ranked = [key for key in RANK if key in telling]
     ranked += [key for key in telling if key not in RANK and not isinstance(rows[0].get(key), dict | list)]
     return (ranked or telling or named)[:MAX_COLUMNS]
+
+
+def _fitting(columns: list[str], rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Return the first columns that fit with their ids whole, two at least."""
+    chosen: list[str] = []
+    for column in columns:
+        longest = max(len(_words(column)), *(len(_short(column, row.get(column))) for row in rows))
+        width -= 3 + (longest if _is_whole(column) else min(longest, WRAPPED_WIDTH))
+        if width < 0 and len(chosen) > 1:
+            break
+        chosen.append(column)
+    return chosen
+
+
+def _is_whole(column: str) -> bool:
+    # An id in two pieces cannot be copied.
+    return column == "id" or column.endswith(("_id", "_at"))
 
 
 def _pairs(values: Mapping[str, Any], secrets: Sequence[str]) -> Table:
@@ -104,6 +132,8 @@ def _short(column: str, value: Any) -> str:
     text = _cell(value)
     if column == "git_sha":
         return text[:12]
+    if column.endswith("_at") and len(text) > len("2026-01-31T12:00:00"):
+        return f"{text[:10]} {text[11:19]}Z"
     return f"{text[:19]}…" if text.startswith("sha256:") else text
 
 

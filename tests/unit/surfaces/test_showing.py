@@ -1,0 +1,85 @@
+"""Answers as a person reads them: ids whole, an event with what it is about, at any width."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from rich.console import Console
+
+from bootpress.surfaces.cli.showing import show
+
+at_each_width = pytest.mark.parametrize("width", [80, 120, 200])
+
+
+def shown(answer: dict[str, Any], width: int) -> str:
+    text = io.StringIO()
+    show(answer, out=Console(file=text, width=width))
+    assert all(len(line) <= width for line in text.getvalue().splitlines())
+    return text.getvalue()
+
+
+def event(kind: str = "published", **payload: Any) -> dict[str, Any]:
+    return {
+        "id": str(uuid4()),
+        "kind": f"system.disk_image_{kind}",
+        "severity": "low",
+        "source": "bootpress",
+        "actor": "worker",
+        "payload": payload,
+        "occurred_at": "2026-01-31T12:00:00.123Z",
+    }
+
+
+def delivery() -> dict[str, Any]:
+    return {
+        "id": str(uuid4()),
+        "webhook_id": str(uuid4()),
+        "status": "failed",
+        "platform_slug": "edge",
+        "oci_ref": "registry.example.org/os/disk-images/edge:main",
+        "git_sha": "1" * 40,
+        "publication_id": str(uuid4()),
+        "error_message": "no signature is trusted " * 5,
+        "received_at": "2026-01-31T12:00:00.123Z",
+    }
+
+
+@at_each_width
+def test_an_event_says_when_what_and_about_what(width: int) -> None:
+    publication = str(uuid4())
+    text = shown({"events": [event("publish_failed", platform_slug="edge", error_message="unsigned")]}, width)
+    assert "2026-01-31 12:00:00Z" in text
+    assert "edge · unsigned" in text
+    text = shown({"events": [event(publication_id=publication)]}, width)
+    assert (publication if width >= 120 else publication[:13]) in text
+    assert "pipeline" in shown({"events": [event("webhook_revoked", label="pipeline")]}, width)
+    assert "--json" in text
+
+
+@at_each_width
+def test_ids_stay_whole(width: int) -> None:
+    rows = [delivery() for _ in range(3)]
+    text = shown({"deliveries": rows}, width)
+    for row in rows:
+        assert row["id"] in text
+        if width >= 120:
+            assert row["publication_id"] in text
+    assert "failed" in text
+
+
+@at_each_width
+def test_why_a_publication_is_protected_is_shown_beside_it(width: int) -> None:
+    one = {"publication_id": str(uuid4()), "because": "default"}
+    text = shown({"protected": [one]}, width)
+    assert one["publication_id"] in text
+    assert "default" in text
+
+
+def test_at_a_wide_screen_nothing_that_tells_is_left_away() -> None:
+    text = shown({"deliveries": [delivery()]}, 400)
+    assert "no signature is trusted" in text
+    assert "registry.example.org/os/disk-images/edge:main" in text
+    assert "11111111111" in text
