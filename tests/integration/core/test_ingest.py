@@ -135,32 +135,6 @@ def test_an_index_is_published_with_the_size_of_the_platforms_architecture(world
     assert world.find_platform(platform_id).disk_image_oci_ref == f"{REPOSITORY}@{digest}"
 
 
-def test_a_damaged_blob_of_another_architecture_fails_the_index(world: World) -> None:
-    world.platform()
-    amd64, arm64 = world.images.image(sign=False), world.images.image(sign=False)
-    layer = json.loads(world.layout.blobs[arm64])["layers"][0]["digest"]
-    world.layout.blobs[layer] = b"kernel X"
-    delivery_id = world.announce(ref=f"{REPOSITORY}@{world.images.index({'amd64': amd64, 'arm64': arm64})}")
-    assert world.process(delivery_id) == "failed"
-    assert world.publications()[0].cosign_verified
-
-
-def test_an_index_without_the_platforms_architecture_is_rejected(world: World) -> None:
-    world.platform()
-    digest = world.images.index({"arm64": world.images.image(sign=False)})
-    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
-    assert "no manifest for amd64" in str(world.publications()[0].error_message)
-
-
-def test_a_config_of_another_architecture_is_rejected(world: World) -> None:
-    world.platform()
-    digest = world.images.image(
-        config=b'{"architecture": "arm64"}', config_type="application/vnd.bootpress.image.config.v1+json"
-    )
-    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
-    assert "the image is for arm64" in str(world.publications()[0].error_message)
-
-
 @pytest.mark.parametrize("field", ["size", "title"])
 def test_one_digest_with_two_sizes_is_rejected(world: World, field: str) -> None:
     world.platform()

@@ -1,30 +1,30 @@
-"""Who signed is read from one name and one issuer, and must match the policy from the first character to the last."""
+"""Who signed is read from one name and one issuer, and must match the policy from the first character to the last.
+
+Whole signatures by whom the policy does not name are in tests/faults/adversary/identities.py.
+"""
 
 from __future__ import annotations
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bootpress.adapters.cosign.identities import Claims, Expression, IdentityRule, check_leaf, read_claims
 from bootpress.core.errors import SignatureRejected
-from tests.unit.adapters.cosign.certificates import (
-    IDENTITY,
-    ISSUER,
-    OTHER_NAME,
-    certificate,
-    der_string,
-    key_usage,
-)
+from tests.support.sigstore_services import HONEST, IDENTITY, ISSUER, Lies, Services, named
+from tests.support.sigstore_services.encoding import utf8_string
 
-URI = x509.UniformResourceIdentifier
-WORKFLOW = r"https://gitea\.example/os/images/\.gitea/workflows/build-disk-image\.yml@refs/(heads/main|tags/v.*)"
+SERVICES = Services()
+WORKFLOW = r"https://forge\.example/os/images/\.gitea/workflows/build\.yml@refs/(heads/main|tags/v.*)"
 
 
-def rule(identity: str = WORKFLOW, issuer: str = r"https://gitea\.example") -> IdentityRule:
+def rule(identity: str = WORKFLOW, issuer: str = r"https://forge\.example") -> IdentityRule:
     return IdentityRule(Expression(identity, field="identity"), Expression(issuer, field="issuer"))
+
+
+def certificate(lies: Lies = HONEST) -> x509.Certificate:
+    return SERVICES.issue(lies).certificate
 
 
 def test_identity_and_issuer_are_read() -> None:
@@ -32,14 +32,14 @@ def test_identity_and_issuer_are_read() -> None:
 
 
 def test_a_mail_address_is_an_identity() -> None:
-    leaf = certificate(names=[x509.RFC822Name("ci@gitea.example")])
-    assert rule(r"ci@gitea\.example").check(leaf).identity == "ci@gitea.example"
+    leaf = certificate(Lies(names=[x509.RFC822Name("ci@forge.example")]))
+    assert rule(r"ci@forge\.example").check(leaf).identity == "ci@forge.example"
 
 
 @pytest.mark.parametrize("raw", [ISSUER.encode(), None])
-@pytest.mark.parametrize("der", [der_string(ISSUER), None])
+@pytest.mark.parametrize("der", [utf8_string(ISSUER), None])
 def test_either_issuer_extension_will_do(raw: bytes | None, der: bytes | None) -> None:
-    leaf = certificate(issuer_raw=raw, issuer_der=der)
+    leaf = certificate(Lies(issuer_raw=raw, issuer_der=der))
     if raw is None and der is None:
         with pytest.raises(SignatureRejected, match="names no issuer"):
             read_claims(leaf)
@@ -47,40 +47,24 @@ def test_either_issuer_extension_will_do(raw: bytes | None, der: bytes | None) -
         assert read_claims(leaf).issuer == ISSUER
 
 
-NAMES: dict[str, tuple[list[x509.GeneralName], str]] = {
-    "none": ([], "names 0 identities"),
-    "two": ([URI(IDENTITY), URI(IDENTITY + "2")], "names 2 identities"),
-    "the same twice": ([URI(IDENTITY)] * 2, "names 2 identities"),
-    "a good one and a mail address": ([URI(IDENTITY), x509.RFC822Name("a@b.example")], "names 2 identities"),
-    "a host": ([x509.DNSName("gitea.example")], "neither a URI nor a mail address"),
-    "a user name": ([OTHER_NAME], "neither a URI nor a mail address"),
-    "a good one and a user name": ([URI(IDENTITY), OTHER_NAME], "names 2 identities"),
-    "an empty one": ([URI("")], "not a printable name"),
-}
-
-
-@pytest.mark.parametrize("case", sorted(NAMES))
-def test_anything_but_one_uri_or_mail_address_is_rejected(case: str) -> None:
-    names, reason = NAMES[case]
+@pytest.mark.parametrize(
+    ("lies", "reason"), [(Lies(names=[]), "names 0 identities"), (named(""), "not a printable name")]
+)
+def test_anything_but_one_uri_or_mail_address_is_rejected(lies: Lies, reason: str) -> None:
     with pytest.raises(SignatureRejected, match=reason):
-        rule(".*").check(certificate(names=names))
+        rule(".*").check(certificate(lies))
 
 
 ISSUERS: dict[str, tuple[bytes | None, bytes | None]] = {
-    "disagree": (b"https://gitea.example", der_string("https://mallory.example")),
-    "disagree by a slash": (b"https://gitea.example", der_string("https://gitea.example/")),
-    "raw in DER": (der_string(ISSUER), der_string(ISSUER)),
+    "raw in DER": (utf8_string(ISSUER), utf8_string(ISSUER)),
     "DER in raw": (ISSUER.encode(), ISSUER.encode()),
-    "DER with more behind": (None, der_string(ISSUER) + b"x"),
-    "DER cut": (None, der_string(ISSUER)[:-1]),
+    "DER cut": (None, utf8_string(ISSUER)[:-1]),
     "an integer": (None, b"\x02\x01\x01"),
-    "a string of another kind": (None, b"\x16" + der_string(ISSUER)[1:]),
-    "a longer form of length": (None, b"\x0c\x81" + der_string(ISSUER)[1:]),
+    "a longer form of length": (None, b"\x0c\x81" + utf8_string(ISSUER)[1:]),
     "not UTF-8": (b"https://\xff", None),
     "DER not UTF-8": (None, b"\x0c\x01\xff"),
     "empty": (b"", None),
-    "both empty": (b"", der_string("")),
-    "a line break behind": (ISSUER.encode() + b"\n", None),
+    "both empty": (b"", utf8_string("")),
     "a zero byte behind": (ISSUER.encode() + b"\0", None),
 }
 
@@ -89,39 +73,20 @@ ISSUERS: dict[str, tuple[bytes | None, bytes | None]] = {
 def test_an_issuer_that_is_not_one_plain_text_is_rejected(case: str) -> None:
     raw, der = ISSUERS[case]
     with pytest.raises(SignatureRejected):
-        rule(".*", "(?s).*").check(certificate(issuer_raw=raw, issuer_der=der))
+        rule(".*", "(?s).*").check(certificate(Lies(issuer_raw=raw, issuer_der=der)))
 
 
-@pytest.mark.parametrize("suffix", ["\n", "\r\n", "\t", "\0", "\x7f", " \n "])
+@pytest.mark.parametrize("suffix", ["\r\n", "\t", "\x7f", " \n "])
 def test_an_identity_with_control_characters_is_rejected_by_any_policy(suffix: str) -> None:
     with pytest.raises(SignatureRejected, match="not a printable name"):
-        rule("(?s).*").check(certificate(names=[URI(IDENTITY + suffix)]))
+        rule("(?s).*").check(certificate(named(IDENTITY + suffix)))
 
 
-@pytest.mark.parametrize(
-    "identity",
-    [
-        IDENTITY + "2",
-        "x" + IDENTITY,
-        IDENTITY[:-1],
-        "https://mallory.example/?" + IDENTITY,
-        "https://mallory.example/#" + IDENTITY,
-        IDENTITY.replace("refs/heads/main", "refs/pull/1/merge"),
-        IDENTITY.replace("gitea.example", "giteaXexample"),
-        IDENTITY.upper(),
-    ],
-)
-def test_an_identity_that_matches_only_in_part_is_rejected(identity: str) -> None:
-    with pytest.raises(SignatureRejected, match="signed by another identity") as caught:
-        rule().check(certificate(names=[URI(identity)]))
+def test_a_refusal_says_who_signed_and_whom_the_policy_names() -> None:
+    with pytest.raises(SignatureRejected, match=f"signed by another identity: '{IDENTITY}2'") as caught:
+        rule().check(certificate(named(IDENTITY + "2")))
     assert caught.value.hint is not None
     assert WORKFLOW in caught.value.hint
-
-
-@pytest.mark.parametrize("issuer", ["https://gitea.example.mallory.example", "https://gitea.exampl", "https://gitea"])
-def test_an_issuer_that_matches_only_in_part_is_rejected(issuer: str) -> None:
-    with pytest.raises(SignatureRejected, match="signed by another issuer"):
-        rule().check(certificate(issuer_raw=issuer.encode(), issuer_der=der_string(issuer)))
 
 
 @pytest.mark.parametrize("expression", ["a|b", "^a$|^b$", "a$|b", "(?i)A|B", "(?m)^b$"])
@@ -144,23 +109,6 @@ def test_an_expression_of_an_attackers_taste_takes_no_time() -> None:
     assert not Expression("(a|a)*(a|aa)+b" * 20, field="identity").matches("a" * 100_000)
 
 
-LEAVES: dict[str, tuple[x509.Certificate, str]] = {
-    "for servers": (certificate(purpose=ExtendedKeyUsageOID.SERVER_AUTH), "not one to sign code with"),
-    "for anything": (certificate(purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE), "not one to sign code with"),
-    "for nothing": (certificate(purpose=None), "does not say what it is for"),
-    "not to sign": (certificate(usage=key_usage(sign=False)), "not one to sign code with"),
-    "to issue others": (certificate(usage=key_usage(sign_certificates=True)), "not one to sign code with"),
-    "an authority's": (certificate(ca=True), "an authority's"),
-}
-
-
-@pytest.mark.parametrize("case", sorted(LEAVES))
-def test_a_certificate_that_is_not_to_sign_code_is_rejected(case: str) -> None:
-    leaf, reason = LEAVES[case]
-    with pytest.raises(SignatureRejected, match=reason):
-        check_leaf(leaf)
-
-
 def test_a_certificate_as_fulcio_issues_it_passes() -> None:
     check_leaf(certificate())
-    check_leaf(certificate(ca=False))
+    check_leaf(certificate(Lies(is_authority=False)))

@@ -1,4 +1,7 @@
-"""cosign 2 signatures that somebody changed, or wrote to look signed, are rejected, each for its reason."""
+"""How a cosign 2 signature may be written, and how not: what cosign would not read is a reason to reject it.
+
+Signatures that lie about what was signed are in tests/faults/adversary.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from tests.support.mutations import (
     change_log_entry,
     decode,
     encode,
-    flip,
     read_legacy,
     with_legacy,
 )
@@ -40,22 +42,15 @@ def image(payload: Json) -> Json:
 
 
 PAYLOADS: dict[str, tuple[Callable[[Json], object], str]] = {
-    "another digest": (lambda p: image(p).update({"docker-manifest-digest": "sha256:" + "0" * 64}), "something else"),
     "digest an object": (lambda p: image(p).update({"docker-manifest-digest": {}}), "malformed"),
     "digest missing": (lambda p: image(p).clear(), "malformed"),
-    "another type": (lambda p: p["critical"].update(type="atomic container signature"), "payload has type 'atomic"),
     "no type": (lambda p: p["critical"].pop("type"), "malformed: critical.type"),
     "type a number": (lambda p: p["critical"].update(type=1), "malformed"),
-    "critical a list": (lambda p: p.update(critical=[p["critical"]]), "malformed"),
     "critical null": (lambda p: p.update(critical=None), "malformed"),
     "something critical that is unknown": (lambda p: p["critical"].update(expires="2020"), "malformed"),
     "no identity": (lambda p: p["critical"].pop("identity"), "malformed"),
     "reference a number": (lambda p: p["critical"].update(identity={"docker-reference": 1}), "malformed"),
     "optional a list": (lambda p: p.update(optional=[]), "malformed"),
-    "another reference, signature not renewed": (
-        lambda p: p["critical"]["identity"].update({"docker-reference": "registry.example/os"}),
-        "",
-    ),
     "an annotation added, signature not renewed": (lambda p: p.update(optional={"a": "b"}), ""),
 }
 
@@ -72,12 +67,7 @@ def test_a_changed_payload_is_rejected(vector: Vector, change: str, refuse: Refu
 
 RAW_PAYLOADS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "not JSON"),
-    "a list": (b"[]", "malformed"),
-    "cut": (FOREIGN_PAYLOAD[:-2], "not JSON"),
     "a member twice": (FOREIGN_PAYLOAD.replace(b'"optional"', b'"critical":null,"optional"'), "twice"),
-    "100,000 lists": (b"[" * 100_000, "nested too deeply"),
-    "of another image": (FOREIGN_PAYLOAD, "something else"),
-    "more than 1 MiB": (FOREIGN_PAYLOAD + b" " * (1 << 20), "over 10"),
 }
 
 
@@ -93,12 +83,6 @@ def test_bytes_that_are_no_payload_are_rejected(vector: Vector, name: str, refus
 def test_a_signature_annotation_that_is_none_is_rejected(vector: Vector, value: str, refuse: Refuse) -> None:
     payload, annotations = read_legacy(vector)
     refuse(vector, with_legacy(vector, (payload, annotations | {SIGNATURE: value})))
-
-
-@every_kind
-def test_a_flipped_bit_in_the_signature_is_rejected(vector: Vector, refuse: Refuse) -> None:
-    payload, annotations = read_legacy(vector)
-    refuse(vector, with_legacy(vector, (payload, annotations | {SIGNATURE: flip(annotations[SIGNATURE])})))
 
 
 def member(name: str, value: Any) -> Callable[[Json], object]:
@@ -146,72 +130,10 @@ def test_a_log_entry_that_is_none_is_rejected(vector: Vector, text: str, refuse:
     refuse(vector, with_legacy(vector, (payload, annotations | {LOG_ENTRY: text})))
 
 
-def set_body(entry: Json, change: Callable[[Json], object]) -> None:
-    body = decode(entry["Payload"]["body"])
-    change(body)
-    entry["Payload"]["body"] = encode(body)
-
-
-UNPROVEN: dict[str, tuple[Callable[[Json], object], str]] = {
-    "a bit of the promise flipped": (
-        lambda e: e.update(SignedEntryTimestamp=flip(e["SignedEntryTimestamp"])),
-        "the log did not sign",
-    ),
-    "a second later": (
-        lambda e: e["Payload"].update(integratedTime=e["Payload"]["integratedTime"] + 1),
-        "the log did not sign",
-    ),
-    "before the certificate": (member("integratedTime", 1_795_000_000), "the log did not sign"),
-    "another index": (lambda e: e["Payload"].update(logIndex=e["Payload"]["logIndex"] + 1), "the log did not sign"),
-    "an unknown log": (member("logID", "ab" * 32), "no transparency log abab"),
-    "entry of another artifact": (lambda e: e.update(json.loads(FOREIGN[LOG_ENTRY])), "of another payload"),
-    "of another payload": (
-        lambda e: set_body(e, lambda b: b["spec"]["data"]["hash"].update(value="0" * 64)),
-        "of another payload",
-    ),
-    "by another hash": (
-        lambda e: set_body(e, lambda b: b["spec"]["data"]["hash"].update(algorithm="sha512")),
-        "of another payload",
-    ),
-    "of another signature": (
-        lambda e: set_body(e, lambda b: b["spec"]["signature"].update(content=FOREIGN[SIGNATURE])),
-        "of another signature",
-    ),
-    "of another certificate": (
-        lambda e: set_body(
-            e, lambda b: b["spec"]["signature"]["publicKey"].update(content=encode(FOREIGN[CERTIFICATE].encode()))
-        ),
-        "of another certificate",
-    ),
-    "of a key": (
-        lambda e: set_body(
-            e,
-            lambda b: b["spec"]["signature"]["publicKey"].update(
-                content=encode(VECTORS["keys-v2"].trust["public_keys"][0].encode())
-            ),
-        ),
-        "one PEM certificate",
-    ),
-    "of another kind": (lambda e: set_body(e, lambda b: b.update(kind="rekord")), "not a hashedrekord"),
-    "of another version": (lambda e: set_body(e, lambda b: b.update(apiVersion="0.0.2")), "not a hashedrekord"),
-    "written otherwise": (lambda e: set_body(e, lambda b: b), "the log did not sign"),
-}
-
-
-@pytest.mark.parametrize("change", sorted(UNPROVEN))
-def test_a_log_entry_that_proves_nothing_is_rejected(change: str, refuse: Refuse) -> None:
-    payload, annotations = read_legacy(KEYLESS)
-    apply, reason = UNPROVEN[change]
-    changed = change_log_entry(annotations, apply)
-    assert reason in refuse(KEYLESS, with_legacy(KEYLESS, (payload, changed)))
-
-
 CERTIFICATES: dict[str, tuple[str, str]] = {
-    "of another": (FOREIGN[CERTIFICATE], "of another certificate"),
     "twice": (read_legacy(KEYLESS)[1][CERTIFICATE] * 2, "other than one PEM certificate"),
     "with an authority's": (read_legacy(KEYLESS)[1][CERTIFICATE] + FOREIGN[CHAIN], "other than one PEM certificate"),
     "after text": ("Certificate:\n" + read_legacy(KEYLESS)[1][CERTIFICATE], "other than one PEM certificate"),
-    "of an authority": (FOREIGN[CHAIN], ""),
     "empty": ("", "other than one PEM certificate"),
     "a key": (VECTORS["keys-v2"].trust["public_keys"][0], "other than one PEM certificate"),
     "damaged": ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "cannot be read"),
@@ -262,10 +184,3 @@ def test_the_second_of_two_signatures_is_found(verify: Verify) -> None:
     bad = annotations | {SIGNATURE: base64.b64encode(b"nothing").decode()}
     found = verify(vector, with_legacy(vector, (payload, bad), (b"{}", {}), (payload, annotations)))
     assert found.format == "legacy-v2"
-
-
-def test_annotations_of_a_megabyte_are_rejected(refuse: Refuse) -> None:
-    vector = VECTORS["keys-v2"]
-    payload, annotations = read_legacy(vector)
-    registry = with_legacy(vector, (payload, annotations | {"note": "x" * (1 << 20)}))
-    assert "larger than 1048576 bytes" in refuse(vector, registry)
