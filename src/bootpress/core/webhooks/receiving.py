@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from bootpress.core.context import Context
 from bootpress.core.errors import RateLimited, Unauthenticated
+from bootpress.core.together import Together
 from bootpress.core.webhooks import signatures
 from bootpress.core.webhooks.announcement import read_announcement
 from bootpress.core.webhooks.models import Delivery, Webhook
@@ -19,6 +20,7 @@ from bootpress.core.webhooks.storing import Arrival, Receipt, Storing
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30
+_WEBHOOKS = select(Webhook).where(Webhook.id.in_(bindparam("ids", expanding=True)))
 
 
 class Bell:
@@ -26,6 +28,7 @@ class Bell:
 
     def __init__(self, context: Context, *, rate: float, burst: int) -> None:
         self._context = context
+        self._webhooks = Together(self._find_webhooks)
         self._storing = Storing(context)
         self._rates = RateLimiter(rate=rate, burst=burst)
         self._failures = RateLimiter(rate=FAILURES_PER_SECOND, burst=FAILURES_AT_ONCE)
@@ -55,10 +58,14 @@ class Bell:
         arrival = Arrival(webhook.id, webhook.account_id, webhook.label, body, read_announcement(body))
         return self._storing.store(arrival)
 
+    def _find_webhooks(self, ids: Sequence[UUID]) -> list[Webhook | None]:
+        with self._context.catalog.reading() as session:
+            found = {webhook.id: webhook for webhook in session.scalars(_WEBHOOKS, {"ids": ids})}
+        return [found.get(one) for one in ids]
+
     def _authenticate(self, webhook_id: UUID | None, headers: Mapping[str, str], body: bytes) -> Webhook | None:
         now = self._context.clock.now()
-        with self._context.catalog.reading() as session:
-            webhook = session.get(Webhook, webhook_id or UUID(int=0))
+        webhook = self._webhooks.ask(webhook_id or UUID(int=0))
         sealed = [self._decoy] if webhook is None else _valid_secrets(webhook, now)
         secrets = [self._context.secrets.open(secret) for secret in sealed]
         held = signatures.matches(body, signatures.presented(headers), secrets)

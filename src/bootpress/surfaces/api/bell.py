@@ -52,7 +52,7 @@ class BellDoor:
             raise
 
     async def _launch(self) -> None:
-        self._dispatcher.wake()
+        self._dispatcher.launch()
 
 
 def _webhook_id(request: Request) -> UUID | None:
