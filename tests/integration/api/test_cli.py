@@ -88,8 +88,9 @@ def test_a_refusal_is_one_line_with_a_hint_and_exit_code_1(home: Path) -> None:
         "error: unknown field kindprefix",
         "hint: accepted: account_id, kind_prefix, limit, platform, since",
     ]
-    unknown = bootpress("call", "recent_event", home=home)
-    assert (unknown.returncode, "recent_events" in unknown.stderr) == (1, True)
+    for command in ("call", "operations"):
+        unknown = bootpress(command, "recent_event", home=home)
+        assert (unknown.returncode, "did you mean recent_events?" in unknown.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,6 @@ def test_a_refusal_is_one_line_with_a_hint_and_exit_code_1(home: Path) -> None:
         ("call", "recent_events", "platform=@/nonexistent"),
         ("call", "recent_events", "--nonsense"),
         ("call", "recent_events", "--url", "http://127.0.0.1:1"),  # whose token would that be?
-        ("operations", "recent_event"),
         ("nonsense",),
         ("up", "--port", "70000"),
     ],
@@ -168,6 +168,21 @@ def test_operations_are_listed_with_permissions_and_fields(tmp_path: Path) -> No
     assert "system.disk_image_retention.manage" in one.stdout
     raw = json.loads(bootpress("operations", "recent_events", "--json", home=tmp_path).stdout)
     assert raw["operations"][0]["request"]["properties"]["limit"]["maximum"] == 500
+
+
+def test_what_a_field_within_another_takes_is_shown_with_it(tmp_path: Path) -> None:
+    shown = bootpress("operations", "system_create_node_platform", home=tmp_path).stdout
+    rows = {words[0]: " ".join(words[1:]) for words in map(str.split, shown.splitlines()) if words}
+    assert rows["trust.mode"].startswith("keyless|keys yes")
+    assert rows["trust.public_keys"].startswith("list of string with mode=keys")
+    assert rows["trust.cosign_identity_regexp"].startswith("string with mode=keyless")
+    assert rows["trust.trusted_root"].startswith("public-good or object no public-good")
+
+
+def test_the_help_of_call_says_how_fields_are_written(tmp_path: Path) -> None:
+    shown = bootpress("call", "--help", home=tmp_path).stdout
+    for way in ("field=@file", "field:=json", "outer.inner", "list=a list=b"):
+        assert way in shown
 
 
 def test_the_version_and_the_help_name_the_program(tmp_path: Path) -> None:

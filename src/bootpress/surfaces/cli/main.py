@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from importlib.metadata import version
@@ -11,11 +12,22 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from bootpress.core.errors import BootpressError, InvalidInput
+from bootpress.core.errors import BootpressError, InvalidInput, NotFound
 from bootpress.settings import Settings
 from bootpress.surfaces.cli import calling, showing, values
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+CALL_HELP = """Call one operation of a running bootpress.
+
+A field is written in one of these ways:
+
+\b
+field=value      text, a number or a truth value, whichever the field takes
+field=@file      the content of a file; @- is standard input
+field:=json      JSON as it is: a list, an object, null (clears a field)
+outer.inner=…    a field within another, as in trust.mode=keys
+list=a list=b    a repeat adds to a field that takes a list
+"""
 app = typer.Typer(
     help="The press between a CI build and the machines that boot it.",
     no_args_is_help=True,
@@ -94,12 +106,12 @@ def doctor(*, home: Home = None) -> None:
     raise typer.Exit(run(_settings(home=home)))
 
 
-@app.command()
+@app.command(help=CALL_HELP)
 def call(
     name: Annotated[str, typer.Argument(help="The operation; `bootpress operations` lists them.")],
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="field=value…", help="field=value, field=@file, field:=json, outer.inner=value"),
+        typer.Argument(metavar="field=value…", help="The fields; `bootpress operations NAME` lists them."),
     ] = None,
     *,
     home: Home = None,
@@ -139,25 +151,21 @@ def operations(
     from bootpress.surfaces.describing import describe  # noqa: PLC0415 - as above
 
     if name is not None and name not in OPERATIONS:
-        raise InvalidInput(f"no operation {name[:100]}", hint="`bootpress operations` lists them")
+        close = difflib.get_close_matches(name[:100], OPERATIONS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "`bootpress operations` lists them"
+        raise NotFound(f"no operation {name[:100]}", hint=hint)
     chosen = [OPERATIONS[name]] if name else list(OPERATIONS.values())
     if as_json:
         print(json.dumps({"operations": [describe(one) for one in chosen]}, indent=2))
     elif name:
         schema = chosen[0].request.model_json_schema()
-        showing.show({"summary": chosen[0].summary, "permission": chosen[0].permission, "fields": _fields(schema)})
+        showing.show(
+            {"summary": chosen[0].summary, "permission": chosen[0].permission, "fields": values.fields(schema)}
+        )
     else:
         showing.show(
             {"operations": [{"name": one.name, "permission": one.permission, "summary": one.summary} for one in chosen]}
         )
-
-
-def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    required = schema.get("required", [])
-    return [
-        {"name": field, "needed": field in required, "kind": values.kind(schema, field), "default": said.get("default")}
-        for field, said in schema["properties"].items()
-    ]
 
 
 def _settings(**given: Any) -> Settings:

@@ -14,7 +14,7 @@ from rich.text import Text
 PIPE_WIDTH = 200
 MAX_COLUMNS = 8
 RANK = (
-    *("occurred_at", "kind", "severity", "about", "id", "slug", "label", "name", "status", "host", "is_default"),
+    *("occurred_at", "id", "slug", "label", "name", "kind", "severity", "about", "status", "host", "is_default"),
     *("publication_id", "because", "error_message", "pinned", "arch", "git_sha", "oci_digest", "oci_ref"),
     *("platform_slug", "permissions", "received_count", "received_at", "published_at", "created_at", "permission"),
     "summary",

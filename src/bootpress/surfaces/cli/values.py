@@ -119,10 +119,34 @@ def _options(place: Schema, root: Schema) -> Iterator[Schema]:
         yield from _options(option, root)
 
 
-def kind(schema: Schema, name: str) -> str:
+def fields(schema: Schema) -> list[dict[str, Any]]:
+    """Say of each field, and of each one within it, what it takes, when it is needed, and its default."""
+    return list(_fields(schema, schema, "", ""))
+
+
+def _fields(place: Schema, root: Schema, prefix: str, condition: str) -> Iterator[dict[str, Any]]:
+    required = place.get("required", ())
+    for name, said in place["properties"].items():
+        if "const" in said and prefix:
+            continue  # it tells the alternatives apart, and was listed before them
+        needed = condition or "yes" if name in required else "no"
+        default = said.get("default")
+        yield {"name": prefix + name, "kind": _kind(said, root), "needed": needed, "default": default}
+        tag = said.get("discriminator", {}).get("propertyName")
+        if tag:
+            choices = "|".join(said["discriminator"]["mapping"])
+            yield {"name": f"{prefix}{name}.{tag}", "kind": choices, "needed": needed, "default": None}
+        for option in _options(said, root):
+            if "properties" in option:
+                when = f"with {tag}={option['properties'][tag]['const']}" if tag else condition
+                yield from _fields(option, root, f"{prefix}{name}.", when)
+
+
+def _kind(place: Schema, root: Schema) -> str:
     """Say in a few words what a field takes."""
     said = []
-    for option in _at(schema, [name]):
+    for option in _options(place, root):
         choices = option.get("enum") or ([option["const"]] if "const" in option else [])
-        said.append("|".join(map(str, choices)) or str(option.get("format") or option.get("type", "anything")))
+        what = "|".join(map(str, choices)) or str(option.get("format") or option.get("type", "anything"))
+        said.append(f"list of {_kind(option['items'], root)}" if what == "array" and "items" in option else what)
     return " or ".join(dict.fromkeys(one for one in said if one != "null"))
