@@ -277,7 +277,7 @@ def system_set_default_disk_image_publication(
 def system_restore_disk_image_publication(
     context: Context, caller: Caller, request: NamePublication
 ) -> PublicationAnswer:
-    """Bring a retired publication back, as long as it is not purged."""
+    """Bring a retired publication back, as long as it is not purged; pin it to keep it from the next sweep."""
     return _answer(
         service.restore(context, account_id=caller.account_id, publication_id=request.publication_id, actor=caller.name)
     )
