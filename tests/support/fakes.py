@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 from bootpress.core.errors import OrchestratorUnavailable
-from bootpress.core.ports import RegistryConnection
+from bootpress.core.ports import OutgoingEvent, RegistryConnection
 
 
 class FixedClock:
@@ -124,29 +123,20 @@ class FakeConnections(_Away):
         return sorted(found, key=lambda connection: connection.name)
 
 
-@dataclass(frozen=True)
-class Emitted:
-    """One event that was handed over."""
-
-    event_id: UUID
-    kind: str
-    account_id: UUID
-    occurred_at: datetime
-    payload: Mapping[str, Any] = field(default_factory=dict)
-
-
 class FakeEventSink(_Away):
-    """Records the events it is handed, repeats too."""
+    """Records the events it is handed, repeats too, and in how many calls; each takes `seconds`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.emitted: list[Emitted] = []
+        self.emitted: list[OutgoingEvent] = []
+        self.calls = 0
+        self.seconds = 0.0
 
-    def emit(
-        self, *, event_id: UUID, kind: str, account_id: UUID, occurred_at: datetime, payload: Mapping[str, Any]
-    ) -> None:
+    def emit(self, events: Sequence[OutgoingEvent]) -> None:
+        self.calls += 1
+        time.sleep(self.seconds)
         self.answer()
-        self.emitted.append(Emitted(event_id, kind, account_id, occurred_at, dict(payload)))
+        self.emitted += events
 
 
 def eventually(holds: Callable[[], bool], *, within: float = 10.0) -> bool:

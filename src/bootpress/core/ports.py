@@ -209,13 +209,22 @@ class Launcher(Protocol):
         """Start a run of `ingest-backlog/relay` for the deliveries of a batch; return the flow run's id."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingEvent:
+    """An event as listeners get it."""
+
+    id: UUID
+    kind: str
+    account_id: UUID
+    occurred_at: datetime
+    payload: Mapping[str, Any]
+
+
 class EventSink(Protocol):
     """Fan events out to whoever listens; raises OrchestratorUnavailable when it cannot."""
 
-    def emit(
-        self, *, event_id: UUID, kind: str, account_id: UUID, occurred_at: datetime, payload: Mapping[str, Any]
-    ) -> None:
-        """Hand one event over; the same id twice is one event to listeners."""
+    def emit(self, events: Sequence[OutgoingEvent]) -> None:
+        """Hand events over, at once; the same id twice is one event to listeners."""
 
 
 class Clock(Protocol):

@@ -51,6 +51,19 @@ def test_a_listener_that_is_away_does_not_keep_deliveries_waiting(tmp_path: Path
         assert eventually(lambda: len(press.sink.emitted) == 1)
 
 
+def test_a_slow_listener_holds_up_no_launch(tmp_path: Path) -> None:
+    with running_press(f"sqlite:///{tmp_path / 'catalog.db'}") as press:
+        press.provision()
+        press.sink.seconds = 3
+        bell = press.provision()  # rotates: an event
+        assert eventually(lambda: press.sink.calls == 1)
+        began = time.monotonic()
+        assert bell.ring().status_code == 202
+        assert eventually(lambda: len(press.launcher.deliveries) == 1)
+        assert time.monotonic() - began < 2.5
+        assert press.sink.emitted == []
+
+
 def test_what_is_away_is_asked_less_and_less_and_logged_once(idle: Press, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="bootpress"):
         bell = lying(idle, 1)

@@ -266,7 +266,7 @@ def test_events_of_an_operation_are_handed_to_listeners(press: Press) -> None:
     assert eventually(lambda: bool(press.sink.emitted))
     assert [event.kind for event in press.sink.emitted] == ["system.disk_image_webhook_secret_rotated"]
     recorded = press.called("recent_events")["events"]
-    assert recorded[0]["id"] == str(press.sink.emitted[0].event_id)
+    assert recorded[0]["id"] == str(press.sink.emitted[0].id)
 
 
 def test_the_listing_names_every_operation_with_its_schemas(shared: Press) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.core.ports import OutgoingEvent
 
 
 class PrefectEvents:
@@ -16,18 +15,19 @@ class PrefectEvents:
     def __init__(self, api: PrefectApi) -> None:
         self._api = api
 
-    def emit(
-        self, *, event_id: UUID, kind: str, account_id: UUID, occurred_at: datetime, payload: Mapping[str, Any]
-    ) -> None:
-        """Hand one event over; raises OrchestratorUnavailable."""
-        event = {
-            "id": str(event_id),
-            "event": kind,
-            "occurred": occurred_at.isoformat(),
-            "resource": {
-                "prefect.resource.id": f"bootpress.account.{account_id}",
-                "prefect.resource.name": "bootpress",
-            },
-            "payload": dict(payload),
-        }
-        self._api.post("/events", [event])
+    def emit(self, events: Sequence[OutgoingEvent]) -> None:
+        """Hand events over in one call; raises OrchestratorUnavailable."""
+        self._api.post("/events", [_as_prefects(event) for event in events])
+
+
+def _as_prefects(event: OutgoingEvent) -> dict[str, Any]:
+    return {
+        "id": str(event.id),
+        "event": event.kind,
+        "occurred": event.occurred_at.isoformat(),
+        "resource": {
+            "prefect.resource.id": f"bootpress.account.{event.account_id}",
+            "prefect.resource.name": "bootpress",
+        },
+        "payload": dict(event.payload),
+    }

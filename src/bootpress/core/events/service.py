@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.ports import OutgoingEvent
 
 SOURCE = "bootpress"
 EMIT_AT_ONCE = 200
@@ -79,31 +80,23 @@ def record(
 
 
 def emit_pending(context: Context, *, limit: int = EMIT_AT_ONCE) -> int:
-    """Hand events from the outbox to listeners, oldest first; return how many.
+    """Hand events from the outbox to listeners, oldest first and in one call; return how many.
 
-    An event leaves the outbox only after the sink took it, so a crash in between sends it twice, under one id.
-    Raises OrchestratorUnavailable when the sink is away; what was sent before stays sent.
+    Events leave the outbox only after the sink took them, so a crash in between sends them twice, under their ids.
+    Raises OrchestratorUnavailable when the sink is away.
     """
     with context.catalog.reading() as session:
         waiting = session.scalars(
             select(Event).join(Undelivered, Undelivered.event_id == Event.id).order_by(Event.sequence).limit(limit)
         ).all()
-    sent: list[UUID] = []
-    try:
-        for event in waiting:
-            context.event_sink.emit(
-                event_id=event.id,
-                kind=event.kind,
-                account_id=event.account_id,
-                occurred_at=event.occurred_at,
-                payload=event.payload,
-            )
-            sent.append(event.id)
-    finally:
-        if sent:
-            with context.catalog.writing() as session:
-                session.execute(delete(Undelivered).where(Undelivered.event_id.in_(sent)))
-    return len(sent)
+    if not waiting:
+        return 0
+    context.event_sink.emit(
+        [OutgoingEvent(one.id, one.kind, one.account_id, one.occurred_at, one.payload) for one in waiting]
+    )
+    with context.catalog.writing() as session:
+        session.execute(delete(Undelivered).where(Undelivered.event_id.in_([one.id for one in waiting])))
+    return len(waiting)
 
 
 def recent(

@@ -24,7 +24,7 @@ from bootpress.core.references import digest_hex
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
+from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 MAX_REASON = 2000
 REQUIRED = ("manifest", "signature", "blobs")
@@ -84,7 +84,9 @@ def settle(context: Context, attempt_id: UUID, error: Exception) -> str:
             attempt, delivery = attempts.hold(session, attempt_id)
             now = context.clock.now()
             if isinstance(error, Rejected) or delivery_rules.gives_up(trying_since=delivery.trying_since, now=now):
+                delivery.status = delivery_rules.DELIVERY.move("fail", DeliveryStatus(delivery.status))
                 _fail(session, attempt, delivery, reason=explain(error), at=now)
+                attempts.end(attempt, outcome=f"failed: {explain(error)}", at=now)
                 return "failed"
             delivery.error_message = explain(error)
             delivery.postponed_count += 1
@@ -104,20 +106,27 @@ def explain(error: Exception) -> str:
     return f"internal error ({type(error).__name__}); it is tried again, and the run's log has the details"
 
 
-def _fail(session: Session, attempt: Attempt, delivery: Delivery, *, reason: str, at: datetime) -> None:
+def give_up(session: Session, delivery: Delivery, *, reason: str, at: datetime) -> None:
+    """Fail a delivery that no attempt holds, in the running transaction."""
+    attempt = session.get(Attempt, delivery.current_attempt_id) if delivery.current_attempt_id else None
+    if attempt is not None and attempt.status != AttemptStatus.ENDED:
+        attempts.end(attempt, outcome="given up", at=at)
+    delivery.status = delivery_rules.DELIVERY.move("give up", DeliveryStatus(delivery.status))
+    _fail(session, attempt, delivery, reason=reason, at=at)
+
+
+def _fail(session: Session, attempt: Attempt | None, delivery: Delivery, *, reason: str, at: datetime) -> None:
     publication = _announced(session, delivery)
     platform = _platform_of(session, delivery, publication)
     if publication is not None and _is_held_by(session, publication, delivery):
         publication.status = rules.PUBLICATION.move("fail", Status(publication.status))
-        publication.cosign_verified = "signature" in attempt.evidence
+        publication.cosign_verified = attempt is not None and "signature" in attempt.evidence
         publication.error_message = reason
     if platform is not None:
         platform.disk_image_publication_status = Status.FAILED
         platform.disk_image_publication_error = reason
-    delivery.status = delivery_rules.DELIVERY.move("fail", DeliveryStatus(delivery.status))
     delivery.error_message = reason
     delivery.finished_at = at
-    attempts.end(attempt, outcome=f"failed: {reason}", at=at)
     events.record(
         session,
         events.Kind.PUBLISH_FAILED,

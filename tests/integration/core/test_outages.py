@@ -1,0 +1,108 @@
+"""An orchestrator that stays away: a day of it fails what waited, and less of it nothing."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.publications.outages import Outage
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks.models import Attempt
+from tests.support.core_world import World
+
+HOUR = 3600.0
+AWAY = OrchestratorUnavailable("nothing listens", hint="is its server running?")
+
+
+class Watching:
+    """An outage as a process sees that tries once an hour: its own clock stands while it does not run."""
+
+    def __init__(self, world: World) -> None:
+        self.ran = 1000.0
+        self.world = world
+        self.outage = Outage(world.context, monotonic=lambda: self.ran)
+
+    def hours(self, count: int) -> int:
+        failed = 0
+        for _ in range(count):
+            failed += self.outage.goes_on(AWAY)
+            self.ran += HOUR
+            self.world.clock.advance(hours=1)
+        return failed
+
+
+@pytest.fixture
+def watching(world: World) -> Watching:
+    world.platform()
+    world.images.image(tag="v1")
+    return Watching(world)
+
+
+def test_what_nothing_took_for_a_day_is_failed_with_the_reason_and_an_event(world: World, watching: Watching) -> None:
+    platform_id = world.platform("other")
+    delivery_id, of_nobody = world.announce(slug="other"), world.announce(slug="nobody")
+    assert watching.hours(24) == 0
+    late = world.announce(slug="other", git_sha="late")
+    assert watching.hours(1) == 2
+    delivery = world.delivery(delivery_id)
+    assert (delivery.status, delivery.finished_at is not None) == ("failed", True)
+    assert "for 24 hours Prefect took no delivery; the last reason: nothing listens" in str(delivery.error_message)
+    assert world.delivery(of_nobody).status == "failed"
+    assert world.delivery(late).status == "received"
+    assert world.find_platform(platform_id).disk_image_publication_status == "failed"
+    event = next(one for one in world.events("publish_failed") if one.payload["delivery_id"] == str(delivery_id))
+    assert (event.payload["publication_id"], event.payload["platform_slug"]) == (None, "other")
+    assert attempts.relay(world.context).launched == 1
+
+
+def test_the_same_body_is_a_new_delivery_afterwards(world: World, watching: Watching) -> None:
+    delivery_id = world.announce()
+    watching.hours(25)
+    again = world.announce()
+    assert again != delivery_id
+    assert world.process(again) == "published"
+
+
+def test_a_publication_that_was_begun_fails_with_its_delivery(world: World, watching: Watching) -> None:
+    digest = world.images.image(tag="v1")
+    delivery_id = world.announce()
+    with world.registry_away(digest):
+        assert world.process(delivery_id) == "postponed"
+    watching.hours(25)
+    [publication] = world.publications()
+    assert (publication.status, publication.cosign_verified) == ("failed", False)
+    assert world.delivery(delivery_id).status == "failed"
+
+
+def test_an_orchestrator_that_answered_in_between_was_not_away_for_a_day(world: World, watching: Watching) -> None:
+    delivery_id = world.announce()
+    assert watching.hours(20) == 0
+    watching.outage.is_over()
+    assert watching.hours(24) == 0
+    assert world.process(delivery_id) == "published"
+
+
+def test_a_machine_that_slept_did_not_try(world: World, watching: Watching) -> None:
+    delivery_id = world.announce()
+    assert watching.hours(2) == 0
+    world.clock.advance(hours=60)
+    assert watching.hours(2) == 0
+    assert world.delivery(delivery_id).status == "received"
+
+
+def test_what_is_being_worked_on_is_left_alone(world: World, watching: Watching) -> None:
+    delivery_id = world.announce()
+    watching.hours(24)
+    attempt_id = world.begin(delivery_id)
+    assert watching.outage.goes_on(AWAY) == 0
+    assert world.work(attempt_id) == "published"
+
+
+def test_an_attempt_that_never_began_ends_with_its_delivery(world: World, watching: Watching) -> None:
+    world.announce()
+    attempts.relay(world.context)
+    assert watching.hours(25) == 1
+    with world.catalog.reading() as session:
+        [attempt] = session.scalars(select(Attempt)).all()
+    assert (attempt.status, attempt.outcome) == ("ended", "given up")
