@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -26,12 +27,14 @@ _WEBHOOKS = select(Webhook).where(Webhook.id.in_(bindparam("ids", expanding=True
 class Bell:
     """Receives deliveries for every webhook of this installation."""
 
-    def __init__(self, context: Context, *, rate: float, burst: int) -> None:
+    def __init__(
+        self, context: Context, *, rate: float, burst: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._context = context
         self._webhooks = Together(self._find_webhooks)
         self._storing = Storing(context)
-        self._rates = RateLimiter(rate=rate, burst=burst)
-        self._failures = RateLimiter(rate=FAILURES_PER_SECOND, burst=FAILURES_AT_ONCE)
+        self._rates = RateLimiter(rate=rate, burst=burst, monotonic=monotonic)
+        self._failures = RateLimiter(rate=FAILURES_PER_SECOND, burst=FAILURES_AT_ONCE, monotonic=monotonic)
         # An unknown webhook costs the same decryption and HMAC as a known one.
         self._decoy = context.secrets.seal("x" * 43)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request, Response
@@ -28,12 +30,17 @@ CALLS_PER_SECOND = 100
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
+def token_rates(monotonic: Callable[[], float] = time.monotonic) -> RateLimiter:
+    """Return how often one token may call."""
+    return RateLimiter(rate=CALLS_PER_SECOND, burst=CALLS_PER_SECOND, monotonic=monotonic)
+
+
 class Gate:
     """Lets in who has a token, and not more often than its rate."""
 
     def __init__(self, context: Context, rates: RateLimiter | None = None) -> None:
         self._context = context
-        self._rates = rates or RateLimiter(rate=CALLS_PER_SECOND, burst=CALLS_PER_SECOND)
+        self._rates = rates or token_rates()
         self.threads = Threads(THREADS)
 
     async def admit(self, request: Request) -> Caller:
