@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
+import httpx
 from prefect import task
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from bootpress.core.errors import CatalogUnavailable
-from bootpress.core.publications import settling
+from bootpress.core.publications import reports, settling
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.rules import LEASE
 from bootpress.wiring import of_process
@@ -21,21 +23,33 @@ from tasks.retries import RETRIED
 RENEWALS_PER_LEASE = 3
 
 
+class TakenOver(Exception):
+    """Another attempt holds the delivery: what this one found is written nowhere."""
+
+
 @task(name="begin", **RETRIED)
 def begin(delivery_id: UUID) -> UUID:
     """Take the delivery up: from here on it is processing, and its tag may be read; return the attempt's id."""
     run_id, key = _run()
-    return attempts.begin(of_process(), delivery_id, attempt_id=key, flow_run_id=run_id)
+    attempt_id = attempts.begin(of_process(), delivery_id, attempt_id=key, flow_run_id=run_id)
+    if run_id is not None and key is None:
+        _name_run(run_id, delivery_id)
+    return attempt_id
 
 
 @contextmanager
 def holding(attempt_id: UUID) -> Iterator[None]:
-    """Keep an attempt's lease while the block runs; if it raises, settle the delivery and pass the error on."""
+    """Keep an attempt's lease while the block runs; if it raises, settle the delivery and pass the error on.
+
+    Raises TakenOver in place of whatever the block met once another attempt holds the delivery.
+    """
     with leased([attempt_id]):
         try:
             yield
         except Exception as error:
             outcome = settling.settle(of_process(), attempt_id, error)
+            if outcome == "superseded":
+                raise TakenOver(f"Another attempt holds the delivery by now; this one met: {error}") from error
             get_run_logger().error("%s: %s", outcome, settling.explain(error))
             raise
 
@@ -60,6 +74,15 @@ def _renew(attempt_ids: Sequence[UUID], over: threading.Event) -> None:
         except CatalogUnavailable:
             # The lease may run out: then another attempt takes over, and this one can decide nothing.
             continue
+
+
+def _name_run(run_id: UUID, delivery_id: UUID) -> None:
+    """Give a run that somebody started by hand the name that the launcher would have given it."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_name(run_id, reports.run_name(of_process(), delivery_id))
+    except httpx.HTTPError as error:
+        get_run_logger().info("the run keeps its name: %r", error)
 
 
 def _run() -> tuple[UUID | None, UUID | None]:

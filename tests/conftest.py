@@ -16,6 +16,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support import parts, postgres
 from tests.support.ports import free_port as _free_port
+from tests.support.prefect_server import PrefectServer, prefect_server
 from tests.support.sigstore_live import Sigstore, running_sigstore
 from tools.shell import in_ci
 
@@ -104,6 +105,13 @@ def postgres_database(postgres_cluster: postgres.Cluster) -> Iterator[str]:
 def sigstore(postgres_cluster: postgres.Cluster) -> Iterator[Sigstore]:
     """Run Fulcio, its log, Rekor 1 and 2 and a timestamp authority for the whole session."""
     with running_sigstore(postgres_cluster.create_database()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """Run one Prefect server for the whole session."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
         yield running
 
 

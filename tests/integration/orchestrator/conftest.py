@@ -10,15 +10,14 @@ import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.deploying import deploy
-from tests.support.prefect_server import PrefectServer, prefect_server
+from tests.support.prefect_server import PrefectServer
 from tests.support.prefect_worker import PROJECT, SAMPLE, resident_worker
 from tests.support.processes import Program
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
-        yield running
+def server(prefect: PrefectServer) -> PrefectServer:
+    return prefect
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,15 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
     return "\n".join(lines)
 
 
+def run_name(context: Context, delivery_id: UUID) -> str:
+    """Name a run so that a person finds it: the platform, and the commit or else what was announced."""
+    with context.catalog.reading() as session:
+        delivery = session.get_one(Delivery, delivery_id)
+    name, at, digest = delivery.oci_ref.rpartition("/")[2].partition("@")
+    announced = f"{name}{at}{digest[:19]}"[-60:]
+    return f"{delivery.platform_slug[:60]} @ {delivery.git_sha[:12] if delivery.git_sha else announced}"
+
+
 def size(count: int) -> str:
     """Write a number of bytes as a person reads it."""
     value = float(count)
