@@ -154,7 +154,7 @@ def running_press(
     )
     account_id = accounts.create_account(context, "default")
     _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])
-    # Tests call faster than a person: the default of a token's rate is tested by itself.
+    # Tests call faster than a person; the default is tested in tests/integration/api/test_defaults.py.
     rates = token_rates or RateLimiter(rate=10_000, burst=10_000)
     with serving(context, chosen, rates) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
         yield Press(context, http, account_id, token, launcher, sink, chosen, port)

@@ -46,6 +46,17 @@ class Cluster:
         """Drop a database; whoever is still connected is thrown out."""
         self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
+    @contextmanager
+    def closed(self, url: str) -> Iterator[None]:
+        """Throw everybody out of a database for the length of the block, and let nobody in, as in an outage."""
+        name = make_url(url).database
+        self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - a name of ours
+        try:
+            yield
+        finally:
+            self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def _execute(self, statement: str) -> None:
         with psycopg.connect(_conninfo(self._url), autocommit=True) as connection:
             connection.execute(statement.encode())

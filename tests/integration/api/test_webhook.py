@@ -267,7 +267,7 @@ def test_a_catalog_that_cannot_store_is_503_with_retry_after(press: Press, bell:
         is_problem(answer, 503)
         assert int(answer.headers["retry-after"]) >= 1
     else:
-        # PostgreSQL tells a missing table (a defect) from an outage; the outage is tested below.
+        # PostgreSQL tells a missing table (a defect) from an outage, which tests/integration/api/test_outages.py has.
         is_problem(answer, 500)
 
 
