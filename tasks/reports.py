@@ -7,6 +7,7 @@ from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
 from bootpress.core.publications import reports, settling
 from bootpress.core.retention import rules
@@ -15,8 +16,16 @@ from bootpress.wiring import of_process
 from tasks.retries import ONCE
 
 
-@task(name="report", **ONCE)
 def report_ingest(attempt_ids: Sequence[UUID]) -> None:
+    """Show what was verified; a report that cannot be made is logged, since what it is about is done by then."""
+    try:
+        _report_ingest(attempt_ids)
+    except Exception as error:  # noqa: BLE001 - how the run ends is for the ingest to say, whatever a report meets
+        get_run_logger().warning("there is no report in Prefect; the catalog has the publication: %r", error)
+
+
+@task(name="report", **ONCE)
+def _report_ingest(attempt_ids: Sequence[UUID]) -> None:
     """Show what was verified, by which key or identity, sizes and timings, and where the publication is."""
     context = of_process()
     create_markdown_artifact(

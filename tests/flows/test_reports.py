@@ -1,0 +1,75 @@
+"""A report that Prefect does not take changes nothing about how a run ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from uuid import UUID, uuid4
+
+import pytest
+
+from bootpress.adapters.orchestrator.deploying import deploy
+from bootpress.core.errors import SignatureRejected
+from bootpress.core.webhooks import attempts
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.wiring import of_process
+from flows.backlog import backlog
+from flows.ingest import ingest
+from tests.flows.conftest import Stage
+from tests.support.prefect_server import PrefectServer
+from tests.support.prefect_worker import PROJECT
+
+
+@contextmanager
+def no_artifacts(prefect: PrefectServer) -> Iterator[None]:
+    """Let Prefect answer 500 to every report; what it keeps of states has no key."""
+    with closing(sqlite3.connect(prefect.home / "prefect" / "prefect.db", timeout=30)) as database:
+        database.execute(
+            "CREATE TRIGGER no_artifacts BEFORE INSERT ON artifact WHEN NEW.key IS NOT NULL"
+            " BEGIN SELECT RAISE(ABORT, 'no artifacts'); END"
+        )
+        try:
+            yield
+        finally:
+            database.execute("DROP TRIGGER no_artifacts")
+
+
+def test_a_published_image_is_a_completed_run_without_its_report(stage: Stage, prefect: PrefectServer) -> None:
+    delivery_id = stage.yard.announce(ref=f"{stage.repository}@{stage.yard.images.image()}")
+    with no_artifacts(prefect):
+        state = ingest(delivery_id, return_state=True)
+    assert (state.name, state.result()) == ("Completed", "published")
+    assert stage.reports_of(state) == []
+    assert stage.yard.delivery(delivery_id).status == "done"
+
+
+def test_a_rejected_image_keeps_its_reason_without_its_report(stage: Stage, prefect: PrefectServer) -> None:
+    delivery_id = stage.yard.announce(ref=f"{stage.repository}@{stage.yard.images.image(sign=False)}")
+    with no_artifacts(prefect):
+        state = ingest(delivery_id, return_state=True)
+    assert state.name == "Failed"
+    with pytest.raises(SignatureRejected, match="carries no signature"):
+        state.result()
+
+
+def test_a_batch_relays_what_waits_behind_it_without_its_report(stage: Stage, prefect: PrefectServer) -> None:
+    deploy(PROJECT, stage.api)
+    context = of_process()
+    first = stage.yard.announce(ref=f"{stage.repository}@{stage.yard.images.image()}")
+    batch_id = in_a_batch(first)
+    waits = stage.yard.announce(ref=f"{stage.repository}@{stage.yard.images.image()}")
+    with no_artifacts(prefect):
+        state = backlog(batch_id, return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 published")
+    with context.catalog.reading() as session:
+        assert session.get_one(Delivery, waits).current_attempt_id is not None
+
+
+def in_a_batch(delivery_id: UUID) -> UUID:
+    """Hold a delivery by an attempt of a batch whose run is about to start."""
+    context, batch_id = of_process(), uuid4()
+    attempt_id = attempts.begin(context, delivery_id, attempt_id=None, flow_run_id=None)
+    with context.catalog.writing() as session:
+        session.get_one(Attempt, attempt_id).batch_id = batch_id
+    return batch_id
