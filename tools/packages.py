@@ -49,6 +49,11 @@ NEEDED = {
     "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git"),
     "parts": ("certificates", "compiler"),
 }
+WITHOUT = {
+    "demo": "the demo unpacks the registry's package into its own folder, or runs a container of it",
+    "test": "tests that need them are skipped",
+    "parts": "parts that need them cannot be built",
+}
 
 
 def find(name: str) -> Path | None:
@@ -132,7 +137,7 @@ def _tell(missing: Sequence[str], failure: Failed) -> None:
     if missing:
         hint = f"\n  hint: {failure.hint}" if failure.hint else ""
         say(f"not installed: {', '.join(missing)}: {failure}{hint}")
-        say("  tests that need them are skipped")
+        say(f"  {WITHOUT[sys.argv[1]]}")
 
 
 if __name__ == "__main__":
