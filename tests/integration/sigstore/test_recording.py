@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.core.errors import SignatureRejected
+from tests.record_vectors import is_accepted
 from tests.support.recording import CASES, Studio, record
 from tests.support.registry import running_registry
 from tests.support.sigstore_live import Sigstore
@@ -28,14 +27,7 @@ def recorded(sigstore: Sigstore, tmp_path_factory: pytest.TempPathFactory) -> di
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_fresh_vector_gives_its_expected_result(recorded: dict[str, Vector], name: str) -> None:
-    vector, verifier = recorded[name], CosignVerifier()
-    assert vector.is_good is (CASES[name].expect == "ok")
-    if vector.is_good:
-        found = verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
-        assert found.signer.mode == vector.trust["mode"]
-        return
-    with pytest.raises(SignatureRejected):
-        verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
+    assert is_accepted(recorded[name]) is recorded[name].is_good is (CASES[name].expect == "ok")
 
 
 def test_a_fresh_recording_has_the_cases_that_are_kept(recorded: dict[str, Vector]) -> None:

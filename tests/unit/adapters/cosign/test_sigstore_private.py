@@ -22,8 +22,6 @@ from tests.support.mutations import CERTIFICATE, read_legacy
 from tests.support.sigstore_services import NOW, Lies, Services
 from tests.support.vectors import load_vectors, trusted_root
 
-SIGNED = datetime(2026, 11, 23, 8, 1, 33, tzinfo=UTC)
-
 
 @pytest.fixture(scope="module")
 def root() -> Root:
@@ -55,9 +53,10 @@ def test_the_document_of_a_root_is_what_it_was_made_from(root: Root) -> None:
 
 def test_a_certificate_of_a_real_fulcio_passes_at_its_time_alone(root: Root) -> None:
     leaf = load_pem_x509_certificate(read_legacy(load_vectors()["keyless-v2"])[1][CERTIFICATE].encode())
+    signed = leaf.not_valid_before_utc + timedelta(seconds=1)
 
-    sigstore_private.verify_certificate(root.verifier, root.trusted, leaf, SIGNED)
-    for at in (SIGNED - timedelta(hours=1), SIGNED + timedelta(hours=1)):
+    sigstore_private.verify_certificate(root.verifier, root.trusted, leaf, signed)
+    for at in (signed - timedelta(hours=1), signed + timedelta(hours=1)):
         with pytest.raises(CertValidationError):
             sigstore_private.verify_certificate(root.verifier, root.trusted, leaf, at)
 

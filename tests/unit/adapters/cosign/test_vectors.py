@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Signer
-from tests.support.vectors import Vector, load_vectors
+from tests.support.vectors import Vector, load_vectors, trusted_root
 
 VECTORS = load_vectors()
 IDENTITY = "https://gitea.example/os/images/.gitea/workflows/build-disk-image.yml@refs/heads/main"
@@ -29,7 +29,7 @@ REASONS = {
     "key-under-keyless-policy": "it is signed by a bare key, and the platform trusts certificates only",
     "attestation-only": "it is an attestation (https://spdx.dev/Document), not an image signature",
     "keyless-v2-foreign": "another identity: 'https://gitea.example/mallory/images/",
-    "replayed": "it is a signature of something else: sha256:a5754797",
+    "replayed": "it is a signature of something else: sha256:",
 }
 
 
@@ -59,15 +59,16 @@ def test_a_bad_signature_is_rejected_for_its_reason(verifier: CosignVerifier, na
 
 
 def test_a_keyless_signature_tells_who_signed_and_when(verifier: CosignVerifier) -> None:
+    started = datetime.fromisoformat(trusted_root()["timestampAuthorities"][0]["validFor"]["start"])
     for name in ("keyless-v3-rekor1", "keyless-v3-rekor2", "keyless-v2"):
         vector = VECTORS[name]
         found = verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
 
         assert found.signer.identity == IDENTITY
-        assert found.signer.issuer == "http://127.0.0.1:4500"
+        assert found.signer.issuer == vector.trust["cosign_issuer_regexp"].replace("\\", "")
         assert found.signer.key_sha256 is None
         assert found.signed_at is not None
-        assert abs(found.signed_at - datetime(2026, 11, 23, 8, 1, 32, tzinfo=UTC)) < timedelta(seconds=5)
+        assert timedelta(0) < found.signed_at - started < timedelta(minutes=30)
 
 
 def test_a_key_signature_tells_which_key_signed_and_no_time(verifier: CosignVerifier) -> None:
@@ -84,4 +85,4 @@ def test_a_key_signature_tells_which_key_signed_and_no_time(verifier: CosignVeri
 def test_the_reference_that_cosign_2_signed_is_recorded(verifier: CosignVerifier) -> None:
     vector = VECTORS["keys-v2"]
     found = verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
-    assert found.docker_reference == "127.0.0.1:5000/public/keys-v2"
+    assert str(found.docker_reference).endswith("/public/keys-v2")
