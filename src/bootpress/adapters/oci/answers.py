@@ -69,8 +69,12 @@ class Answer:
         return f"{self.status} {self.error_code}" if self.error_code else str(self.status)
 
 
-def read_answer(response: httpx.Response, limit: int) -> Answer:
-    """Read a response of at most `limit` bytes, an error of whatever size; raise TooLarge or httpx.TransportError."""
+def read_answer(response: httpx.Response, limit: int, *, is_json: bool = False) -> Answer:
+    """Read a response of at most `limit` bytes, an error of whatever size.
+
+    Raises TooLarge, httpx.TransportError, and Transient for a good answer that should be JSON, is none, and whose
+    length nobody stated: it ended with its connection, which may as well have broken off (RFC 9112, 8).
+    """
     succeeded = response.is_success
     refuse_encoding(response)
     limit = limit if succeeded else MAX_ERROR_BODY
@@ -84,7 +88,23 @@ def read_answer(response: httpx.Response, limit: int) -> Answer:
             if succeeded:
                 raise TooLarge
             break
+    if is_json and succeeded and not _is_framed(response) and not _is_json(body):
+        raise Transient(f"it broke off after {len(body)} bytes, or is no JSON")
     return Answer(response.status_code, response.headers, bytes(body[:limit]), response.request.url)
+
+
+def _is_framed(response: httpx.Response) -> bool:
+    return "content-length" in response.headers or "transfer-encoding" in response.headers
+
+
+def _is_json(body: bytearray) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    except RecursionError:  # whole or not, whoever reads it says more
+        return True
+    return True
 
 
 def refuse_encoding(response: httpx.Response) -> None:

@@ -18,6 +18,8 @@ from bootpress.core.ports import Descriptor
 from bootpress.core.references import Repository, digest_hex
 
 MAX_PAGES = 100
+MAX_LISTED = 2 * MAX_MANIFEST
+"""Bytes of all pages; a thousand referrers have half a mebibyte."""
 # A registry without the API; the last four as go-containerregistry and oras met them in the wild.
 NO_API = frozenset({404, 400, 405, 406, 501})
 _NEXT = re.compile(r'<([^<>]{1,8192})>\s*;[^,]*?\brel="?next"?', re.IGNORECASE)
@@ -50,7 +52,7 @@ def list_referrers(transport: Transport, repository: Repository, digest: str) ->
 def _from_api(transport: Transport, repository: Repository, digest: str) -> Iterator[Descriptor]:
     home = f"/v2/{repository.path}/referrers/{digest}"
     path: str | None = home
-    pages = count = 0
+    pages = count = size = 0
     while path is not None and count < MAX_REFERRERS:
         pages += 1
         if pages > MAX_PAGES:
@@ -62,6 +64,9 @@ def _from_api(transport: Transport, repository: Repository, digest: str) -> Iter
             raise RegistryUnavailable(
                 f"{transport.origin} answers {answer} as {answer.content_type} for the referrers of {digest}"
             )
+        size += len(answer.body)
+        if size > MAX_LISTED:
+            raise ContentRejected(f"{transport.origin} lists the referrers of {digest} in over {MAX_LISTED} bytes")
         page = parse_referrers(answer.body)
         count += len(page)
         yield from page
@@ -81,7 +86,7 @@ def _from_tag(transport: Transport, repository: Repository, digest: str) -> Iter
 def _get(transport: Transport, repository: Repository, path: str, *, accept: str) -> Answer:
     scope = f"repository:{repository.path}:pull"
     try:
-        return transport.request("GET", path, scope=scope, headers={"accept": accept}, limit=MAX_MANIFEST)
+        return transport.request("GET", path, scope=scope, headers={"accept": accept}, limit=MAX_MANIFEST, is_json=True)
     except TooLarge as error:
         raise ContentRejected(f"an index of referrers in {repository} has more than {MAX_MANIFEST} bytes") from error
 

@@ -115,6 +115,7 @@ class OciRegistry:
                 scope=f"repository:{repository.path}:pull",
                 headers={"accept": ", ".join(ACCEPTED)},
                 limit=MAX_MANIFEST,
+                is_json=True,
             )
         except TooLarge as error:
             raise ContentRejected(f"the manifest {name} of {repository} has more than {MAX_MANIFEST} bytes") from error

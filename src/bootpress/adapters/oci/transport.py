@@ -65,9 +65,11 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         limit: int,
+        is_json: bool = False,
     ) -> Answer:
         """Send a small request, again where that may help, and read the answer; every status but 401, 403, 429, 5xx.
 
+        `is_json` says that a good answer is JSON, so that one that broke off is told also where nobody says its length.
         Raises RegistryUnavailable, and TooLarge when a good answer is longer than `limit` bytes.
         """
         what = f"{method} {self.origin}{path[:300]}"
@@ -77,7 +79,7 @@ class Transport:
             watch = Watch(self.timing, deadline)
             try:
                 with self.open(method, self.url(path), watch=watch, scope=scope, headers=headers, body=body) as opened:
-                    return read_answer(opened, limit)
+                    return read_answer(opened, limit, is_json=is_json)
             except Transient as failure:
                 patience.wait(failure, what=what)
 
