@@ -9,13 +9,19 @@ from typing import Any
 
 from bootpress.core.errors import InvalidInput
 
+MAX_MARKS = 250_000
+"""Brackets, commas and colons of one text; an index of a thousand descriptors has a tenth of it. Without a bound, a few
+MiB of nothing but structure take thirty times as much as values, and seconds to read."""
+
 
 def parse(raw: bytes, *, what: str) -> Any:
     """Read JSON (RFC 8259) from UTF-8 bytes; InvalidInput for anything else.
 
     Refused too: keys that are there twice, NaN and numbers that would become infinite, text that cannot be stored, and
-    nesting that is too deep. The caller bounds the size before it reads.
+    nesting that is too deep, and more parts than anybody needs. The caller bounds the size before it reads.
     """
+    if sum(raw.count(mark) for mark in (b"{", b"[", b",", b":")) > MAX_MARKS:
+        raise InvalidInput(f"{what} has more than {MAX_MARKS} brackets, commas and colons")
     try:
         value = json.loads(
             raw.decode("utf-8"),

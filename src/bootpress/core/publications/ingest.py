@@ -277,8 +277,13 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
 def _children(registry: Registry, work: Work, top: Manifest) -> list[Manifest]:
     if len(top.manifests) > rules.MAX_CHILDREN:
         raise ContentRejected(f"the index names {len(top.manifests)} manifests; at most {rules.MAX_CHILDREN} are read")
+    named = {child.digest: child for child in top.manifests}.values()
+    if (size := sum(child.size for child in named)) > rules.MAX_CHILDREN_SIZE:
+        raise ContentRejected(
+            f"the index names manifests of {size} bytes together; at most {rules.MAX_CHILDREN_SIZE} are read"
+        )
     children = []
-    for child in {child.digest: child for child in top.manifests}.values():
+    for child in named:
         manifest = registry.fetch_manifest(work.repository, child.digest)
         if manifest.is_index:
             raise ContentRejected(f"the index names another index, {child.digest}", hint="push a flat index")

@@ -15,6 +15,8 @@ from bootpress.core.transitions import StateMachine
 from bootpress.core.webhooks.announcement import Announcement
 
 MAX_CHILDREN = 32
+MAX_CHILDREN_SIZE = 16 * 1024 * 1024
+"""Bytes of all manifests of an index: what they say is held until the last of them is read."""
 MAX_BLOBS = 1000
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
