@@ -5,14 +5,14 @@ Truth is written here and nowhere else, and only while the attempt still holds i
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.errors import BootpressError, Conflict, NotFound, Rejected, Superseded
+from bootpress.core.errors import BootpressError, Conflict, NotFound, Rejected, Superseded, Unavailable
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
@@ -90,12 +90,18 @@ def settle(context: Context, attempt_id: UUID, error: Exception) -> str:
                 return "failed"
             delivery.error_message = explain(error)
             delivery.postponed_count += 1
-            delivery.next_attempt_at = now + delivery_rules.pause_before_retry(delivery.postponed_count)
+            pause = delivery_rules.pause_before_retry(delivery.postponed_count)
+            delivery.next_attempt_at = now + max(pause, _asked_pause(error))
             delivery.tried_until = now
             attempts.end(attempt, outcome=f"postponed: {explain(error)}", at=now)
             return "postponed"
     except Superseded:
         return "superseded"
+
+
+def _asked_pause(error: Exception) -> timedelta:
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return min(timedelta(seconds=asked or 0), delivery_rules.LONGEST_PAUSE)
 
 
 def explain(error: Exception) -> str:
