@@ -45,9 +45,9 @@ class Request:
 class Exchange:
     """One request, and the socket to answer it on."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, stopped: threading.Event) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, stopped: threading.Event, count: Callable[[int], None]) -> None:
         self.request = Request(handler.command, handler.path, handler.headers)
-        self._handler, self._stopped = handler, stopped
+        self._handler, self._stopped, self._count = handler, stopped, count
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Write status line and headers."""
@@ -58,6 +58,7 @@ class Exchange:
         """Write bytes as they are; ConnectionError once the client or the test is gone."""
         if self._stopped.is_set():
             raise ConnectionAbortedError
+        self._count(len(raw))
         self._handler.wfile.write(raw)
         self._handler.wfile.flush()
 
@@ -88,6 +89,8 @@ class HostileRegistry:
         self.port = port
         self.url = f"{scheme}://{self.host}"
         self.requests: list[Request] = []
+        self.sent = 0
+        """Bytes that were written, or that the last write of a connection did not come to an end with."""
         self._scripts: dict[str, list[Behaviour]] = {}
         self._lock = threading.Lock()
 
@@ -100,6 +103,11 @@ class HostileRegistry:
         """Return the requests for a path."""
         with self._lock:
             return [request for request in self.requests if request.path.partition("?")[0] == path]
+
+    def count(self, written: int) -> None:
+        """Note what is being written."""
+        with self._lock:
+            self.sent += written
 
     def take(self, request: Request) -> Behaviour:
         """Note a request and return what happens to it."""
@@ -119,7 +127,7 @@ def hostile_registry(tls: ssl.SSLContext | None = None) -> Iterator[HostileRegis
         disable_nagle_algorithm = True  # answers are written in pieces
 
         def do(self) -> None:
-            exchange = Exchange(self, stopped)
+            exchange = Exchange(self, stopped, registry.count)
             try:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 registry.take(exchange.request)(exchange)

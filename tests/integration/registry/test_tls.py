@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bootpress.adapters.oci import Network, OciRegistries, OciRegistry
 from bootpress.core.errors import RegistryUnavailable
@@ -21,6 +12,7 @@ from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from tests.support.hostile_registry import HostileRegistry, answer, demand, hostile_registry, redirect
 from tests.support.quick_time import QuickTime
+from tests.support.tls import Tls, make_tls
 
 TAG = "/v2/os/images/manifests/v1"
 NAMES = {
@@ -31,40 +23,10 @@ NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Tls:
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-
-
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     """Return a server's certificate for the names of this test, and trust in it."""
-    folder: Path = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    names = [*(x509.DNSName(each) for each in NAMES), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pem)
-    return Tls(server, ssl.create_default_context(cafile=str(pem)))
+    return make_tls(tmp_path_factory.mktemp("tls"), NAMES)
 
 
 @pytest.fixture
