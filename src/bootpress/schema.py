@@ -6,29 +6,40 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from bootpress.core.catalog import Catalog
+from bootpress.core.errors import Conflict
 
 _LOCK = 0x626F6F74
 """An advisory lock of PostgreSQL, so that two starts do not migrate at once."""
 
 
 def migrate(catalog: Catalog) -> None:
-    """Run every version that the database lacks, in one transaction; several callers take turns."""
-    with catalog.engine.begin() as connection:
+    """Run every version that the database lacks, in one transaction; several callers take turns.
+
+    Raises CatalogUnavailable, and Conflict when the database belongs to a version that this code does not know.
+    """
+    with catalog.altering() as connection:
         if not catalog.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Conflict(
+                f"the database cannot be brought up to date: {error}",
+                hint="it may belong to a newer bootpress: run that one, or restore a backup of before",
+            ) from error
 
 
 def is_current(catalog: Catalog) -> bool:
     """Tell whether the database has exactly the version that this code needs."""
-    with catalog.engine.connect() as connection:
-        return _version(connection) == ScriptDirectory.from_config(_config()).get_current_head()
+    with catalog.reading() as session:
+        return _version(session.connection()) == ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _version(connection: Connection) -> str | None:

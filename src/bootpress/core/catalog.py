@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +23,11 @@ from sqlalchemy.types import TypeDecorator
 from bootpress.core.errors import CatalogUnavailable
 
 SQLITE_BUSY_MS = 30_000
+TURN_SECONDS = 15.0
+"""How long a writer on SQLite waits for the other writers of its process, before it waits for other processes."""
+CONNECT_SECONDS = 10
+_OTHER_SCHEMA = ("42P01", "42703")  # PostgreSQL's undefined_table and undefined_column
+_REFUSED = "42501"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,13 +73,14 @@ class Row(Base):
 class Catalog:
     """Sessions on one database; every use case is one `with catalog.writing()`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, turn_seconds: float = TURN_SECONDS) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = _create_engine(url, sqlite=self.is_sqlite)
         self._readers = self._engine.execution_options(readonly=True)
         # SQLite has one writer; threads of one process that queue here are served in turn, not by chance.
-        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn = threading.Lock() if self.is_sqlite else None
+        self._turn_seconds = turn_seconds
 
     @property
     def engine(self) -> Engine:
@@ -84,7 +90,7 @@ class Catalog:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Open a transaction that commits at the end of the block and rolls back if it raises."""
-        with self._turn, _translated(), Session(self._engine, expire_on_commit=False) as session:
+        with self._in_turn(), _translated(), Session(self._engine, expire_on_commit=False) as session:
             yield session
             session.commit()
 
@@ -94,9 +100,30 @@ class Catalog:
         with _translated(), Session(self._readers, expire_on_commit=False, autoflush=False) as session:
             yield session
 
+    @contextmanager
+    def altering(self) -> Iterator[Connection]:
+        """Open a transaction on a bare connection, for what changes tables."""
+        with self._in_turn(), _translated(), self._engine.begin() as connection:
+            yield connection
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._turn_seconds):
+            raise CatalogUnavailable(
+                f"the database is busy: others have been writing for {self._turn_seconds:.0f} s",
+                hint="try again in a moment",
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 @contextmanager
@@ -108,6 +135,11 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise CatalogUnavailable("the database has no connection free", hint="try again in a moment") from error
     except DBAPIError as error:
+        if _is_other_schema(error):
+            raise CatalogUnavailable(
+                f"the database has not the schema of this version: {_first_line(error)}",
+                hint="`bootpress up` brings it up to date",
+            ) from error
         if not _is_outage(error):
             raise
         raise CatalogUnavailable(
@@ -116,8 +148,19 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+def _is_other_schema(error: DBAPIError) -> bool:
+    said = _first_line(error)
+    return _sqlstate(error) in _OTHER_SCHEMA or said.startswith(("no such table", "no such column"))
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)  # psycopg's; SQLite has none
+
+
 def _is_outage(error: DBAPIError) -> bool:
-    return error.connection_invalidated or type(error).__name__ in {
+    if error.connection_invalidated or _sqlstate(error) == _REFUSED:
+        return True
+    return type(error).__name__ in {
         "OperationalError",
         "InterfaceError",
         "InternalError",
@@ -131,8 +174,15 @@ def _first_line(error: DBAPIError) -> str:
 
 def _create_engine(url: str, *, sqlite: bool) -> Engine:
     if not sqlite:
+        bounded = {} if "connect_timeout" in make_url(url).query else {"connect_timeout": CONNECT_SECONDS}
         return create_engine(
-            url, pool_size=20, max_overflow=20, pool_timeout=10, pool_pre_ping=True, hide_parameters=True
+            url,
+            pool_size=20,
+            max_overflow=20,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args=bounded,
         )
     engine = create_engine(
         url,

@@ -16,9 +16,17 @@ from typing import Final
 
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.core.accounts.service import authenticate, create_account, mint_token
+from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context
-from bootpress.core.errors import BootpressError, OrchestratorUnavailable, Unauthenticated, Unavailable
+from bootpress.core.errors import (
+    BootpressError,
+    CatalogUnavailable,
+    OrchestratorUnavailable,
+    Unauthenticated,
+    Unavailable,
+)
 from bootpress.core.webhooks.attempts import relay
+from bootpress.core.webhooks.leases import start_anew
 from bootpress.core.webhooks.rules import LEASE
 from bootpress.settings import Settings
 from bootpress.stack.data import prefect_file
@@ -27,22 +35,38 @@ from bootpress.stack.home import Home, write_private
 ACCOUNT: Final = "default"
 PREFECT_SECONDS: Final = 170.0
 RELAY_TRIES: Final = 5
+CATALOG_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
 def prepare_catalog(settings: Settings) -> None:
     """Bring the database up to date, and leave the administrator's token in the home."""
-    from bootpress import schema  # noqa: PLC0415 - each task imports what it needs, and no more
-    from bootpress.wiring import production  # noqa: PLC0415 - as above
+    from bootpress.wiring import production  # noqa: PLC0415 - each task imports what it needs, and no more
 
     context = production(settings)
-    schema.migrate(context.catalog)
+    bring_up_to_date(context.catalog)
     account_id = create_account(context, ACCOUNT)
     path = Home(settings.home).admin_token
     if not _is_good(context, path):
         _, text = mint_token(context, account_id=account_id, name="admin", permissions=["*"])
         write_private(path, f"{text}\n")
     path.chmod(0o600)
+
+
+def bring_up_to_date(catalog: Catalog, *, seconds: float = CATALOG_SECONDS) -> None:
+    """Migrate the database; one that is away is waited for, so long at most: it may be starting as we are."""
+    from bootpress import schema  # noqa: PLC0415 - see above
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return schema.migrate(catalog)
+        except CatalogUnavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            logger.warning("waiting for the database: %s", error.message)
+            time.sleep(AGAIN_SECONDS)
 
 
 def _is_good(context: Context, path: Path) -> bool:
@@ -81,11 +105,13 @@ def _wait_for_prefect(api: PrefectApi) -> None:
 
 
 def relay_twice(settings: Settings) -> None:
-    """Start what waits, and again when the last lease of a predecessor has run out."""
+    """Start what waits, and again when the last lease and pause of a predecessor have run out."""
     from bootpress.wiring import production  # noqa: PLC0415 - see above
 
     context = production(settings)
     begun = time.monotonic()
+    with contextlib.suppress(Unavailable):
+        start_anew(context)
     _relay(context)
     time.sleep(max(0.0, begun + LEASE.total_seconds() + 1 - time.monotonic()))
     _relay(context)

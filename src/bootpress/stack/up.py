@@ -27,6 +27,8 @@ from bootpress.stack.supervisor import DEATHS, DEATHS_AT_START, Signals, Supervi
 
 POOL: Final = "bootpress"
 START_SECONDS: Final = 180.0
+LATE_SECONDS: Final = 8.0
+"""How long the database may take before we say that we wait for it."""
 GRACE_SECONDS: Final = 11.0
 """What flow runs get to end when the stack stops; the worker takes up to three more to report what is left."""
 STAGES: Final = (
@@ -90,8 +92,10 @@ class _Stack:
         local = registry.LocalRegistry(self.home, self.ports.registry, self.supervisor)
         if self.settings.registry is None:
             local.begin()
-        self._wait(lambda: self.supervisor.is_done("prepare-catalog"), "the database")
-        steps.done("database", without_password(self.settings.catalog_url))
+        database = without_password(self.settings.catalog_url)
+        late = steps.late("database", f"waiting for {database}; why is in {self.home.log('prepare-catalog')}")
+        self._wait(lambda: self.supervisor.is_done("prepare-catalog") or late(), "the database")
+        steps.done("database", database)
         self.supervisor.start(Spec("api", python("bootpress.surfaces.api.serve"), environment))
         health = prefect_server.client(prefect, environment)
         self._wait(partial(prefect_server.is_healthy, health), "Prefect")
@@ -184,6 +188,18 @@ class _Steps:
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self._console = Console(highlight=False)
+
+    def late(self, name: str, text: str) -> Callable[[], bool]:
+        """Return a false condition that says once, after a while, what is waited for."""
+        pending = [time.monotonic() + LATE_SECONDS]
+
+        def say() -> bool:
+            if pending and time.monotonic() > pending[0]:
+                pending.clear()
+                self.done(name, text)
+            return False
+
+        return say
 
     def done(self, name: str, text: str) -> None:
         """Say that a step is done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from bootpress.core.accounts.models import Account
+from bootpress.core.accounts.models import Account, ApiToken
 from bootpress.core.catalog import Catalog
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.models import metadata
@@ -98,6 +99,37 @@ def test_many_writers_at_once_lose_nothing(catalog: Catalog) -> None:
         list(pool.map(write, range(16)))
     with catalog.reading() as session:
         assert len(session.scalars(select(Account)).all()) == 80
+
+
+def test_a_writer_on_sqlite_waits_for_its_turn_and_not_for_ever(tmp_path: Path) -> None:
+    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", turn_seconds=0.2)
+    metadata.create_all(catalog.engine)
+    began = time.monotonic()
+    with catalog.writing() as session:
+        session.add(account("a"))
+        with ThreadPoolExecutor(8) as pool:
+            refused = [pool.submit(_write_nothing, catalog) for _ in range(8)]
+        assert {type(one.exception()) for one in refused} == {CatalogUnavailable}
+        assert time.monotonic() - began < 5
+        with catalog.reading() as reader:
+            assert reader.scalars(select(Account)).all() == []
+    _write_nothing(catalog)
+    catalog.close()
+
+
+def _write_nothing(catalog: Catalog) -> None:
+    with catalog.writing():
+        pass
+
+
+def test_a_table_that_is_missing_is_another_schema(catalog: Catalog) -> None:
+    with catalog.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE api_tokens RENAME TO elsewhere"))
+    for opened in (catalog.writing, catalog.reading):
+        with pytest.raises(CatalogUnavailable, match="not the schema of this version") as caught, opened() as session:
+            session.scalars(select(ApiToken)).all()
+        assert "bootpress up" in str(caught.value.hint)
+        assert "Background on this error" not in str(caught.value)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
