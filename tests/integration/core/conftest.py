@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.core_world import World
+from tests.support.purges import Yard
 
 
 @pytest.fixture
@@ -15,3 +16,11 @@ def world(database_url: str) -> Iterator[World]:
     world = World(database_url)
     yield world
     world.catalog.close()
+
+
+@pytest.fixture
+def yard(database_url: str) -> Iterator[Yard]:
+    """Return a world of images to retire and purge, on each database too."""
+    yard = Yard(database_url)
+    yield yard
+    yard.catalog.close()

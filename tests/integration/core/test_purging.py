@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bootpress.core.errors import Conflict, RegistryUnavailable
@@ -13,13 +11,6 @@ from bootpress.core.retention.purging import IN_USE, purge
 from tests.support.attachments import ENVELOPE, SBOM, SIGNATURE, attestation, signature_payload
 from tests.support.core_world import HOST, REPOSITORY, OneRegistry, repository_of
 from tests.support.purges import Yard
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    yard = Yard(database_url)
-    yield yard
-    yard.catalog.close()
 
 
 def tag_of(digest: str, suffix: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,13 +15,6 @@ from bootpress.core.publications.claiming import claim_content
 from bootpress.core.retention.purging import purge
 from tests.support.core_world import REPOSITORY, repository_of
 from tests.support.purges import Yard
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    yard = Yard(database_url)
-    yield yard
-    yard.catalog.close()
 
 
 def test_a_child_that_is_purged_while_its_index_is_read_is_missed_before_anything_is_published(yard: Yard) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -11,11 +10,8 @@ import pytest
 
 from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST
-from bootpress.core.errors import Conflict, IllegalTransition, RegistryUnavailable
+from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
-from bootpress.core.publications.models import Publication
-from bootpress.core.retention.purging import purge
-from bootpress.core.retention.service import retire
 from tests.support.core_world import OneRegistry
 from tests.support.keeper import Keeper, Shelf
 from tests.support.ports import free_port
@@ -220,26 +216,6 @@ def test_an_interrupted_purge_goes_on_where_it_was(database_url: str, shelf: She
     keeper.catalog.close()
 
 
-def test_a_retired_publication_can_be_restored_before_its_purge(keeper: Keeper) -> None:
-    first, _ = keeper.retired()
-    answer = keeper.call("system_restore_disk_image_publication", publication_id=str(first))
-    assert answer["publication"]["status"] == "published"
-    assert answer["publication"]["retired_at"] is None
-    assert len(keeper.events("restored")) == 1
-    again = keeper.call("system_restore_disk_image_publication", publication_id=str(first))
-    assert again == answer
-    assert len(keeper.events("restored")) == 1
-
-
-def test_what_is_wanted_again_is_not_purged(keeper: Keeper) -> None:
-    first, digest = keeper.retired()
-    keeper.clock.advance(days=7)
-    keeper.call("system_pin_disk_image_publication", publication_id=str(first))
-    assert purge(keeper.context, first, actor="test") == "it is in use again"
-    assert keeper.sweep() == {"retired": [], "purged": [], "kept": []}
-    assert keeper.shelf.has(digest) == [True]
-
-
 def test_a_registry_that_is_away_leaves_retired_what_was_retired(database_url: str, tmp_path: Path) -> None:
     with running_registry(tmp_path / "registry") as host:
         shelf = Shelf(RegistryConnection("default", host), tmp_path, limits=Limits(tries=1))
@@ -253,55 +229,3 @@ def test_a_registry_that_is_away_leaves_retired_what_was_retired(database_url: s
     assert keeper.publication(second).status == "published"
     shelf.registries.close()
     keeper.catalog.close()
-
-
-def test_only_a_published_publication_of_the_platform_becomes_its_default(keeper: Keeper) -> None:
-    first, _ = keeper.retired()
-    with pytest.raises(Conflict, match="is retired; only a published one can be the default"):
-        keeper.make_default(first)
-    published = keeper.press()
-    keeper.make_platform("other")
-    with pytest.raises(Conflict, match="belongs to the platform edge, not to other"):
-        keeper.call(
-            "system_set_default_disk_image_publication", publication_id=str(published), node_platform_id="other"
-        )
-    before = len(keeper.events("promoted"))
-    for _ in range(2):
-        answer = keeper.call(
-            "system_set_default_disk_image_publication", publication_id=str(published), node_platform_id="edge"
-        )
-        assert answer["publication"]["is_default"]
-    assert len(keeper.events("promoted")) == before + 1
-    assert keeper.find_platform(keeper.platform_id).default_publication_id == published
-
-
-@pytest.mark.parametrize("status", ["queued", "verifying", "failed", "purged", "revoked"])
-def test_only_a_retired_publication_can_be_restored_and_only_a_kept_one_pinned(keeper: Keeper, status: str) -> None:
-    publication_id = keeper.press()
-    with keeper.catalog.writing() as session:
-        session.get_one(Publication, publication_id).status = status
-    with pytest.raises(IllegalTransition, match=f"that is {status} cannot become published"):
-        keeper.call("system_restore_disk_image_publication", publication_id=str(publication_id))
-    with pytest.raises(Conflict, match=f"is {status} and cannot be pinned"):
-        keeper.call("system_pin_disk_image_publication", publication_id=str(publication_id))
-
-
-def test_default_and_retention_at_once_never_lock_each_other_out(keeper: Keeper) -> None:
-    ids = [keeper.press() for _ in range(6)]
-    with ThreadPoolExecutor(12) as pool:
-        moves = [pool.submit(_try_default, keeper, publication_id) for publication_id in ids * 2]
-        sweeps = [pool.submit(retire, keeper.context, keeper.platform_id, actor="test") for _ in range(6)]
-        outcomes = [move.result() for move in moves]
-        retired = [one for sweep in sweeps for one in sweep.result()[0]]
-    assert set(outcomes) <= {"moved", "refused"}
-    default_id = keeper.find_platform(keeper.platform_id).default_publication_id
-    assert keeper.publication(default_id).status == "published"
-    assert len(retired) == len(set(retired))
-
-
-def _try_default(keeper: Keeper, publication_id: UUID) -> str:
-    try:
-        keeper.make_default(publication_id)
-    except Conflict:
-        return "refused"
-    return "moved"

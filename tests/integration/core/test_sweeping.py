@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -13,13 +12,6 @@ from bootpress.core.retention import service
 from bootpress.core.retention.sweeping import sweep_platform
 from tests.support.core_world import HOST
 from tests.support.purges import Yard
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    yard = Yard(database_url)
-    yield yard
-    yard.catalog.close()
 
 
 def test_a_platform_whose_registry_is_away_keeps_no_other_from_its_sweep(yard: Yard) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -33,14 +33,14 @@ from bootpress.core.errors import (
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.platforms.trust import trust_policy
-from bootpress.core.ports import Descriptor, Manifest, Progress, Registry
+from bootpress.core.ports import Descriptor, Progress, Registry
 from bootpress.core.publications import rules
 from bootpress.core.publications.blobs import verify_all
 from bootpress.core.publications.claiming import Claim, claim_content, claim_publication
+from bootpress.core.publications.contents import check_config, describe, fetch_children
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.references import Repository, parse_repository
-from bootpress.core.strict_json import parse_object
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
 from bootpress.core.webhooks.announcement import Announcement, read_announcement
@@ -48,14 +48,6 @@ from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus
 
 logger = logging.getLogger(__name__)
-MAX_CONFIG = 1024 * 1024
-CONFIG_TYPES = frozenset(
-    {
-        "application/vnd.bootpress.image.config.v1+json",
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.docker.container.image.v1+json",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +113,16 @@ def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
     with _step(context, attempt_id, "manifest") as (work, found):
         registry = _open(context, work)
         top = registry.fetch_manifest(work.repository, work.digest)
-        manifests = [top, *_children(registry, work, top)]
+        manifests = [top, *fetch_children(registry, work.repository, top)]
         rules.check_sizes(manifests)
         image = top
         if top.is_index:
             chosen = rules.select_for_arch(top.manifests, work.platform.arch)
             image = next(child for child in manifests if child.digest == chosen.digest)
-        _check_config(registry, work, image)
+        check_config(registry, work.repository, image, arch=work.platform.arch)
         size_bytes = rules.image_size(image)
         rules.check_content_claims(work.announcement, arch=work.platform.arch, size_bytes=size_bytes)
-        found.artifacts = _artifacts(manifests)
+        found.artifacts = describe(manifests)
         found.facts = {
             "media_type": top.media_type,
             "artifact_type": top.artifact_type,
@@ -272,54 +264,3 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
             row.publication_id = work.claimed.id
             session.add(row)
         attempt.evidence = {**attempt.evidence, name: found.facts}
-
-
-def _children(registry: Registry, work: Work, top: Manifest) -> list[Manifest]:
-    if len(top.manifests) > rules.MAX_CHILDREN:
-        raise ContentRejected(f"the index names {len(top.manifests)} manifests; at most {rules.MAX_CHILDREN} are read")
-    named = {child.digest: child for child in top.manifests}.values()
-    if (size := sum(child.size for child in named)) > rules.MAX_CHILDREN_SIZE:
-        raise ContentRejected(
-            f"the index names manifests of {size} bytes together; at most {rules.MAX_CHILDREN_SIZE} are read"
-        )
-    children = []
-    for child in named:
-        manifest = registry.fetch_manifest(work.repository, child.digest)
-        if manifest.is_index:
-            raise ContentRejected(f"the index names another index, {child.digest}", hint="push a flat index")
-        if manifest.size != child.size:
-            raise ContentRejected(f"the index says {child.size} bytes of {child.digest}, which has {manifest.size}")
-        children.append(manifest)
-    return children
-
-
-def _check_config(registry: Registry, work: Work, image: Manifest) -> None:
-    if image.config is None or image.config.media_type not in CONFIG_TYPES:
-        return
-    raw = registry.read_blob(work.repository, image.config, limit=MAX_CONFIG)
-    try:
-        stated = parse_object(raw, what="the image's config").get("architecture")
-    except InvalidInput as error:
-        raise ContentRejected(error.message) from error
-    if stated is not None and not isinstance(stated, str):
-        raise ContentRejected("the image's config states an architecture that is no text")
-    rules.check_stated_arch(stated or None, work.platform.arch)
-
-
-def _artifacts(manifests: Sequence[Manifest]) -> list[Artifact]:
-    rows: dict[tuple[str, str, str], Artifact] = {}
-    for manifest in manifests:
-        own = Descriptor(manifest.media_type, manifest.digest, manifest.size)
-        named = [("manifest", own), *(("config", blob) for blob in [manifest.config] if blob)]
-        for role, descriptor in [*named, *(("layer", layer) for layer in manifest.layers)]:
-            title = (descriptor.title or "")[:200]
-            rows[manifest.digest, descriptor.digest, title] = Artifact(
-                id=uuid4(),
-                role=role,
-                manifest_digest=manifest.digest,
-                digest=descriptor.digest,
-                media_type=descriptor.media_type[:200],
-                size_bytes=descriptor.size,
-                title=title,
-            )
-    return list(rows.values())

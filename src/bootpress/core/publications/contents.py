@@ -1,0 +1,76 @@
+"""What an image consists of: the manifests that are read, and a row of everything they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from bootpress.core.errors import ContentRejected, InvalidInput
+from bootpress.core.ports import Descriptor, Manifest, Registry
+from bootpress.core.publications import rules
+from bootpress.core.publications.models import Artifact
+from bootpress.core.references import Repository
+from bootpress.core.strict_json import parse_object
+
+MAX_CONFIG = 1024 * 1024
+CONFIG_TYPES = frozenset(
+    {
+        "application/vnd.bootpress.image.config.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    }
+)
+
+
+def fetch_children(registry: Registry, repository: Repository, top: Manifest) -> list[Manifest]:
+    """Fetch the manifests that an index names; ContentRejected for a nested index and for sizes that differ."""
+    if len(top.manifests) > rules.MAX_CHILDREN:
+        raise ContentRejected(f"the index names {len(top.manifests)} manifests; at most {rules.MAX_CHILDREN} are read")
+    named = {child.digest: child for child in top.manifests}.values()
+    if (size := sum(child.size for child in named)) > rules.MAX_CHILDREN_SIZE:
+        raise ContentRejected(
+            f"the index names manifests of {size} bytes together; at most {rules.MAX_CHILDREN_SIZE} are read"
+        )
+    children = []
+    for child in named:
+        manifest = registry.fetch_manifest(repository, child.digest)
+        if manifest.is_index:
+            raise ContentRejected(f"the index names another index, {child.digest}", hint="push a flat index")
+        if manifest.size != child.size:
+            raise ContentRejected(f"the index says {child.size} bytes of {child.digest}, which has {manifest.size}")
+        children.append(manifest)
+    return children
+
+
+def check_config(registry: Registry, repository: Repository, image: Manifest, *, arch: str) -> None:
+    """Refuse an image whose config, if it is of a kind that says so, states another architecture than `arch`."""
+    if image.config is None or image.config.media_type not in CONFIG_TYPES:
+        return
+    raw = registry.read_blob(repository, image.config, limit=MAX_CONFIG)
+    try:
+        stated = parse_object(raw, what="the image's config").get("architecture")
+    except InvalidInput as error:
+        raise ContentRejected(error.message) from error
+    if stated is not None and not isinstance(stated, str):
+        raise ContentRejected("the image's config states an architecture that is no text")
+    rules.check_stated_arch(stated or None, arch)
+
+
+def describe(manifests: Sequence[Manifest]) -> list[Artifact]:
+    """Make a row of each manifest, config and layer, each once where a manifest names it."""
+    rows: dict[tuple[str, str, str], Artifact] = {}
+    for manifest in manifests:
+        own = Descriptor(manifest.media_type, manifest.digest, manifest.size)
+        named = [("manifest", own), *(("config", blob) for blob in [manifest.config] if blob)]
+        for role, descriptor in [*named, *(("layer", layer) for layer in manifest.layers)]:
+            title = (descriptor.title or "")[:200]
+            rows[manifest.digest, descriptor.digest, title] = Artifact(
+                id=uuid4(),
+                role=role,
+                manifest_digest=manifest.digest,
+                digest=descriptor.digest,
+                media_type=descriptor.media_type[:200],
+                size_bytes=descriptor.size,
+                title=title,
+            )
+    return list(rows.values())
