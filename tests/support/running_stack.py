@@ -34,7 +34,7 @@ class Stack:
         """Return the local registry's host and port."""
         return str(self.endpoints["registry"])
 
-    def call(self, name: str, **fields: Any) -> dict[str, Any]:
+    def call(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Call an operation as the admin; raises for any answer but success."""
         token = Path(self.endpoints["admin_token_file"]).read_text().strip()
         url = f"{self.endpoints['api_url']}/api/v1/operations/{name}"

@@ -105,6 +105,7 @@ class ServedImage:
         for tag, digest in self.layout.tags.items():
             self.home.on(f"{REPOSITORY}/manifests/{tag}", self.gate.before(_serve(self.layout.blobs[digest])))
         self.home.on(self.path("api"), self.gate.before(answer(404)))
+        self.home.on("/v2/", self.gate.before(answer(200, {})))
 
     def move_tag(self, *, sign: bool) -> str:
         """Let the tag name another image from now on; return its digest."""
