@@ -7,7 +7,8 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from tests.support import parts, postgres
 from tests.support.ports import free_port as _free_port
 from tests.support.prefect_server import PrefectServer, prefect_server
+from tests.support.registries import RunningRegistry, running
 from tests.support.sigstore_live import Sigstore, running_sigstore
 from tools.shell import in_ci
 
@@ -99,6 +101,20 @@ def postgres_database(postgres_cluster: postgres.Cluster) -> Iterator[str]:
     url = postgres_cluster.create_database()
     yield url
     postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningRegistry]]:
+    """Return a function that gives the registry of a kind, started when a test first asks and shared by all."""
+    started: dict[str, RunningRegistry] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str) -> RunningRegistry:
+            if kind not in started:
+                started[kind] = stack.enter_context(running(kind, tmp_path_factory.mktemp(kind)))
+            return started[kind]
+
+        yield get
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def running(kind: str, folder: Path) -> Iterator[RunningRegistry]:
     match kind:
         case "gitea":
             with running_gitea() as gitea:
-                gitea.call("POST", "/orgs", {"username": NAMESPACE})
+                gitea.call("POST", "/orgs", {"username": NAMESPACE, "visibility": "private"})
                 yield RunningRegistry(kind, gitea.registry)
         case "referrers":
             with _running_referrers_registry(folder) as host:

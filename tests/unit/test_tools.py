@@ -54,6 +54,41 @@ def test_a_part_with_replace_directives_is_built_in_its_modules_folder(tmp_path:
     assert words.endswith("/program ./")
 
 
+def test_a_part_of_our_own_is_built_in_its_folder_and_nothing_is_fetched(tmp_path: Path) -> None:
+    body = 'test "$1" = build || exit 1; pwd > "$3"'
+    part = dataclasses.replace(PART, local="tools/referrers_registry", package="")
+    parts.build(part, script(tmp_path / "go", body), tmp_path / "cache")
+    assert parts.cached(part, tmp_path / "cache").read_text().strip() == str(ROOT / "tools/referrers_registry")
+
+
+def test_what_a_part_reads_while_it_runs_lies_beside_it(tmp_path: Path) -> None:
+    module = tmp_path / "module"
+    for name in ("schema/storage.sql", "templates/a/b.tmpl", "templates/c.tmpl", "main.go"):
+        (module / name).parent.mkdir(parents=True, exist_ok=True)
+        (module / name).write_text(name)
+        (module / name).chmod(0o444)
+    body = f"""
+    case "$1" in
+        mod) echo '{{"Dir": "{module}"}}' ;;
+        install) echo program > "$GOBIN/tool" ;;
+    esac"""
+    part = dataclasses.replace(PART, keeps=("schema/storage.sql", "templates"))
+    go, cache = script(tmp_path / "go", body), tmp_path / "cache"
+    for _ in range(2):  # the second replaces the first
+        parts.build(part, go, cache)
+    home = parts.cached(part, cache).parent
+    files = sorted(path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file())
+    assert files == ["schema/storage.sql", "templates/a/b.tmpl", "templates/c.tmpl", "thing"]
+    assert (home / "templates/a/b.tmpl").read_text() == "templates/a/b.tmpl"
+
+
+def test_every_part_of_our_own_is_pinned_with_its_sums() -> None:
+    for part in parts.PARTS:
+        if part.local:
+            assert f"module {part.module}" in (ROOT / part.local / "go.mod").read_text()
+            assert (ROOT / part.local / "go.sum").read_text()
+
+
 def test_a_build_that_fails_leaves_nothing_in_the_cache_and_says_why(tmp_path: Path) -> None:
     go = script(tmp_path / "go", 'echo half > "$GOBIN/tool"; echo "no such module" >&2; exit 1')
     with pytest.raises(shell.Failed, match="no such module"):
