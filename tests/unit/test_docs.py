@@ -122,6 +122,24 @@ def test_every_file_of_ours_that_a_page_names_is_there(page: Path) -> None:
 
 
 @each_page
+def test_every_test_that_a_page_leans_on_is_there(page: Path) -> None:
+    """Prevents a claim whose test was renamed or taken away."""
+    missing = [
+        f"{path}::{name}"
+        for path, name in re.findall(r"`(tests/[\w./-]+\.py)::(\w+)`", page.read_text())
+        if not (ROOT / path).exists() or f"\ndef {name}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []
+
+
+def test_every_section_of_the_threat_model_leans_on_tests() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    sections = [one for one in text.split("\n## ") if one.startswith(("An attacker", "Another account", "Crashes"))]
+    assert len(sections) == 7
+    assert [one.partition("\n")[0] for one in sections if "`tests/" not in one] == []
+
+
+@each_page
 def test_every_link_to_a_heading_finds_it(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text())
     missing = [
