@@ -33,7 +33,7 @@ from sqlalchemy import make_url
 from tests.support import parts
 from tests.support.oidc_issuer import Issuer, running_issuer
 from tests.support.ports import free_port
-from tests.support.processes import Program, listens
+from tests.support.processes import Program, listens, wait_for
 
 PARTS = (
     "postgresql",
@@ -51,6 +51,9 @@ FORGE = "https://gitea.example"
 """What the certificates' identities begin with."""
 WORKFLOW = "os/images/.gitea/workflows/build-disk-image.yml"
 MAIN = f"{WORKFLOW}@refs/heads/main"
+METRICS = 2112
+"""Where the timestamp authority tells its metrics, on every interface and come what may: it ends if that is taken.
+So one run of these services at a time; Rekor 1 would use the same port and goes without."""
 SIGNED_FROM = timedelta(days=1)
 """How long before their start the services' keys are trusted."""
 
@@ -140,14 +143,14 @@ class _Starter:
     def start(self, database: str, issuer: Issuer, stranger: Issuer) -> Sigstore:
         """Start everything and write what signers and verifiers need."""
         trillian = self._trillian(database)
-        rekor1, rekor2, timestamps = self._rekor1(trillian), self._rekor2(), self._timestamps()
+        timestamps = self._timestamps()
+        rekor1, rekor2 = self._rekor1(trillian), self._rekor2()
         self._authority()
         ct_log = self._certificate_log(trillian)
         fulcio = self._fulcio(ct_log[1], issuer, stranger)
         for (program, url), path in (
             (rekor1, "/ping"),
             (rekor2, "/healthz"),
-            (timestamps, "/ping"),
             (ct_log, "/ct/ct/v1/get-roots"),
             (fulcio, "/healthz"),
         ):
@@ -195,9 +198,13 @@ class _Starter:
         return self._run("rekor2", "serve", *options), f"http://127.0.0.1:{port}"
 
     def _timestamps(self) -> tuple[Program, str]:
+        """Start the timestamp authority, and wait for it: it insists on its port for metrics, which Rekor 1 shares."""
+        wait_for(lambda: not listens(METRICS), what=f"port {METRICS} is free (does another run of the tests hold it?)")
         port = free_port()
         options = ["--host=127.0.0.1", f"--port={port}", "--timestamp-signer=memory", "--disable-ntp-monitoring"]
-        return self._run("timestamp-server", "serve", *options), f"http://127.0.0.1:{port}"
+        program, url = self._run("timestamp-server", "serve", *options), f"http://127.0.0.1:{port}"
+        program.wait_until(lambda: listens(METRICS) and _answers(f"{url}/ping"), what="time stamps are to be had")
+        return program, url
 
     def _authority(self) -> None:
         """Make Fulcio's certificate authority."""
