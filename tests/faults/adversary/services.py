@@ -230,6 +230,9 @@ _PROOFS_IN_TURN: dict[str, tuple[Lies, Reason]] = {
         lambda b: _proof(b).update(hashes=_proof(b)["hashes"] * 10_000), "wrong size"
     ),
     "a tree of five thousand digits": _changed(lambda b: _proof(b).update(treeSize="9" * 5000), "treeSize"),
+    "a key beside the certificate": _changed(
+        lambda b: b["verificationMaterial"].update(publicKey={"hint": ""}), "it is signed by a bare key"
+    ),
     "an entry of a log that nobody knows": _changed(
         lambda b: _entry(b)["logId"].update(keyId=base64_text(b"x" * 32)), "no transparency log"
     ),
@@ -351,6 +354,34 @@ def _roots() -> Iterator[Case]:
     for format_ in FORMATS:
         yield _under("a log of another id than the root says", _set_ids, "no transparency log", format_)
     yield _under("a stamp, and no timestamp authority in the root", _drop_stamps, "no Timestamp", REKOR_2)
+    yield _backdated()
+    yield _borrowed_key()
+
+
+def _backdated() -> Case:
+    """Return a case about a log that had closed, and a stranger's stamp from when it had not."""
+    closed = {"start": START.isoformat(), "end": (NOW + _SECOND).isoformat()}
+    root: Json = copy.deepcopy(TRUST["trusted_root"])
+    _set_period("tlogs", closed, root)
+    signed = partial(Signed, REKOR_2, trust=TRUST | {"trusted_root": root})
+    late = NOW + timedelta(minutes=1)
+    lies = Lies(stamps=lambda by, of: [StampAuthority().stamp(of, NOW), by.stamp(of, late)])
+    return Case("a closed log, backdated by a stranger's stamp", signed(lies), signed(), "no transparency log")
+
+
+def _borrowed_key() -> Case:
+    """Return a case about an entry in the name of a log that is in use, by the key of one that is not.
+
+    sigstore tries every key of a root where an id is not that of a key.
+    """
+    services, forged = copy.copy(SERVICES), copy.copy(SERVICES)
+    services.log = SERVICES.log.with_id(b"a log that has a name of its own")
+    forged.log = services.log.with_key(SERVICES.timeless_log.key)
+    root = services.trusted_root()
+    root["tlogs"][1]["publicKey"]["validFor"] = _CLOSED
+    signed = partial(Signed, REKOR_1, trust=TRUST | {"trusted_root": root})
+    sentence = "an entry in the name of a log by the key of one that had closed"
+    return Case(sentence, signed(services=forged), signed(services=services), "invalid signature")
 
 
 def _under(sentence: str, change: Callable[[Json], object], reason: str, format_: str) -> Case:

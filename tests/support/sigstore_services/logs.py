@@ -35,6 +35,12 @@ class Log:
         other.key = key
         return other
 
+    def with_id(self, log_id: bytes) -> Log:
+        """Return this log under another id."""
+        other = copy.copy(self)
+        other.id = log_id
+        return other
+
     def enter(self, body: Json, lies: Lies) -> Json:
         """Return the entry of a body in a bundle, with inclusion proof and checkpoint, but no time (Rekor 2)."""
         lies.change_entry(body)
@@ -82,7 +88,7 @@ class Log:
 
     def describe(self, period: Json) -> Json:
         """Return this log's entry in a trusted root."""
-        return describe_log(self.key, period)
+        return describe_log(self.key, period) | {"logId": {"keyId": base64_text(self.id)}}
 
     def _sign(self, message: bytes) -> bytes:
         return self.key.sign(message, ec.ECDSA(hashes.SHA256()))
