@@ -12,11 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
-from tests.support import postgres
+from tests.support import parts, postgres
 from tests.support.recording import Studio, record
 from tests.support.registry import running_registry
 from tests.support.sigstore_live import running_sigstore
@@ -35,7 +33,7 @@ def main() -> None:
         recorded = Path(scratch) / "vectors"
         try:
             _record(recorded, Path(scratch))
-        except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        except parts.MissingPart as missing:
             sys.exit(f"error: {missing}")
         wrong = [vector.name for vector in load_vectors(recorded).values() if is_accepted(vector) != vector.is_good]
         if wrong:

@@ -15,6 +15,8 @@ from tools import packages, parts
 from tools.shell import in_ci
 
 MISSING = "missing part"
+MissingPart = (pytest.skip.Exception, pytest.fail.Exception)
+"""What `require` raises, for a program that is no test."""
 
 
 def find(name: str) -> Path | None:
