@@ -28,6 +28,7 @@ from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.core.webhooks.rates import RateLimiter
 from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
+from bootpress.surfaces.api.connections import Bounds
 from bootpress.surfaces.api.serve import server
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, RealClock
 
@@ -132,6 +133,7 @@ def running_press(
     *,
     token_rates: RateLimiter | None = None,
     connections: Connections | None = None,
+    bounds: Bounds | None = None,
     **settings: Any,
 ) -> Iterator[Press]:
     """Serve the API on a free port of this machine, with an admin's token for the account `default`."""
@@ -156,19 +158,19 @@ def running_press(
     _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])
     # Tests call faster than a person; the default is tested in tests/integration/api/test_defaults.py.
     rates = token_rates or RateLimiter(rate=10_000, burst=10_000)
-    with serving(context, chosen, rates) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+    with serving(context, chosen, rates, bounds) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
         yield Press(context, http, account_id, token, launcher, sink, chosen, port)
     registries.close()
     catalog.close()
 
 
 @contextmanager
-def serving(context: Context, settings: Settings, rates: RateLimiter) -> Iterator[int]:
+def serving(context: Context, settings: Settings, rates: RateLimiter, bounds: Bounds | None = None) -> Iterator[int]:
     """Serve a context on a free port of this machine; yield the port."""
     app = create_app(context, settings=settings, token_rates=rates)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-        running = server(app, host="127.0.0.1", port=port, trusted_proxies=settings.trusted_proxies)
+        running = server(app, host="127.0.0.1", port=port, trusted_proxies=settings.trusted_proxies, bounds=bounds)
         thread = threading.Thread(target=running.run, args=([listener],), name="uvicorn")
         thread.start()
         try:

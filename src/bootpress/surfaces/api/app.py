@@ -15,6 +15,7 @@ from bootpress.core.webhooks.service import PATH as WEBHOOK_PATH
 from bootpress.settings import Settings
 from bootpress.surfaces.api import openapi, problems
 from bootpress.surfaces.api.bell import BellDoor
+from bootpress.surfaces.api.connections import FramedOnce
 from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.health import HealthDoor
 from bootpress.surfaces.api.measures import OPERATIONS_PATH, Measures, Measuring
@@ -40,6 +41,7 @@ def create_app(context: Context, *, settings: Settings, token_rates: RateLimiter
     )
     problems.install(app)
     measures = Measures()
+    app.add_middleware(FramedOnce)
     app.add_middleware(Measuring, measures=measures)
     gate = Gate(context, token_rates)
     _add_doors(app, context, gate, dispatcher, measures, settings)

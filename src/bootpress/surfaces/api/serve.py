@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
+import resource
+import sys
 
 import uvicorn
 from fastapi import FastAPI
@@ -10,35 +14,50 @@ from fastapi import FastAPI
 from bootpress.adapters.orchestrator.collecting import collect_on_a_thread
 from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
+from bootpress.surfaces.api.connections import MAX_HEAD, Bounds, bounded
 from bootpress.wiring import DEFAULT_PORT, production
 
-MAX_CONNECTIONS = 2_000
-"""Beyond it uvicorn answers 503: what is open costs memory."""
+BACKLOG = 256
+"""Connections that may wait to be accepted; so many are accepted in one go."""
+OTHER_FILES = 256
+"""Open files that are no clients' connections."""
 STOPPING = 5
 """Seconds that requests under way get to finish."""
 
 
-def server(app: FastAPI, *, host: str, port: int, trusted_proxies: str | None = None) -> uvicorn.Server:
-    """Return a server of one process; it logs no paths, since some hold tokens.
+def server(
+    app: FastAPI, *, host: str, port: int, trusted_proxies: str | None = None, bounds: Bounds | None = None
+) -> uvicorn.Server:
+    """Return a server of one process; it logs no paths, since some hold tokens, and nothing that a stranger can cause.
 
     `X-Forwarded-For` and `-Proto` are believed of `trusted_proxies` alone: addresses and networks, comma-separated.
     """
+    bounds = bounds or Bounds()
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounds = dataclasses.replace(bounds, connections=min(bounds.connections, affordable_connections(files)))
     return uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
+            http=bounded(bounds),
+            h11_max_incomplete_event_size=MAX_HEAD,
+            backlog=BACKLOG,
             access_log=False,
-            log_level=logging.WARNING,
+            log_level=logging.ERROR,
             proxy_headers=bool(trusted_proxies),
             forwarded_allow_ips=trusted_proxies,
             server_header=False,
             ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=30,
+            timeout_keep_alive=math.ceil(bounds.idle),
             timeout_graceful_shutdown=STOPPING,
         )
     )
+
+
+def affordable_connections(files: int) -> int:
+    """Return how many connections leave enough of the files that may be open: without one, no database is reached."""
+    return max(files - BACKLOG - OTHER_FILES, BACKLOG) if files != resource.RLIM_INFINITY else sys.maxsize
 
 
 def serve(settings: Settings) -> None:
