@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,20 @@ WORKER_LIMIT = 4
 
 @contextmanager
 def resident_worker(
-    server: PrefectServer, log: Path, *, pool: str, name: str, limit: int = WORKER_LIMIT, grace_seconds: float = 15
+    server: PrefectServer,
+    log: Path,
+    *,
+    pool: str,
+    name: str,
+    limit: int = WORKER_LIMIT,
+    grace_seconds: float = 15,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Program]:
     """Run a worker that can import the tests' flows, until the end of the block."""
     words = [sys.executable, "-m", "bootpress.adapters.orchestrator.serve", pool, name, str(limit)]
-    words += ["--grace-seconds", str(grace_seconds)]
-    with Program(words, log=log, env=server.environment, cwd=ROOT) as program:
+    words += ["--grace-seconds", str(grace_seconds), *options]
+    with Program(words, log=log, env=server.environment | dict(environment or {}), cwd=ROOT) as program:
         program.wait_until(lambda: "worker ready" in program.output, what="the worker is ready")
         yield program
 

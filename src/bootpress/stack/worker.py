@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bootpress import schema
 from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.bell import bell_of
 from bootpress.adapters.orchestrator.serve import serve
 from bootpress.core.catalog import Catalog
 from bootpress.core.errors import CatalogUnavailable, OrchestratorUnavailable
@@ -29,12 +30,14 @@ def work(pool: str, name: str, limit: int, *, ready_file: Path, grace_seconds: f
     import flows.ingest  # noqa: F401, PLC0415 - the largest of the flows, while the pool is still awaited
     from bootpress.adapters.orchestrator import resident  # noqa: F401, PLC0415 - as above
 
+    settings = Settings()
     api = PrefectApi.from_environment()
     while not _is_there(api, pool):
         time.sleep(POLL_SECONDS)
     api.close()
-    _wait_for_migrations(Catalog(Settings().catalog_url))
-    serve(pool, name, limit, ready_file=ready_file, grace_seconds=grace_seconds)
+    _wait_for_migrations(Catalog(settings.catalog_url))
+    bell = bell_of(settings.home)
+    serve(pool, name, limit, ready_file=ready_file, grace_seconds=grace_seconds, bell=bell)
 
 
 def _wait_for_migrations(catalog: Catalog) -> None:

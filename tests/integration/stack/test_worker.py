@@ -14,7 +14,8 @@ from tests.support.processes import Program
 
 
 def test_the_worker_waits_for_the_migrations(tmp_path: Path) -> None:
-    ready = tmp_path / "worker.ready"
+    (tmp_path / "run").mkdir()
+    ready = tmp_path / "run" / "worker.ready"
     with prefect_server(tmp_path / "prefect") as server:
         with closing(PrefectApi(server.api_url)) as api:
             api.post("/work_pools/", {"name": "bootpress", "type": "resident"})

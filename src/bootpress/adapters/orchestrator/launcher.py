@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from uuid import UUID
 
 from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
+from bootpress.adapters.orchestrator.bell import ring
 from bootpress.core.errors import OrchestratorUnavailable
 
 DELIVERY = "ingest-publication/webhook"
@@ -16,11 +18,13 @@ BATCH = "ingest-backlog/relay"
 class PrefectLauncher:
     """The port `Launcher` on Prefect's API; shared by threads.
 
-    A key that Prefect knows returns the old run, so a call whose answer was lost is made again without harm.
+    A key that Prefect knows returns the old run, so a call whose answer was lost is made again without harm. The
+    worker that listens at `bell` is told.
     """
 
-    def __init__(self, api: PrefectApi) -> None:
+    def __init__(self, api: PrefectApi, *, bell: Path | None = None) -> None:
         self._api = api
+        self._bell = bell
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -39,6 +43,8 @@ class PrefectLauncher:
         except NotThere:  # deleted and deployed again under a new id
             self._forget(deployment)
             run = self._create(self._deployment_id(deployment), body)
+        if self._bell is not None:
+            ring(self._bell)
         return run
 
     def _create(self, deployment_id: str, body: Mapping[str, object]) -> UUID:
