@@ -224,7 +224,7 @@ def endless_error(status: int) -> Behaviour:
 
     def behave(exchange: Exchange) -> None:
         exchange.hang_up()
-        exchange.head(status, {"Connection": "close", "Location": "/v2/"})
+        exchange.head(status, {"Connection": "close", "Location": "/nowhere"})
         while True:
             exchange.write(b"e" * 65536)
 
@@ -715,8 +715,7 @@ BUSY = [
             on(part, answer(429, Retry_After="999999")),
             "429",
             at=part,
-            # A clock that jumps makes the config, which is on its way, seem slow.
-            asks=TRIES + 2 * (part == "kernel"),
+            asks=TRIES,
             pause=30,
             seconds=130,
         )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -17,14 +19,16 @@ from pathlib import Path
 
 import pytest
 
+from bootpress import schema
 from bootpress.adapters.oci import Network, OciRegistries
+from bootpress.core.catalog import Catalog
 from bootpress.core.references import digest_hex
 from bootpress.core.webhooks import attempts
 from tests.faults.hostile_cases import BEFORE, CASES, IN_MEMORY, Case
 from tests.support.core_world import World
 from tests.support.hostile_registry import Request, hostile_registry
 from tests.support.processes import Program
-from tests.support.quick_time import QuickTime
+from tests.support.quick_time import QuickThreads
 from tests.support.served_images import BASIC, KERNEL, REQUESTS, SECRET, ServedImage
 from tests.support.tls import Tls, make_tls
 
@@ -41,7 +45,7 @@ MEMORY = 48 * 1024 * 1024
 class Scene:
     """One case on its servers, and one installation that ingests from them."""
 
-    def __init__(self, case: Case, served: ServedImage, world: World, quick: QuickTime) -> None:
+    def __init__(self, case: Case, served: ServedImage, world: World, quick: QuickThreads) -> None:
         self.case, self.served, self.world, self.quick = case, served, world, quick
         world.connections.save_registry(world.account_id, served.connection)
         self.platform_id = world.platform(trust=served.images.trust, oci_repository=served.repository)
@@ -77,6 +81,16 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return make_tls(tmp_path_factory.mktemp("tls"), NAMES)
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one catalog, to be copied for each case: that takes half as long as a case."""
+    path = tmp_path_factory.mktemp("migrated") / "catalog.db"
+    catalog = Catalog(f"sqlite:///{path}")
+    schema.migrate(catalog)
+    catalog.close()
+    return path
+
+
 @contextmanager
 def serving(case: Case, tls: Tls) -> Iterator[ServedImage]:
     """Run the two origins of a case, with an image on one of them."""
@@ -90,13 +104,13 @@ def serving(case: Case, tls: Tls) -> Iterator[ServedImage]:
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tls: Tls, tmp_path: Path) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tls: Tls, migrated: Path, tmp_path: Path) -> Iterator[Scene]:
     case: Case = request.param
-    quick = QuickTime()
+    quick = QuickThreads()
     network = Network(lambda: tls.client, lambda host: NAMES.get(host, [host]), lambda _: None)
     registries = OciRegistries(limits=case.limits, timing=quick.timing, network=network)
     with serving(case, tls) as served:
-        world = World(f"sqlite:///{tmp_path / 'catalog.db'}", registries=registries)
+        world = World(f"sqlite:///{shutil.copy(migrated, tmp_path)}", registries=registries)
         yield Scene(case, served, world, quick)
         registries.close()
         world.catalog.close()
@@ -107,7 +121,7 @@ def test_an_honest_registry_is_asked_as_often_as_the_table_says(tls: Tls, tmp_pa
     case = Case(name="honest", mischief=lambda _: None, ending="published")
     with serving(case, tls) as served:
         world = World(f"sqlite:///{tmp_path / 'catalog.db'}", registries=registries)
-        assert Scene(case, served, world, QuickTime()).announce() == "published"
+        assert Scene(case, served, world, QuickThreads()).announce() == "published"
         asked = [request.path for request in served.home.requests]
         assert len(asked) == REQUESTS
         first = {part: asked.index(served.path(part), 1) for part in BEFORE if part != "kernel"}
@@ -121,9 +135,9 @@ def test_an_honest_registry_is_asked_as_often_as_the_table_says(tls: Tls, tmp_pa
 def test_a_hostile_registry_gets(scene: Scene) -> None:
     case, served, world = scene.case, scene.served, scene.world
     case.mischief(served)
-    begun = scene.quick.monotonic()
+    begun = time.monotonic()
     assert scene.announce() == case.ending
-    assert scene.quick.monotonic() - begun < case.seconds
+    assert time.monotonic() - begun + sum(scene.quick.slept) < case.seconds
     assert len(scene.requests) <= case.requests
     assert served.home.sent + served.elsewhere.sent <= case.sent
     assert_no_credential_left_home(scene)

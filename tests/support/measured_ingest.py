@@ -21,7 +21,7 @@ from bootpress.adapters.oci import Limits, OciRegistries
 from bootpress.core import errors
 from bootpress.core.ports import RegistryConnection
 from tests.support.core_world import World
-from tests.support.quick_time import QuickTime
+from tests.support.quick_time import QuickThreads
 from tests.support.served_images import SECRET, USER
 
 LIMITS = Limits(request_seconds=5)
@@ -30,7 +30,7 @@ LIMITS = Limits(request_seconds=5)
 def main(jobs: Path) -> None:
     """Do the jobs one after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        registries = OciRegistries(limits=LIMITS, timing=QuickTime().timing)
+        registries = OciRegistries(limits=LIMITS, timing=QuickThreads().timing)
         world = World(f"sqlite:///{folder}/catalog.db", registries=registries)
         base = None
         for number, job in enumerate(json.loads(jobs.read_text())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -30,3 +31,20 @@ class QuickTime:
     def timing(self) -> Timing:
         """Return it as the adapter takes it; chance always says 0."""
         return Timing(monotonic=self.monotonic, sleep=self.sleep, now=self.now, jitter=lambda: 0.0)
+
+
+class QuickThreads(QuickTime):
+    """Where what one thread waits passes for it alone: what another has under way did not become slow by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = threading.local()
+
+    def sleep(self, seconds: float) -> None:
+        """Note a wait, and let it be over for the calling thread."""
+        super().sleep(seconds)
+        self._own.slept = getattr(self._own, "slept", 0.0) + seconds
+
+    def monotonic(self) -> float:
+        """Return the time that seems to have passed for the calling thread."""
+        return time.monotonic() + float(getattr(self._own, "slept", 0.0))
