@@ -49,7 +49,8 @@ class Scripted(LayoutRegistry):
 
 
 def test_every_blob_is_verified_and_told_of_once() -> None:
-    registry, told = Scripted(), []
+    registry = Scripted()
+    told: list[int] = []
     blobs = [blob(b"%d" % number * (number + 1)) for number in range(9)]
     for number in range(9):
         registry.add(b"%d" % number * (number + 1))
