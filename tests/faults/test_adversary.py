@@ -1,7 +1,7 @@
 """Whatever somebody lies about who may write to the registry or runs services of his own: it is never published.
 
-Each case is judged twice: by the verifier, and by the whole ingest on a real catalog. Its honest twin, which differs
-in the lie alone, is accepted and published, so that no case passes for another reason than its own.
+Each case is judged twice: by the verifier, and by the whole ingest on a real catalog. There its honest twin, which
+differs in the lie alone, is published afterwards, so that no case passes for another reason than its own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import pytest
 from bootpress.core.errors import Rejected, Unavailable
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import VerifiedSignature
-from tests.faults.adversary import away, contents, identities, keys, services, shapes, signatures
+from tests.faults.adversary import away, contents, evidence, identities, keys, services, shapes, signatures
 from tests.faults.adversary.stage import Stage
 from tests.support.core_world import repository_of
 from tests.support.scenes import Case, Scene
 
-CASES = [case for family in (identities, services, signatures, keys, shapes, contents, away) for case in family.cases()]
+CASES = [
+    case
+    for family in (identities, services, evidence, signatures, keys, shapes, contents, away)
+    for case in family.cases()
+]
 every_case = pytest.mark.parametrize("case", [pytest.param(case, id=case.sentence) for case in CASES])
 
 
@@ -50,7 +54,6 @@ def test_the_verifier_tells_the_lie_from_the_truth(case: Case) -> None:
     assert case.reason in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 5000
-    verify(case.honest())
 
 
 @every_case

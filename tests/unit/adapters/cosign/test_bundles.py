@@ -76,7 +76,7 @@ CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
         lambda b: b["verificationMaterial"].update(
             publicKey={"hint": ""}, certificate=b["verificationMaterial"].get("certificate", {"rawBytes": "AAAA"})
         ),
-        "",
+        "bare key",
     ),
 }
 
