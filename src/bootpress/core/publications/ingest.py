@@ -202,17 +202,16 @@ def _load(context: Context, attempt_id: UUID) -> Work:
             raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
         earlier = session.get(Publication, delivery.publication_id) if delivery.publication_id else None
-        platform = _platform(session, delivery, publication)
+        platform = _platform(session, delivery)
     repository = parse_repository(publication.repository if publication else platform.oci_repository)
     resolved = earlier.oci_digest if earlier else None
     return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved)
 
 
-def _platform(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform:
-    # A slug may be another platform's by the next step: once it stood for one, that one is meant.
-    known = publication.node_platform_id if publication else delivery.node_platform_id
-    if known is not None:
-        return session.get_one(NodePlatform, known)
+def _platform(session: Session, delivery: Delivery) -> NodePlatform:
+    # A slug may be another platform's by the next step: once it was claimed for one, that one is meant.
+    if delivery.node_platform_id is not None:
+        return session.get_one(NodePlatform, delivery.node_platform_id)
     try:
         return find_platform(session, delivery.account_id, delivery.platform_slug)
     except NotFound as error:
