@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from bootpress.core.context import Context
+from bootpress.core.errors import NotFound
 from bootpress.core.publications import reports, settling
 from bootpress.core.retention import rules
 from bootpress.core.retention.service import SweepReport
@@ -29,10 +32,16 @@ def _report_ingest(attempt_ids: Sequence[UUID]) -> None:
     """Show what was verified, by which key or identity, sizes and timings, and where the publication is."""
     context = of_process()
     create_markdown_artifact(
-        "\n\n---\n\n".join(reports.of_attempt(context, attempt_id) for attempt_id in attempt_ids),
+        "\n\n---\n\n".join(_texts(context, attempt_ids)),
         key=f"ingest-{attempt_ids[0]}",
         description="What was verified, by whom it was signed, and where the publication is",
     )
+
+
+def _texts(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[str]:
+    for attempt_id in attempt_ids:
+        with contextlib.suppress(NotFound):  # of a batch whose launch seemed to have failed: taken back since
+            yield reports.of_attempt(context, attempt_id)
 
 
 @task(name="report sweep", **ONCE)

@@ -150,6 +150,16 @@ def test_an_attempt_of_a_batch_that_was_taken_back_while_it_began_is_renewed_wit
     assert attempts.relay(world.context).launched == len(ids) - len(begun)
 
 
+def test_an_attempt_that_was_taken_back_for_another_decides_nothing(world: World) -> None:
+    context = replace(world.context, launcher=(launcher := LostAnswers()))
+    [delivery_id] = announce_many(world, 1)
+    attempts.launch_or_leave(context, delivery_id)
+    [lost] = launcher.deliveries
+    attempts.relay(world.context)
+    assert ingest.ingest_delivery(world.context, delivery_id, attempt_id=lost.key) == "superseded"
+    assert world.delivery(delivery_id).status == "received"
+
+
 def test_launches_that_failed_leave_no_trace(world: World) -> None:
     ids = announce_many(world, 60)
     with world.launcher.switched_off():

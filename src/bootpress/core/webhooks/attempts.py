@@ -140,7 +140,7 @@ def hold(session: Session, attempt_id: UUID) -> tuple[Attempt, Delivery]:
     # Read again behind the lock: somebody may have ended it while we waited.
     attempt = session.get(Attempt, attempt_id, populate_existing=True)
     if attempt is None or delivery is None:
-        raise NotFound(f"no attempt {attempt_id}")
+        raise Superseded(f"attempt {attempt_id} was taken back: its launch seemed to have failed")
     if delivery.current_attempt_id != attempt.id or attempt.status != AttemptStatus.RUNNING:
         raise Superseded(f"attempt {attempt_id} no longer holds delivery {delivery.id}")
     return attempt, delivery
