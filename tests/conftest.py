@@ -47,6 +47,7 @@ def _make_hypothesis_repeatable() -> None:
     set_hypothesis_home_dir(SCRATCH / "hypothesis")
     hypothesis.settings.register_profile("local", deadline=None, database=None)
     hypothesis.settings.register_profile("ci", deadline=None, database=None, derandomize=True)
+    hypothesis.settings.register_profile("long", deadline=None, database=None, max_examples=10_000)
     hypothesis.settings.load_profile("ci" if in_ci() else "local")
 
 
