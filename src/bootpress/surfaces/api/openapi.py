@@ -12,25 +12,35 @@ from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.operations import Operation
 from bootpress.core.webhooks.announcement import Announcement
 from bootpress.core.webhooks.service import PATH as WEBHOOK_PATH
+from bootpress.surfaces.api.measures import MEDIA_TYPE as METRICS_TYPE
 from bootpress.surfaces.api.problems import MEDIA_TYPE
 
-OPERATION_ERRORS = {
-    400: "The body is not a JSON object",
+EVERYWHERE = {
+    400: "This is no HTTP/1.1",
+    408: "The request took too long to arrive",
+    431: "The request line and its headers are too large",
+    501: "The body has another transfer coding than chunked",
+    503: "All connections are in use; see Retry-After",
+}
+"""What a server says before it knows which path is asked for."""
+TOKEN_ERRORS = EVERYWHERE | {
     401: "No or bad token",
+    429: "Too many requests; see Retry-After",
+    503: "The catalog is away, or all connections are in use; see Retry-After",
+}
+OPERATION_ERRORS = TOKEN_ERRORS | {
+    400: "The body is not a JSON object",
     403: "A permission is missing; the detail names it",
     404: "Unknown, or another account's",
-    408: "The body took too long",
     409: "The present state forbids it",
     413: "The body is too large",
     422: "A field is invalid or unknown; the detail names it",
-    429: "Too many requests; see Retry-After",
     501: "The other side has no such feature",
     503: "The catalog, a registry or the orchestrator is away; see Retry-After",
 }
-WEBHOOK_ERRORS = {
+WEBHOOK_ERRORS = EVERYWHERE | {
     400: "The body is not JSON (the signature held)",
     401: "The signature is missing or wrong, or the webhook is unknown, disabled or revoked",
-    408: "The body took too long",
     413: "The body is larger than 64 KiB",
     415: "The body is not declared as application/json",
     422: "A field is missing or invalid; the detail names it (the signature held)",
@@ -61,6 +71,10 @@ LISTING = {
     "type": "object",
     "required": ["operations"],
     "properties": {"operations": {"type": "array", "items": {"type": "object"}}},
+}
+_METRICS = {
+    "description": "In Prometheus' text format",
+    "content": {METRICS_TYPE.partition(";")[0]: {"schema": {"type": "string"}}},
 }
 
 
@@ -133,13 +147,43 @@ def _other_paths(announcement: dict[str, Any]) -> dict[str, Any]:
         }
         | _errors(WEBHOOK_ERRORS),
     }
-    listing = {
-        "operationId": "list_operations",
-        "summary": "List names, permissions and JSON Schemas of all operations",
-        "responses": {"200": _answered("The catalogue", {"$ref": "#/components/schemas/Operations"})}
-        | _errors({status: OPERATION_ERRORS[status] for status in (401, 429, 503)}),
+    return {
+        WEBHOOK_PATH + "{webhook_id}": {"post": webhook},
+        "/api/v1/operations": {
+            "get": _looked_up(
+                "list_operations",
+                "List names, permissions and JSON Schemas of all operations",
+                _answered("The catalogue", {"$ref": "#/components/schemas/Operations"}),
+            )
+        },
+        "/api/openapi.json": {
+            "get": _looked_up("openapi", "Describe the API", _answered("This document", {"type": "object"}))
+        },
+        "/metrics": {"get": _looked_up("metrics", "Show the numbers of this process to Prometheus", _METRICS)},
+        "/healthz": {"get": _probed("alive", "Tell that the process is up", "ok", EVERYWHERE)},
+        "/readyz": {
+            "get": _probed(
+                "ready",
+                "Tell that the database is there, with the schema of this version",
+                "ready",
+                EVERYWHERE | {503: "It is not, or all connections are in use; see Retry-After"},
+            )
+        },
     }
-    return {WEBHOOK_PATH + "{webhook_id}": {"post": webhook}, "/api/v1/operations": {"get": listing}}
+
+
+def _looked_up(name: str, summary: str, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"operationId": name, "summary": summary, "responses": {"200": answer} | _errors(TOKEN_ERRORS)}
+
+
+def _probed(name: str, summary: str, status: str, errors: dict[int, str]) -> dict[str, Any]:
+    schema = {"type": "object", "required": ["status"], "properties": {"status": {"const": status}}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "responses": {"200": _answered("It is so", schema)} | _errors(errors),
+    }
 
 
 def _answered(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -148,4 +192,4 @@ def _answered(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _errors(descriptions: dict[int, str]) -> dict[str, Any]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": said, "content": problem} for status, said in descriptions.items()}
+    return {str(status): {"description": said, "content": problem} for status, said in sorted(descriptions.items())}
