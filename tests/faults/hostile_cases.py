@@ -90,6 +90,8 @@ class Case:
     """Requests at the other origin: exactly so many."""
     limits: Limits = LIMITS
     origins: tuple[Literal["http", "https"], Literal["http", "https"]] = ("http", "http")
+    plain_http: bool = False
+    """The registry has a name, and its connection allows HTTP."""
     claims: Mapping[str, str] = field(default_factory=dict)
     """Announced besides; `{digest}` stands for the image's."""
     after: Mischief = lambda _: None
@@ -640,6 +642,15 @@ REDIRECTED = [
 ]
 
 REALMS = [
+    away(
+        "the realm is HTTP at another name, as the registry is",
+        realm("tag", lambda served: f"http://token.test:{served.elsewhere.port}/token"),
+        "credential to be sent over plain HTTP",
+        at="tag",
+        requests=1,
+        plain_http=True,
+        asks_for_credential=False,
+    ),
     *(
         away(
             f"the realm is {name}",

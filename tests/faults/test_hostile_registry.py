@@ -99,8 +99,8 @@ def serving(case: Case, tls: Tls) -> Iterator[ServedImage]:
         hostile_registry(tls.server if home_scheme == "https" else None) as home,
         hostile_registry(tls.server if other_scheme == "https" else None) as elsewhere,
     ):
-        host = f"registry.test:{home.port}" if home_scheme == "https" else None
-        yield ServedImage(home, elsewhere, host=host)
+        host = f"registry.test:{home.port}" if home_scheme == "https" or case.plain_http else None
+        yield ServedImage(home, elsewhere, host=host, plain_http=case.plain_http)
 
 
 @pytest.fixture

@@ -56,9 +56,11 @@ class Gate:
 class ServedImage:
     """One image, signed as cosign 3 does it, at `home`; `elsewhere` is another origin that serves nothing yet."""
 
-    def __init__(self, home: HostileRegistry, elsewhere: HostileRegistry, *, host: str | None = None) -> None:
+    def __init__(
+        self, home: HostileRegistry, elsewhere: HostileRegistry, *, host: str | None = None, plain_http: bool = False
+    ) -> None:
         self.home, self.elsewhere = home, elsewhere
-        self.host = host or home.host
+        self.host, self._plain_http = host or home.host, plain_http
         self.layout = LayoutRegistry()
         self.images = Images(self.layout)
         self.digest = self._make(KERNEL)
@@ -73,7 +75,7 @@ class ServedImage:
     @property
     def connection(self) -> RegistryConnection:
         """Return a connection with the credential that the gate wants."""
-        return RegistryConnection("home", self.host, USER, SECRET)
+        return RegistryConnection("home", self.host, USER, SECRET, plain_http=self._plain_http)
 
     def path(self, part: str) -> str:
         """Return where a part is asked for."""

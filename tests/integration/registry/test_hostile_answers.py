@@ -136,6 +136,23 @@ def test_a_registry_that_does_not_recover_is_unavailable_after_a_few_tries(
     assert len(hostile.requests) <= 4
 
 
+def test_a_manifest_whose_length_nobody_states_may_have_broken_off(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+) -> None:
+    hostile.on(BY_DIGEST, send(RAW[:-1], Content_Type=OCI_MANIFEST), send(RAW, Content_Type=OCI_MANIFEST))
+    assert victim.fetch_manifest(target, DIGEST).digest == DIGEST
+    assert quick.slept == [0.5]
+
+
+def test_a_whole_document_without_a_length_is_judged_as_it_is(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+) -> None:
+    hostile.on(BY_DIGEST, send(RAW + b" ", Content_Type=OCI_MANIFEST))
+    with pytest.raises(ContentRejected, match="other bytes"):
+        victim.fetch_manifest(target, DIGEST)
+    assert quick.slept == []
+
+
 @pytest.mark.parametrize("status", [400, 405, 409, 418, 501])
 def test_what_no_retry_can_help_is_not_retried(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime, status: int

@@ -69,6 +69,17 @@ def test_pages_without_end_are_left(victim: OciRegistry, hostile: HostileRegistr
     assert len(hostile.asked(API)) == 100
 
 
+def test_large_pages_are_left_after_8_mib_and_what_came_counts(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository
+) -> None:
+    padding = {str(number): "x" * 1_000_000 for number in range(3)}
+    large = [page(entry(number, annotations=padding), following=f"{API}?n={number}") for number in range(5)]
+    hostile.on(API, *large)
+    hostile.on(TAG, manifest(index(entry(7)), media_type=OCI_INDEX))
+    assert numbers(victim, target) == [0, 1, 7]
+    assert len(hostile.asked(API)) == 3
+
+
 def test_a_thousand_are_listed_and_no_more(victim: OciRegistry, hostile: HostileRegistry, target: Repository) -> None:
     hostile.on(API, page(*(entry(number) for number in range(600)), following=f"{API}?2"))
     hostile.on(TAG, manifest(index(*(entry(number) for number in range(5000, 9000))), media_type=OCI_INDEX))

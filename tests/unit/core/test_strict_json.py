@@ -61,6 +61,16 @@ def test_what_is_no_strict_object_is_refused_with_its_reason(raw: bytes, reason:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("part", [b"{},", b"[],", b'{"a":1},', b"1,"])
+def test_text_that_is_nothing_but_structure_is_refused_unread(part: bytes) -> None:
+    with pytest.raises(InvalidInput, match="it has more than 250000 brackets, commas and colons"):
+        parse_object(b'{"a":[' + part * 250_000 + b"1]}", what="it")
+
+
+def test_a_long_text_of_few_parts_is_read() -> None:
+    assert parse_object(b'{"a":"' + b"x" * 4_000_000 + b'"}', what="it") == {"a": "x" * 4_000_000}
+
+
 def test_many_keys_of_which_the_last_two_repeat_are_refused_at_once() -> None:
     pairs = ",".join(f'"{number}":1' for number in range(100_000))
     begun = time.process_time()
