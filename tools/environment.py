@@ -32,7 +32,7 @@ def set_up() -> None:
     # uv would look for an interpreter of its own choice, and load one if it could: we say which.
     interpreter = VENV / "bin" / "python" if _is_usable(VENV / "bin" / "python") else _base_interpreter()
     environ = uv_environment(UV_PROJECT_ENVIRONMENT=str(VENV))
-    sync = ("sync", "--frozen", "--all-groups", "--python", str(interpreter))
+    sync = ("sync", "--frozen", "--all-groups", "--compile-bytecode", "--python", str(interpreter))
     timed(
         f"setting up .venv with {_name(interpreter)}",
         lambda: run(uv, *sync, timeout=INSTALL_SECONDS, env=environ, cwd=ROOT),
