@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -23,6 +24,7 @@ from bootpress.settings import Settings
 from bootpress.wiring import production
 
 ROUNDS = 15
+PATIENCE = 100
 BAR = 0.25
 STEPS = {
     "begin": "begin",
@@ -92,10 +94,7 @@ def _through_prefect(pipeline: Pipeline, context: Context, tag: str) -> Mapping[
     if published is None:
         raise AssertionError(f"delivery {delivery_id} was not published")
     prefect = f"{pipeline.stack.endpoints['prefect_url']}/api"
-    run = httpx.get(f"{prefect}/flow_runs/{attempt.flow_run_id}").raise_for_status().json()
-    only = {"flow_runs": {"id": {"any_": [run["id"]]}}}
-    tasks = httpx.post(f"{prefect}/task_runs/filter", json=only).raise_for_status().json()
-    spans = {task["name"].rpartition("-")[0]: (_at(task["start_time"]), _at(task["end_time"])) for task in tasks}
+    run, spans = _recorded(prefect, attempt.flow_run_id)
     first = spans["begin"][0]
     return {
         "whole": (published - delivery.received_at).total_seconds(),
@@ -103,6 +102,19 @@ def _through_prefect(pipeline: Pipeline, context: Context, tag: str) -> Mapping[
         "run created → first task begins": (first - _at(run["created"])).total_seconds(),
         **{task: (end - begin).total_seconds() for task, (begin, end) in spans.items() if task in STEPS.values()},
     }
+
+
+def _recorded(prefect: str, run_id: UUID | None) -> tuple[dict[str, Any], dict[str, tuple[datetime, datetime]]]:
+    """Return a run, and when each of our tasks began and ended; Prefect writes that a moment after the fact."""
+    only = {"flow_runs": {"id": {"any_": [str(run_id)]}}}
+    for _ in range(PATIENCE):
+        tasks = httpx.post(f"{prefect}/task_runs/filter", json=only, timeout=30).raise_for_status().json()
+        ended = {task["name"].rpartition("-")[0]: task for task in tasks if task["end_time"]}
+        if ended.keys() >= set(STEPS.values()):
+            run: dict[str, Any] = httpx.get(f"{prefect}/flow_runs/{run_id}", timeout=30).raise_for_status().json()
+            return run, {name: (_at(task["start_time"]), _at(task["end_time"])) for name, task in ended.items()}
+        time.sleep(0.1)
+    raise AssertionError(f"Prefect did not record the tasks of run {run_id}")
 
 
 def _at(text: str) -> datetime:
