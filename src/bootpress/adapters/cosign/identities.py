@@ -90,7 +90,7 @@ def read_claims(certificate: x509.Certificate) -> Claims:
 
 def check_leaf(certificate: x509.Certificate) -> None:
     """Make sure that a certificate is one to sign code with, not an authority's (Fulcio, certificate-specification)."""
-    extensions = certificate.extensions
+    extensions = _extensions(certificate)
     try:
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -106,9 +106,17 @@ def check_leaf(certificate: x509.Certificate) -> None:
         raise SignatureRejected("the certificate is an authority's, not a signer's")
 
 
+def _extensions(certificate: x509.Certificate) -> x509.Extensions:
+    """Return the extensions, which are parsed only when they are first asked for."""
+    try:
+        return certificate.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise SignatureRejected("the certificate's extensions cannot be read") from error
+
+
 def _read_identity(certificate: x509.Certificate) -> str:
     try:
-        names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        names = list(_extensions(certificate).get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         names = []
     if len(names) != 1:
@@ -132,7 +140,7 @@ def _read_issuer(certificate: x509.Certificate) -> str:
 
 def _find(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
     try:
-        extension: Any = certificate.extensions.get_extension_for_oid(oid).value
+        extension: Any = _extensions(certificate).get_extension_for_oid(oid).value
     except x509.ExtensionNotFound:
         return None
     value: bytes = extension.value

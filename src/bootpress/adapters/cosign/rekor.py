@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated
 
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate, InvalidVersion, load_pem_x509_certificates
 from pydantic import Field
 
 from bootpress.adapters.cosign import wire
@@ -106,5 +106,5 @@ def read_certificate(pem: bytes) -> Certificate:
         raise SignatureRejected("it carries something other than one PEM certificate")
     try:
         return load_pem_x509_certificates(pem)[0]
-    except ValueError as error:
+    except (ValueError, InvalidVersion) as error:
         raise SignatureRejected("its certificate cannot be read") from error
