@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from bootpress.core.errors import InvalidInput
 
 Schema = Mapping[str, Any]
+_MAX_NAME = 100
 
 
 def invalid_input(model: type[BaseModel], error: ValidationError) -> InvalidInput:
@@ -41,6 +42,11 @@ def _length(context: Mapping[str, Any], unit: str) -> str:
     return f"should have {bound} {count} {unit}{'' if count == 1 else 's'}"
 
 
+def _shown(name: str) -> str:
+    """Make a name that the caller may have invented safe for a log and a terminal: printable, and not too long."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name[:_MAX_NAME])
+
+
 @functools.cache
 def _schema(model: type[BaseModel]) -> Schema:
     return model.model_json_schema()
@@ -59,7 +65,7 @@ def _place(root: Schema, loc: Iterable[str | int], *, tag: bool) -> tuple[str, l
         if "discriminator" in place:
             place = _resolve({"$ref": place["discriminator"]["mapping"].get(part, "")}, root)
         elif "properties" in place:
-            spelled.append(str(part))
+            spelled.append(_shown(str(part)))
             accepted = list(place["properties"])
             place = _resolve(place["properties"].get(part, {}), root)
         elif isinstance(part, int):
