@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -14,6 +16,7 @@ class SecretBox:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._marking = [hashlib.sha256(b"bootpress mark" + key.encode()).digest() for key in keys]
 
     def seal(self, text: str) -> bytes:
         """Encrypt with the first key."""
@@ -28,3 +31,10 @@ class SecretBox:
                 "a secret in the catalog cannot be decrypted with the keys of this installation",
                 hint="add the key it was encrypted with to BOOTPRESS_ENCRYPTION_KEY",
             ) from error
+
+    def marks(self, content: bytes) -> list[bytes]:
+        """Return what tells this content from another, and to whoever lacks our keys nothing: one mark for each key.
+
+        The first is to be kept; one that was kept under an older key is among the others.
+        """
+        return [hmac.digest(key, content, "sha256") for key in self._marking]

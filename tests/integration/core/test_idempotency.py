@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hmac
+import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import func, select, text
 
 from bootpress.core.accounts.idempotency import call_once
@@ -15,6 +19,7 @@ from bootpress.core.accounts.models import StoredAnswer
 from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.context import Caller
 from bootpress.core.errors import Conflict, Forbidden, InvalidInput
+from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.core.webhooks.models import Webhook
 from tests.support.core_world import World
 
@@ -70,6 +75,25 @@ def test_the_same_key_with_other_fields_is_refused(world: World) -> None:
         call(world, label="y")
     assert caught.value.field == "Idempotency-Key"
     assert webhooks(world) == 2
+
+
+def test_the_same_fields_are_known_again_after_a_new_key_was_put_in_front(world: World) -> None:
+    call(world, label="x")
+    keys = [Fernet.generate_key().decode(), *world.keys]
+    world.context = dataclasses.replace(world.context, secrets=SecretBox(keys))
+    assert call(world, label="x")[1]
+    with pytest.raises(InvalidInput):
+        call(world, label="y")
+
+
+def test_nobody_who_reads_the_catalog_can_tell_what_was_in_the_fields(world: World) -> None:
+    call(world, label="x")
+    guessed = json.dumps({"label": "x"}, separators=(",", ":")).encode()
+    with world.catalog.reading() as session:
+        kept = session.scalars(select(StoredAnswer.request_hmac)).one()
+    for key in (b"", world.account_id.bytes, str(world.account_id).encode()):
+        assert kept != hmac.digest(key, guessed, "sha256")
+    assert kept not in SecretBox([Fernet.generate_key().decode()]).marks(world.account_id.bytes + guessed)
 
 
 def test_fields_in_another_order_are_the_same_fields(world: World) -> None:

@@ -26,3 +26,11 @@ def test_what_no_key_opens_is_an_outage(sealed: bytes) -> None:
     with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
         SecretBox([NEW]).open(sealed)
     assert NEW not in repr(caught.value)
+
+
+def test_a_mark_is_one_of_those_of_the_same_content_after_a_new_key_too_and_of_no_other_installation() -> None:
+    before = SecretBox([OLD]).marks(b"content")[0]
+    assert before in SecretBox([NEW, OLD]).marks(b"content")
+    assert before != SecretBox([NEW, OLD]).marks(b"content")[0]
+    assert before not in SecretBox([NEW, OLD]).marks(b"other")
+    assert before not in SecretBox([NEW]).marks(b"content")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -38,7 +36,7 @@ def call_once(
     if not 0 < len(key) <= MAX_KEY or not key.isprintable():
         raise InvalidInput(f"an Idempotency-Key has 1 to {MAX_KEY} printable characters", field="Idempotency-Key")
     operation.authorize(caller)  # a stored answer is for those who may call, too
-    stored = _reserve(context, caller, operation.name, key, _fingerprint(caller, fields))
+    stored = _reserve(context, caller, operation.name, key, _fingerprints(context, caller, fields))
     if stored is not None:
         return stored, True
     try:
@@ -50,20 +48,23 @@ def call_once(
     return answer, False
 
 
-def _fingerprint(caller: Caller, fields: Mapping[str, Any]) -> bytes:
-    # Keyed by the account's id: the same fields of two accounts do not show as the same.
+def _fingerprints(context: Context, caller: Caller, fields: Mapping[str, Any]) -> list[bytes]:
+    # Under our own keys: fields hold passwords, which whoever reads the catalog could else guess and compare. With the
+    # account's id: the same fields of two accounts do not show as the same.
     text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
-    return hmac.digest(caller.account_id.bytes, text, hashlib.sha256)
+    return context.secrets.marks(caller.account_id.bytes + text)
 
 
-def _reserve(context: Context, caller: Caller, operation: str, key: str, fingerprint: bytes) -> dict[str, Any] | None:
+def _reserve(
+    context: Context, caller: Caller, operation: str, key: str, fingerprints: list[bytes]
+) -> dict[str, Any] | None:
     now = context.clock.now()
     reservation = StoredAnswer(
         id=uuid4(),
         account_id=caller.account_id,
         operation=operation,
         key=key,
-        request_hmac=fingerprint,
+        request_hmac=fingerprints[0],
         answer=None,
         created_at=now,
     )
@@ -72,11 +73,11 @@ def _reserve(context: Context, caller: Caller, operation: str, key: str, fingerp
             session.execute(delete(StoredAnswer).where(StoredAnswer.created_at < now - KEPT))
             session.add(reservation)
     except IntegrityError:
-        return _stored(context, caller, operation, key, fingerprint)
+        return _stored(context, caller, operation, key, fingerprints)
     return None
 
 
-def _stored(context: Context, caller: Caller, operation: str, key: str, fingerprint: bytes) -> dict[str, Any]:
+def _stored(context: Context, caller: Caller, operation: str, key: str, fingerprints: list[bytes]) -> dict[str, Any]:
     with context.catalog.reading() as session:
         row = session.scalar(
             select(StoredAnswer).where(
@@ -85,7 +86,7 @@ def _stored(context: Context, caller: Caller, operation: str, key: str, fingerpr
                 StoredAnswer.key == key,
             )
         )
-    if row is not None and not hmac.compare_digest(row.request_hmac, fingerprint):
+    if row is not None and row.request_hmac not in fingerprints:
         raise InvalidInput("this Idempotency-Key was used with other fields", field="Idempotency-Key")
     if row is not None and row.answer is None and row.created_at < context.clock.now() - ABANDONED:
         raise Conflict(
