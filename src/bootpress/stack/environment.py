@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -22,9 +22,8 @@ def of_a_stranger(base: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what every process gets: no setting of ours, and folders of the home for data, caches and scratch."""
-    kept = {name: value for name, value in base.items() if not name.startswith(OURS)}
-    return kept | {
+    """Return what every process gets: nobody's settings, and folders of the home for data, caches and scratch."""
+    return of_a_stranger(base) | {
         "XDG_DATA_HOME": str(home.folder / "data"),
         "XDG_CACHE_HOME": str(home.folder / "cache"),
         "TMPDIR": str(home.folder / "tmp"),
@@ -35,14 +34,19 @@ def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what Prefect, its clients included, needs in order to write to the home and to tell nobody."""
-    environment = common(home, base) | {
-        "PREFECT_HOME": str(home.prefect),
-        "PREFECT_PROFILES_PATH": str(home.prefect / "profiles.toml"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-        "PREFECT_CLI_PROMPT": "false",
-    }
+    given = {name: value for name, value in base.items() if name.startswith("PREFECT_")}
+    environment = (
+        common(home, base)
+        | given
+        | {
+            "PREFECT_HOME": str(home.prefect),
+            "PREFECT_PROFILES_PATH": str(home.prefect / "profiles.toml"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_CLI_PROMPT": "false",
+        }
+    )
     secret = environment.get("PREFECT_SERVER_API_AUTH_STRING")
     if secret:
         environment.setdefault("PREFECT_API_AUTH_STRING", secret)
@@ -59,7 +63,7 @@ def of_ours(
     base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Return what our own processes get: the settings as they are here, and where everything listens."""
-    given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in settings if value is not None}
+    given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in _values(settings).items()}
     return (
         # Prefect's clients would ask each new server first whether it wants tokens, which ours does not.
         {"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false"}
@@ -76,7 +80,7 @@ def of_ours(
 
 def absolute(settings: Settings) -> Settings:
     """Return the settings with paths that mean the same in another working folder."""
-    values = {name: value for name, value in settings if value is not None}
+    values = _values(settings)
     values["home"] = settings.home.expanduser().resolve()
     values["docker_config_folder"] = settings.docker_config_folder.expanduser().absolute()
     if settings.database_url is not None:
@@ -95,6 +99,12 @@ def _absolute_url(url: str) -> str:
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return url
     return parsed.set(database=str(Path(parsed.database).absolute())).render_as_string(hide_password=False)
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """Return what is set; iterating over settings would also give what they keep for themselves, keys among it."""
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(value: object) -> str:

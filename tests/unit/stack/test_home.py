@@ -83,9 +83,10 @@ def test_wiring_reads_the_file_that_the_stack_writes() -> None:
     assert wiring.ENDPOINTS == home_module.ENDPOINTS
 
 
-def test_others_get_no_setting_of_ours(home: Home) -> None:
-    base = {"BOOTPRESS_ENCRYPTION_KEY": "secret", "POWERNODE_PUBLIC_URL": "x", "PATH": "/bin", "DOCKER_CONFIG": "/d"}
-    environment = common(home, base)
+def test_others_get_no_setting_of_ours_or_prefects(home: Home) -> None:
+    base = {"PATH": "/bin", "DOCKER_CONFIG": "/d", "POWERNODE_PUBLIC_URL": "x"}
+    secret = dict.fromkeys(("BOOTPRESS_ENCRYPTION_KEY", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_KEY"), "secret")
+    environment = common(home, base | secret)
     assert "secret" not in environment.values()
     assert environment["PATH"] == "/bin"
     assert environment["DOCKER_CONFIG"] == "/d"
@@ -116,6 +117,14 @@ def test_our_processes_get_the_settings_as_they_are_here(home: Home) -> None:
     assert environment["BOOTPRESS_PUBLIC_URL"] == "http://127.0.0.1:8481"
     assert environment["PREFECT_API_URL"] == "http://p/api"
     assert "BOOTPRESS_REGISTRY" not in environment
+
+
+def test_our_processes_get_no_key_that_they_find_in_the_home(home: Home) -> None:
+    settings = Settings(home=home.folder)
+    (key,) = settings.encryption_keys
+    environment = of_ours(settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base={})
+    assert [name for name, value in environment.items() if key in value] == []
+    assert absolute(settings) == Settings(home=home.folder)
 
 
 def test_a_relative_database_means_the_same_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
