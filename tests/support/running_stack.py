@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +73,14 @@ class Stack:
 
 
 @contextmanager
-def running_stack(home: Path) -> Iterator[Stack]:
-    """Run `bootpress up` in a home until the end of the block, then stop it as an operator does."""
+def running_stack(home: Path, extra: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Run `bootpress up` in a home until the end of the block, then stop it as an operator does.
+
+    `extra` goes into its environment.
+    """
     home.mkdir(parents=True, exist_ok=True)
     (home / "endpoints.json").unlink(missing_ok=True)
-    environment = dict(os.environ) | {"HOME": str(home.parent), "NO_COLOR": "1"}
+    environment = dict(os.environ) | {"HOME": str(home.parent), "NO_COLOR": "1"} | dict(extra or {})
     log = home.parent / f"{home.name}-up.log"
     log.unlink(missing_ok=True)
     with Program([sys.executable, "-m", "bootpress", "up", "--home", home], log=log, env=environment) as program:

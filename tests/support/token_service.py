@@ -39,6 +39,8 @@ class TokenService:
     """Seconds; what `expires_in` says too."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """The scope of each request and the name that asked."""
+    granted: list[str] = field(default_factory=list)
+    """The tokens."""
 
     @property
     def auth(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def running_token_service(
                 return
             granted = _grant(scope, service.users[who])
             token = _sign(key, certificate, who.partition(":")[0], granted, service.lifetime)
+            service.granted.append(token)
             self._answer(200, {"token": token, "expires_in": service.lifetime})
 
         def _answer(self, status: int, document: dict[str, Any]) -> None:
