@@ -221,9 +221,12 @@ def _given_back(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[None]
         with context.catalog.writing() as session:
             # Behind the lock, nothing begins that is about to go.
             held = select(Delivery).where(Delivery.current_attempt_id.in_(attempt_ids)).order_by(Delivery.id)
-            for delivery in session.scalars(held.with_for_update()):
-                attempt = session.get_one(Attempt, delivery.current_attempt_id)
-                if attempt.status == AttemptStatus.LAUNCHING:
+            deliveries = session.scalars(held.with_for_update()).all()
+            waiting = select(Attempt).where(Attempt.id.in_(attempt_ids), Attempt.status == AttemptStatus.LAUNCHING)
+            attempts = {attempt.id: attempt for attempt in session.scalars(waiting)}
+            for delivery in deliveries:
+                attempt = attempts.get(delivery.current_attempt_id) if delivery.current_attempt_id else None
+                if attempt is not None:
                     session.delete(attempt)
                     delivery.current_attempt_id = None
                     delivery.unheard_launches -= 1
