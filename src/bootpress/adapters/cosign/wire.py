@@ -17,6 +17,8 @@ from bootpress.core.errors import InvalidInput, SignatureRejected
 
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----[A-Za-z0-9+/=\r\n]*-----END \1-----", re.ASCII)
 _MAX_SHOWN = 200
+_MAX_ERRORS = 1000
+"""Pydantic can name every error or none; to name a hundred thousand takes longer than to read the document."""
 
 
 class Wire(BaseModel):
@@ -35,6 +37,8 @@ def read(model: type[WireModel], raw: bytes, *, what: str) -> WireModel:
     except InvalidInput as error:
         raise SignatureRejected(shown(error.message)) from error
     except ValidationError as error:
+        if error.error_count() > _MAX_ERRORS:
+            raise SignatureRejected(f"{what} is malformed in {error.error_count()} places") from error
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise SignatureRejected(f"{what} is malformed: {shown(place)}: {shown(first['msg'])}") from error
