@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench parts vectors packages-demo packages-test packages-parts format clean
+.PHONY: help setup demo test check bench fuzz parts vectors packages-demo packages-test packages-parts format clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -33,6 +33,9 @@ check: setup ## Lint, format, types, import directions
 
 bench: setup packages-test ## Measure the bars of docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: setup ## Fuzz what reads outsiders' bytes, ten minutes each (ARGS="manifest 3600" one, for an hour)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 vectors: setup packages-test ## Record fresh test vectors from live services (needs make parts; ARGS="--replace" keeps them)
 	@$(BIN)/python -m tests.record_vectors $(ARGS)
