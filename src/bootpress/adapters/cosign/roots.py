@@ -7,6 +7,7 @@ not. Here the times are checked, and an entry is verified with the key of the lo
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -58,9 +59,8 @@ class Root:
         self.trusted = trusted
         self.verifier = Verifier(trusted_root=trusted)
         sigstore_private.check_keys(trusted)
-        self._logs = _read_logs(document.tlogs)
-        self._ct_logs = _read_logs(document.ctlogs)
-        _check_ct_ids(self._ct_logs)
+        self._logs = [_read_log(instance) for instance in document.tlogs]
+        self._ct_logs = [_read_ct_log(instance) for instance in document.ctlogs]
         self._authorities = [_read_authority(authority) for authority in document.certificate_authorities]
 
         self._verifier_of = functools.lru_cache(maxsize=None)(functools.partial(_verifier_of, document, self._logs))
@@ -120,10 +120,6 @@ def _read_window(period: TimeRange | None) -> _Window:
     return _Window(period.start, period.end)
 
 
-def _read_logs(instances: Sequence[TransparencyLogInstance]) -> list[Log]:
-    return [_read_log(instance) for instance in instances]
-
-
 def _read_log(instance: TransparencyLogInstance) -> Log:
     ids = {instance.log_id.key_id}
     if instance.checkpoint_key_id is not None:
@@ -132,11 +128,15 @@ def _read_log(instance: TransparencyLogInstance) -> Log:
     return Log(frozenset(ids), key, _read_window(instance.public_key.valid_for), instance)
 
 
-def _check_ct_ids(logs: Sequence[Log]) -> None:
-    """Refuse a certificate log whose id is not its key's (RFC 6962, section 3.2): sigstore would try any key on it."""
-    for log in logs:
-        if log.ids != {hashlib.sha256(log.instance.public_key.raw_bytes or b"").digest()}:
-            raise ValueError("the id of a certificate log is not the SHA-256 of its key")
+def _read_ct_log(instance: TransparencyLogInstance) -> Log:
+    """Read a certificate log, which SCTs name by the SHA-256 of its key (RFC 6962, section 3.2) and nothing else.
+
+    Any other id sigstore would not know, and try every key on it.
+    """
+    key_id = hashlib.sha256(instance.public_key.raw_bytes or b"").digest()
+    if instance.log_id.key_id != key_id:
+        raise ValueError("the id of a certificate log is not the SHA-256 of its key")
+    return dataclasses.replace(_read_log(instance), ids=frozenset({key_id}))
 
 
 def _verifier_of(document: Document, logs: Sequence[Log], position: int) -> Verifier:

@@ -12,7 +12,8 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.core.errors import ContentRejected, RegistryUnavailable
+from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable
+from bootpress.core.strict_json import parse
 
 MAX_ERROR_BODY = 16 * 1024
 _CODE = re.compile(r"[A-Z][A-Z_]{0,63}")
@@ -98,12 +99,11 @@ def _is_framed(response: httpx.Response) -> bool:
 
 
 def _is_json(body: bytearray) -> bool:
+    """Tell whether a body is whole JSON; what is refused for another reason counts as whole: its reader says more."""
     try:
-        json.loads(body)
-    except ValueError:
-        return False
-    except RecursionError:  # whole or not, whoever reads it says more
-        return True
+        parse(bytes(body), what="it")
+    except InvalidInput as error:
+        return not isinstance(error.__cause__, json.JSONDecodeError | UnicodeDecodeError)
     return True
 
 

@@ -135,6 +135,8 @@ class BlobStream:
         for _ in range(limits.blob_responses):
             watch = Watch(timing, deadline, rate=limits.slowest_rate, rate_seconds=limits.rate_seconds)
             before = self._reported
+            if self._progress:
+                self._progress(0)  # whoever no longer wants the blob says so here, also while nothing comes
             try:
                 self._take_response(watch)
                 if self._holds():

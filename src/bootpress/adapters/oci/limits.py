@@ -40,6 +40,8 @@ class Limits:
     """Bytes per second below which a blob is given up, measured over `rate_seconds`."""
     rate_seconds: float = 20
     connections: int = 32
+    streams: int = 24
+    """Blobs under way at once; the other connections are for what takes a moment, and would wait behind large ones."""
 
 
 def _now() -> datetime:

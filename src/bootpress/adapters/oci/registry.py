@@ -70,13 +70,14 @@ class OciRegistry:
 
     def verify_blob(self, repository: Repository, descriptor: Descriptor, progress: Progress | None = None) -> None:
         """Stream a blob, hashing as it goes, and keep nothing; ContentRejected when a byte or the size differs."""
-        BlobStream(self._transport, repository, descriptor, Nowhere(), progress).run()
+        with self._transport.streams:
+            BlobStream(self._transport, repository, descriptor, Nowhere(), progress).run()
 
     def download_blob(
         self, repository: Repository, descriptor: Descriptor, path: Path, progress: Progress | None = None
     ) -> None:
         """Stream a blob into a file, which appears under its name only when every byte of it is right and on disk."""
-        with file_sink(path) as sink:
+        with self._transport.streams, file_sink(path) as sink:
             BlobStream(self._transport, repository, descriptor, sink, progress).run()
             sink.keep()
 

@@ -54,6 +54,7 @@ class Transport:
         self._pools = Pools(self.origin, self._keeper, self.limits, network or Network())
         self._authorizer = Authorizer(self.origin, find_credential, self._fetch_token, self.timing)
         self._lock = threading.Lock()
+        self.streams = threading.BoundedSemaphore(self.limits.streams)
         self._busy, self._retired = 0, False
 
     def request(

@@ -74,6 +74,8 @@ def test_an_entry_of_a_retired_log_does_not_pass_for_one_of_a_log_in_use(
 def test_a_root_whose_certificate_log_has_another_keys_id_is_refused(vectors: dict[str, Vector]) -> None:
     root = copy.deepcopy(vectors["keyless-v3-rekor2"].trust["trusted_root"])
     read_root(root)
+    root["ctlogs"][0]["checkpointKeyId"] = {"keyId": "eHh4"}  # that of a log whose checkpoints are signed notes
+    read_root(root)
     root["ctlogs"][0]["logId"] = {"keyId": "eHh4"}
     with pytest.raises(InvalidInput, match="not the SHA-256 of its key"):
         read_root(root)
