@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import accepts, blobs, ingest, shares, signatures, suite
+from benchmarks import accepts, blobs, ingest, shares, signatures, suite, timing
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, render, seconds
 from tests.support.running_stack import running_stack
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Path], Sequence[Measured]]] = {
     "accepts": accepts.measure,
     "blobs": blobs.measure,
     "signatures": signatures.measure,
+    "timing": timing.measure,
     "suite": suite.measure,
 }
 

@@ -40,7 +40,7 @@ class Door:
 
 def measure(folder: Path) -> list[Measured]:
     """Post to both in turn."""
-    with _ours(folder) as ours, _bare(folder, ours.secret) as bare:
+    with serve_ours(folder) as ours, _bare(folder, ours.secret) as bare:
         rates = [(_rate(ours), _rate(bare)) for _ in range(ROUNDS)]
     here, there = (statistics.median(column) for column in zip(*rates, strict=True))
     return [
@@ -55,7 +55,7 @@ def measure(folder: Path) -> list[Measured]:
 
 
 @contextmanager
-def _ours(folder: Path) -> Iterator[Door]:
+def serve_ours(folder: Path, **settings: str) -> Iterator[Door]:
     """Run the API process on a new catalog; no Prefect answers, so nothing but accepting is done."""
     database = f"sqlite:///{folder / 'catalog.db'}"
     with running_press(database) as press:
@@ -72,7 +72,7 @@ def _ours(folder: Path) -> Iterator[Door]:
         "BOOTPRESS_WEBHOOK_RATE": str(ANY_RATE),
         "BOOTPRESS_WEBHOOK_BURST": str(ANY_RATE),
         "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api",
-    }
+    } | settings
     with _serving("bootpress.surfaces.api.serve", port, environment, folder):
         yield Door(port, bell.path, bell.secret.encode())
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken
 
 from bootpress.core.errors import CatalogUnavailable
 
@@ -15,22 +15,25 @@ class SecretBox:
     """Encrypt and decrypt short texts."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._fernets = [Fernet(key) for key in keys]
         self._marking = [hashlib.sha256(b"bootpress mark" + key.encode()).digest() for key in keys]
 
     def seal(self, text: str) -> bytes:
         """Encrypt with the first key."""
-        return self._fernet.encrypt(text.encode())
+        return self._fernets[0].encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
-        """Decrypt with whichever key fits; CatalogUnavailable when none does, since the key may come back."""
-        try:
-            return self._fernet.decrypt(sealed).decode()
-        except InvalidToken as error:
+        """Decrypt with whichever key fits; CatalogUnavailable when none does, since the key may come back.
+
+        All are tried, so that it takes the same time whichever fits.
+        """
+        found = [text for fernet in self._fernets if (text := _decrypted(fernet, sealed)) is not None]
+        if not found:
             raise CatalogUnavailable(
                 "a secret in the catalog cannot be decrypted with the keys of this installation",
                 hint="add the key it was encrypted with to BOOTPRESS_ENCRYPTION_KEY",
-            ) from error
+            )
+        return found[0].decode()
 
     def marks(self, content: bytes) -> list[bytes]:
         """Return what tells this content from another, and to whoever lacks our keys nothing: one mark for each key.
@@ -38,3 +41,10 @@ class SecretBox:
         The first is to be kept; one that was kept under an older key is among the others.
         """
         return [hmac.digest(key, content, "sha256") for key in self._marking]
+
+
+def _decrypted(fernet: Fernet, sealed: bytes) -> bytes | None:
+    try:
+        return fernet.decrypt(sealed)
+    except InvalidToken:
+        return None

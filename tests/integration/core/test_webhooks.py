@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import event
 
 from bootpress.core.errors import CatalogUnavailable, Conflict, IllegalTransition, InvalidInput, Unauthenticated
 from bootpress.core.secrets_at_rest import SecretBox
@@ -132,3 +134,47 @@ def test_what_is_no_label_is_refused_by_name(world: World, label: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.call("provision_disk_image_webhook", label=label)
     assert caught.value.field == "label"
+
+
+class CountingBox(SecretBox):
+    """Counts what is decrypted."""
+
+    opened = 0
+
+    def open(self, sealed: bytes) -> str:
+        self.opened += 1
+        return super().open(sealed)
+
+
+def test_whatever_a_webhook_is_a_bad_signature_takes_the_same_work(world: World) -> None:
+    """One question to the database, one row in its answer, two decryptions (and as many HMACs), one answer to all."""
+    made = {label: world.call("provision_disk_image_webhook", label=label) for label in ("a", "b", "c", "d", "e")}
+    ids = {label: UUID(one["webhook_id"]) for label, one in made.items()}
+    world.call("system_disable_disk_image_webhook", webhook_id=str(ids["b"]))
+    world.call("system_revoke_disk_image_webhook", webhook_id=str(ids["c"]))
+    for label, minutes in (("d", 10), ("e", 1)):
+        world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(ids[label]), overlap_minutes=minutes)
+    world.clock.advance(minutes=5)
+    box = CountingBox(world.keys)
+    bell = Bell(replace(world.context, secrets=box), rate=50, burst=1000)
+    asked: list[tuple[str, int]] = []
+    event.listen(world.catalog.engine, "after_cursor_execute", lambda *said: asked.append((said[2], rows(said[1]))))
+    kinds = {"unknown": uuid4(), "no UUID": None, "of all zeros": UUID(int=0), **ids}
+    work: dict[str, object] = {}
+    for kind, webhook_id in kinds.items():
+        for headers in ({"x-powernode-signature": "00" * 32}, {"x-powernode-signature": "no"}, {}):
+            asked.clear()
+            box.opened = 0
+            with pytest.raises(Unauthenticated) as caught:
+                bell.receive(webhook_id, headers=headers, body=b"{}", client=kind)
+            work[f"{kind} {headers}"] = (tuple(asked), box.opened, str(caught.value))
+    assert len(set(work.values())) == 1
+    (everywhere,) = set(work.values())
+    assert isinstance(everywhere, tuple)
+    assert sum("webhooks" in statement for statement, _ in everywhere[0]) == 1
+    assert everywhere[1] == 2
+
+
+def rows(cursor: Any) -> int:
+    """Return how many rows PostgreSQL found; SQLite's driver does not say."""
+    return int(cursor.rowcount)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
 from bootpress.core.context import Context
 from bootpress.core.errors import RateLimited, Unauthenticated
 from bootpress.core.together import Together
-from bootpress.core.webhooks import signatures
+from bootpress.core.webhooks import lookup, signatures
 from bootpress.core.webhooks.announcement import read_announcement
-from bootpress.core.webhooks.models import Delivery, Webhook
+from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.rates import RateLimiter
-from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
+from bootpress.core.webhooks.service import new_secret
+from bootpress.core.webhooks.states import DeliveryStatus
 from bootpress.core.webhooks.storing import Arrival, Receipt, Storing
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30
-_WEBHOOKS = select(Webhook).where(Webhook.id.in_(bindparam("ids", expanding=True)))
 
 
 class Bell:
@@ -35,8 +34,7 @@ class Bell:
         self._storing = Storing(context)
         self._rates = RateLimiter(rate=rate, burst=burst, monotonic=monotonic)
         self._failures = RateLimiter(rate=FAILURES_PER_SECOND, burst=FAILURES_AT_ONCE, monotonic=monotonic)
-        # An unknown webhook costs the same decryption and HMAC as a known one.
-        self._decoy = context.secrets.seal("x" * 43)
+        self._decoy = context.secrets.seal(new_secret())  # nobody knows it
 
     def receive(self, webhook_id: UUID | None, *, headers: Mapping[str, str], body: bytes, client: str) -> Receipt:
         """Check the signature, the rate and the fields, and store the delivery; it is on disk when this returns.
@@ -45,7 +43,7 @@ class Bell:
         Unauthenticated (one answer for unknown, disabled, revoked and badly signed), RateLimited, InvalidInput,
         CatalogUnavailable.
         """
-        webhook = self._authenticate(webhook_id, headers, body)
+        webhook = self._authenticate(webhook_id or lookup.NOBODY, headers, body)
         if webhook is None:
             # Only who fails is limited: behind one address there may be others, whose signatures hold.
             wait = self._failures.wait(client)
@@ -61,18 +59,15 @@ class Bell:
         arrival = Arrival(webhook.id, webhook.account_id, webhook.label, body, read_announcement(body))
         return self._storing.store(arrival)
 
-    def _find_webhooks(self, ids: Sequence[UUID]) -> list[Webhook | None]:
-        with self._context.catalog.reading() as session:
-            found = {webhook.id: webhook for webhook in session.scalars(_WEBHOOKS, {"ids": ids})}
-        return [found.get(one) for one in ids]
+    def _find_webhooks(self, ids: Sequence[UUID]) -> list[lookup.Known]:
+        return lookup.find(self._context.catalog, ids, decoy=self._decoy, now=self._context.clock.now())
 
-    def _authenticate(self, webhook_id: UUID | None, headers: Mapping[str, str], body: bytes) -> Webhook | None:
-        now = self._context.clock.now()
-        webhook = self._webhooks.ask(webhook_id or UUID(int=0))
-        sealed = [self._decoy] if webhook is None else _valid_secrets(webhook, now)
-        secrets = [self._context.secrets.open(secret) for secret in sealed]
+    def _authenticate(self, webhook_id: UUID, headers: Mapping[str, str], body: bytes) -> lookup.Known | None:
+        webhook = self._webhooks.ask(webhook_id)
+        # Two decryptions and two HMACs, whatever there is: their number must not tell either.
+        secrets = [self._context.secrets.open(sealed) for sealed in webhook.secrets]
         held = signatures.matches(body, signatures.presented(headers), secrets)
-        return webhook if held and webhook is not None and webhook.status == WebhookStatus.ACTIVE else None
+        return webhook if held and webhook.is_active else None
 
 
 def count_waiting(context: Context) -> int:
@@ -80,10 +75,3 @@ def count_waiting(context: Context) -> int:
     with context.catalog.reading() as session:
         query = select(func.count()).where(Delivery.status.in_([DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING]))
         return session.scalar(query) or 0
-
-
-def _valid_secrets(webhook: Webhook, now: datetime) -> list[bytes]:
-    secrets = [webhook.secret]
-    if webhook.previous_secret is not None and webhook.previous_secret_until is not None:
-        secrets += [webhook.previous_secret] * (webhook.previous_secret_until > now)
-    return secrets

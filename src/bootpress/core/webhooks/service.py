@@ -56,7 +56,7 @@ def _provision(context: Context, account_id: UUID, label: str, key: str, actor: 
         )
         if webhook is not None:
             return ProvisionedWebhook(webhook, _rotate(context, session, webhook, actor, timedelta()), created=False)
-        secret = _new_secret()
+        secret = new_secret()
         webhook = Webhook(
             id=uuid4(),
             account_id=account_id,
@@ -122,7 +122,7 @@ def find_webhook(session: Session, account_id: UUID, webhook_id: UUID) -> Webhoo
 
 def _rotate(context: Context, session: Session, webhook: Webhook, actor: str, overlap: timedelta) -> str:
     now = context.clock.now()
-    secret = _new_secret()
+    secret = new_secret()
     webhook.previous_secret = webhook.secret if overlap else None
     webhook.previous_secret_until = now + overlap if overlap else None
     webhook.secret = context.secrets.seal(secret)
@@ -143,5 +143,6 @@ def _status(webhook: Webhook) -> WebhookStatus:
     return WebhookStatus(webhook.status)
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
+    """Return a secret that nobody guesses: 43 characters, safe in a URL."""
     return secrets.token_urlsafe(32)
