@@ -7,10 +7,10 @@ python -m bootpress.stack.prepare relay      start what a killed predecessor lef
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ from bootpress.stack.home import Home, write_private
 ACCOUNT: Final = "default"
 PREFECT_SECONDS: Final = 170.0
 RELAY_TRIES: Final = 5
+RELAY_PAUSE_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
@@ -110,21 +111,31 @@ def relay_twice(settings: Settings) -> None:
 
     context = production(settings)
     begun = time.monotonic()
-    with contextlib.suppress(Unavailable):
-        start_anew(context)
+    insist(lambda: start_anew(context), otherwise="what a predecessor launched or postponed waits out its own time")
     _relay(context)
     time.sleep(max(0.0, begun + LEASE.total_seconds() + 1 - time.monotonic()))
     _relay(context)
 
 
 def _relay(context: Context) -> None:
+    def step() -> None:
+        report = relay(context)
+        logger.info("relayed %d deliveries, %d wait", report.launched, report.waiting)
+
+    insist(step, otherwise="nothing was relayed, and the schedule tries again every minute")
+
+
+def insist(step: Callable[[], None], *, otherwise: str, pause: float = RELAY_PAUSE_SECONDS) -> None:
+    """Take a step, a few times while something it needs is away; give it up with a warning that says what follows."""
+    reason = None
     for _ in range(RELAY_TRIES):
-        with contextlib.suppress(Unavailable):
-            report = relay(context)
-            logger.info("relayed %d deliveries, %d wait", report.launched, report.waiting)
-            return
-        time.sleep(2)
-    logger.warning("the relay found no Prefect; its schedule tries again every minute")
+        try:
+            return step()
+        except Unavailable as error:
+            reason = error
+        time.sleep(pause)
+    logger.warning("%s: %s", otherwise, reason)
+    return None
 
 
 def main(task: str) -> int:

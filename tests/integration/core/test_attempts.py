@@ -9,7 +9,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from bootpress.core.context import Limits
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
@@ -297,6 +297,56 @@ def test_a_start_leaves_to_their_leases_the_attempts_that_began(world: World) ->
     attempts.renew(world.context, [attempt_id])
     world.clock.advance(seconds=20)
     assert attempts.relay(world.context).launched == 0
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_launch_that_fails_while_a_start_begins_anew_stops_no_relay(world: World, count: int) -> None:
+    class Restarted(FakeLauncher):
+        """Has the stack start anew while a launch is under way, which then fails."""
+
+        def answer(self) -> None:
+            leases.start_anew(world.context)
+            raise OrchestratorUnavailable("its answer did not come")
+
+    ids = announce_many(world, count)  # one run each, or a batch of all
+    with pytest.raises(OrchestratorUnavailable):
+        attempts.relay(replace(world.context, launcher=Restarted()))
+    assert [world.delivery(one).unheard_launches for one in ids] == [0] * count
+    for _ in range(3):
+        assert attempts.relay(world.context).launched == count
+        world.clock.advance(minutes=20)
+
+
+def test_a_start_beside_a_run_that_begins_waits_for_it(world: World) -> None:
+    if world.catalog.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    [delivery_id] = announce_many(world, 1)
+    for _ in range(3):
+        attempts.relay(world.context)
+        world.clock.advance(minutes=15)
+    attempts.relay(world.context)
+    attempt_id = world.delivery(delivery_id).current_attempt_id
+    locked, touched = threading.Event(), threading.Event()
+
+    def meet(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        """Stop whoever begins behind its first lock, and the start behind its first change or for a while."""
+        if threading.current_thread() is not threading.main_thread():
+            if "FOR UPDATE" in statement and not locked.is_set():
+                locked.set()
+                touched.wait(1)
+        elif statement.startswith("UPDATE attempts"):
+            touched.set()
+
+    def begin() -> UUID:
+        return attempts.begin(world.context, delivery_id, attempt_id=attempt_id, flow_run_id=uuid4())
+
+    event.listen(world.catalog.engine, "after_cursor_execute", meet)
+    with ThreadPoolExecutor(1) as thread:
+        beginning = thread.submit(begin)
+        assert locked.wait(10)
+        leases.start_anew(world.context)
+        assert beginning.result(10) == attempt_id
+    assert world.delivery(delivery_id).status == "processing"
 
 
 @pytest.mark.parametrize("hours", [1, 24 * 365 * 50])

@@ -17,6 +17,7 @@ NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 def test_a_launchs_lease_grows_and_stays_within_its_bounds(count: int) -> None:
     assert rules.LEASE <= rules.launch_lease(count) <= rules.LONGEST_LEASE
     assert rules.launch_lease(count) <= rules.launch_lease(count + 1)
+    assert rules.launch_lease(-count) == rules.LEASE
 
 
 @given(st.integers(0, 10**9))

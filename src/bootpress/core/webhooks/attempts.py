@@ -229,7 +229,8 @@ def _given_back(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[None]
                 if attempt is not None:
                     session.delete(attempt)
                     delivery.current_attempt_id = None
-                    delivery.unheard_launches -= 1
+                    # A start that came meanwhile has set it to nothing.
+                    delivery.unheard_launches = max(0, delivery.unheard_launches - 1)
         raise
 
 

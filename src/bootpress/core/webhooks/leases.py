@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
@@ -12,6 +13,9 @@ from bootpress.core.context import Context
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
+
+AT_ONCE = 500
+"""How many ids one statement names."""
 
 
 def is_live(attempt: Attempt, now: datetime) -> bool:
@@ -46,19 +50,24 @@ def start_anew(context: Context) -> None:
     """Forget what a predecessor waited for: what was launched or postponed has half a minute left.
 
     Its worker is gone, and with it whatever was launched and not begun. An old run that begins all the same finds that
-    another attempt holds its delivery.
+    another attempt holds its delivery. A pause that a registry asked for is cut short too: should it still not want us,
+    it asks again. Raises CatalogUnavailable; what is done twice is as if it were done once.
     """
-    now = context.clock.now()
-    soon = now + rules.LEASE
+    soon = context.clock.now() + rules.LEASE
+    unfinished = select(Delivery.id).where(Delivery.status.in_(rules.UNFINISHED)).order_by(Delivery.id)
     with context.catalog.writing() as session:
-        session.execute(
-            update(Attempt)
-            .where(Attempt.status == AttemptStatus.LAUNCHING, Attempt.lease_until > soon)
-            .values(lease_until=soon)
-        )
-        unfinished = update(Delivery).where(Delivery.status.in_(rules.UNFINISHED))
-        session.execute(unfinished.values(unheard_launches=0))
-        session.execute(unfinished.where(Delivery.next_attempt_at > soon).values(next_attempt_at=soon))
+        # Deliveries before their attempts, as everybody locks them, and only attempts of those that are locked.
+        ids = session.scalars(unfinished.with_for_update()).all()
+        for start in range(0, len(ids), AT_ONCE):
+            _shorten(session, ids[start : start + AT_ONCE], soon)
+
+
+def _shorten(session: Session, delivery_ids: Sequence[UUID], soon: datetime) -> None:
+    launching = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids), Attempt.status == AttemptStatus.LAUNCHING)
+    session.execute(launching.where(Attempt.lease_until > soon).values(lease_until=soon))
+    locked = update(Delivery).where(Delivery.id.in_(delivery_ids))
+    session.execute(locked.values(unheard_launches=0))
+    session.execute(locked.where(Delivery.next_attempt_at > soon).values(next_attempt_at=soon))
 
 
 def _still_due(session: Session, locked: Sequence[Delivery], now: datetime) -> list[Delivery]:

@@ -60,7 +60,7 @@ def launch_lease(unheard: int) -> timedelta:
 
     It doubles with each: where the worker is away, runs would otherwise pile up twice a minute.
     """
-    return min(LEASE * (1 << min(unheard, 10)), LONGEST_LEASE)
+    return min(LEASE * (1 << min(max(unheard, 0), 10)), LONGEST_LEASE)
 
 
 def pause_before_retry(postponed: int) -> timedelta:
