@@ -118,7 +118,7 @@ def test_a_short_search_for_new_paths_finds_no_harm(target: Target, tmp_path: Pa
     outcome = fuzz(target, tmp_path, seconds=SECONDS, runs=RUNS)
     assert outcome.is_clean, outcome.output[-4000:]
     assert outcome.runs > len(target.seeds())
-    assert outcome.coverage > 10
+    assert outcome.coverage >= 5
 
 
 @pytest.mark.parametrize(
