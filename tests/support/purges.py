@@ -27,12 +27,17 @@ class AnsweringRegistry(LayoutRegistry):
         """By digest, or by `*` for all others; None is silence. DELETED deletes nothing: it is served on."""
         self.asked: list[str] = []
         self.before: dict[str, Callable[[], object]] = {}
-        """What happens elsewhere, once, before it answers a `list`, a `delete`, or what a digest names."""
+        """What happens elsewhere, once, before it answers a `list`, a `delete`, or what a digest or a
+        tag names, and after a delete took effect, `deleted`, before whoever asked for it is told."""
 
     def fetch_manifest(self, repository: Repository, digest: str) -> Manifest:
         found = super().fetch_manifest(repository, digest)
         self._happen(digest)  # on its way to whoever asked
         return found
+
+    def find_tag(self, repository: Repository, tag: str) -> str | None:
+        self._happen(tag)
+        return super().find_tag(repository, tag)
 
     def list_referrers(self, repository: Repository, digest: str) -> Sequence[Descriptor]:
         self._happen("list")
@@ -48,8 +53,10 @@ class AnsweringRegistry(LayoutRegistry):
             answer = self.answers.get(digest, self.answers.get("*"))
             if answer is None:
                 raise RegistryUnavailable("it fell silent")
-            return answer
-        return super().delete_manifest(repository, digest)
+        else:
+            answer = super().delete_manifest(repository, digest)
+        self._happen("deleted")
+        return answer
 
 
 class Yard(World):

@@ -239,15 +239,3 @@ def test_a_platform_that_stays_uses_the_connection_it_names(yard: Yard) -> None:
     registries.opened.clear()
     assert yard.sweep()["purged"] == [str(first)]
     assert {one.name for one in registries.opened} == {"second"}
-
-
-def test_two_sweeps_at_once_purge_once(yard: Yard) -> None:
-    digest = yard.images.image()
-    first = yard.due(digest)
-    beside: list[str | None] = []
-    yard.registry.before["delete"] = lambda: beside.append(purge(yard.context, first, actor="beside"))
-    assert purge(yard.context, first, actor="test") is None
-    assert beside == [None]
-    assert yard.publication(first).status == "purged"
-    actions = [event.payload["action"] for event in yard.events("retention_swept")]
-    assert actions.count("purged") == 1

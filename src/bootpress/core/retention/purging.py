@@ -1,8 +1,8 @@
 """Purge a retired publication from its registry by a plan that is written down before the first delete.
 
 Order (DESIGN.md, Bytes): the subject, an index's children, the referrers, the fallback index. A step that was done
-is never repeated, so a purge goes on where it was interrupted. What was not begun, or turns out not to be allowed
-before anything is gone, leaves a publication that can be restored.
+is never repeated, so a purge goes on where it was interrupted, and of two sweeps at once one does the work. What was
+not begun, or turns out not to be allowed before anything is gone, leaves a publication that can be restored.
 """
 
 from __future__ import annotations
@@ -10,34 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete
 
-from bootpress.core import locks
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
 from bootpress.core.errors import ContentRejected, Rejected
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.ports import Deletion, Registry
+from bootpress.core.ports import Registry
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, parse_repository
+from bootpress.core.retention.deleting import REFUSALS, delete_step, read_steps
 from bootpress.core.retention.models import DeletionStep
-from bootpress.core.retention.needs import who_needs, who_shares
 from bootpress.core.retention.planning import Planned, make_plan
 from bootpress.core.retention.rules import GRACE
 from bootpress.core.retention.service import record_swept
 from bootpress.core.retention.states import DONE, StepStatus
 
 IN_USE = "it is in use again"
-REFUSALS = {
-    StepStatus.UNSUPPORTED: "the registry does not support deletion",
-    StepStatus.REFUSED: (
-        "the registry refuses to delete it (connect it with a credential that may delete: system_connect_registry)"
-    ),
-}
+BUSY = "another sweep is at it"
 
 
 def purge(context: Context, publication_id: UUID, *, actor: str) -> str | None:
@@ -60,7 +53,12 @@ def purge(context: Context, publication_id: UUID, *, actor: str) -> str | None:
         if not _begin(context, publication_id, planned):
             return IN_USE
     for step in _steps(context, publication_id):
-        if step.status not in DONE and _delete(context, registry, repository, step) in REFUSALS:
+        if step.status in DONE:
+            continue
+        status = delete_step(context, registry, repository, step)
+        if status is None:
+            return BUSY
+        if status in REFUSALS:
             break
     return _finish(context, registry, repository, publication, actor=actor)
 
@@ -91,7 +89,7 @@ def _begin(context: Context, publication_id: UUID, planned: Sequence[Planned]) -
         platform = session.get_one(NodePlatform, publication.node_platform_id)
         if not _is_due(context, publication, platform):
             return False
-        if _steps_in(session, publication_id):  # another sweep was faster: its plan is as good
+        if read_steps(session, publication_id):  # another sweep was faster: its plan is as good
             return True
         publication.purge_begun_at = now
         for position, one in enumerate(planned):
@@ -113,61 +111,20 @@ def _begin(context: Context, publication_id: UUID, planned: Sequence[Planned]) -
 
 def _steps(context: Context, publication_id: UUID) -> list[DeletionStep]:
     with context.catalog.reading() as session:
-        return _steps_in(session, publication_id)
-
-
-def _steps_in(session: Session, publication_id: UUID) -> list[DeletionStep]:
-    query = select(DeletionStep).where(DeletionStep.publication_id == publication_id)
-    return list(session.scalars(query.order_by(DeletionStep.position)))
-
-
-def _delete(context: Context, registry: Registry, repository: Repository, step: DeletionStep) -> StepStatus:
-    because = who_shares(context, registry, repository, step) or _take_up(context, repository, step)
-    if because is not None:
-        _mark(context, step, StepStatus.KEPT, because)
-        return StepStatus.KEPT
-    answer = registry.delete_manifest(repository, step.digest)
-    status = {
-        Deletion.DELETED: StepStatus.DELETED,
-        Deletion.ABSENT: StepStatus.ABSENT,
-        Deletion.UNSUPPORTED: StepStatus.UNSUPPORTED,
-        Deletion.REFUSED: StepStatus.REFUSED,
-    }[answer]
-    _mark(context, step, status, REFUSALS.get(status))
-    return status
-
-
-def _take_up(context: Context, repository: Repository, step: DeletionStep) -> str | None:
-    """Mark a delete as asked for, or say who needs the manifest; whoever claims its digest sees one or the other."""
-    with context.catalog.writing() as session:
-        locks.hold(session, [repository.at(step.digest), repository.at(step.subject)])
-        because = who_needs(session, step, now=context.clock.now())
-        if because is None:
-            session.execute(
-                update(DeletionStep).where(DeletionStep.id == step.id).values(status=StepStatus.DELETING, because=None)
-            )
-        return because
-
-
-def _mark(context: Context, step: DeletionStep, status: StepStatus, because: str | None) -> None:
-    with context.catalog.writing() as session:
-        session.execute(
-            update(DeletionStep)
-            .where(DeletionStep.id == step.id)
-            .values(status=status, because=because, updated_at=context.clock.now())
-        )
+        return read_steps(session, publication_id)
 
 
 def _finish(
     context: Context, registry: Registry, repository: Repository, publication: Publication, *, actor: str
 ) -> str | None:
-    statuses = [StepStatus(step.status) for step in _steps(context, publication.id)]
-    refusal = next((REFUSALS[status] for status in statuses if status in REFUSALS), None)
+    steps = _steps(context, publication.id)
+    refusal = next((REFUSALS[StepStatus(step.status)] for step in steps if step.status in REFUSALS), None)
     if refusal is None:
         return _write_purged(context, publication.id, actor=actor)
-    if StepStatus.DELETED not in statuses and _has(registry, repository, publication.oci_digest):
+    begun = {StepStatus.DELETING, StepStatus.DELETED}
+    if begun.isdisjoint(step.status for step in steps) and _has(registry, repository, publication.oci_digest):
         # Nothing is gone. It is planned anew by the next sweep: a registry's settings change.
-        _write_undone(context, publication.id)
+        _write_undone(context, publication.id, steps)
     return refusal
 
 
@@ -185,9 +142,9 @@ def _write_purged(context: Context, publication_id: UUID, *, actor: str) -> str 
         publication = session.get_one(Publication, publication_id, with_for_update=True)
         if publication.status == Status.PURGED:  # by a sweep beside this one
             return None
-        steps = _steps_in(session, publication_id)
+        steps = read_steps(session, publication_id)
         if not steps or any(step.status not in DONE for step in steps):
-            return "another sweep is at it"
+            return BUSY
         publication.status = publication_rules.PUBLICATION.move("purge", Status(publication.status))
         publication.purged_at = now
         publication.purge_begun_at = None
@@ -196,8 +153,13 @@ def _write_purged(context: Context, publication_id: UUID, *, actor: str) -> str 
         return None
 
 
-def _write_undone(context: Context, publication_id: UUID) -> None:
-    """Let a publication be restored again of which nothing was deleted."""
+def _write_undone(context: Context, publication_id: UUID, seen: Sequence[DeletionStep]) -> None:
+    """Let a publication be restored again of which nothing was deleted, unless a sweep went on with its plan."""
     with context.catalog.writing() as session:
-        session.get_one(Publication, publication_id, with_for_update=True).purge_begun_at = None
-        session.execute(delete(DeletionStep).where(DeletionStep.publication_id == publication_id))
+        publication = session.get_one(Publication, publication_id, with_for_update=True)
+        steps = read_steps(session, publication_id, lock=True)
+        if [(one.id, one.status, one.updated_at) for one in steps] == [
+            (one.id, one.status, one.updated_at) for one in seen
+        ]:
+            publication.purge_begun_at = None
+            session.execute(delete(DeletionStep).where(DeletionStep.publication_id == publication_id))
