@@ -1,4 +1,4 @@
-"""Run synchronous work of requests on threads: each door has its own, so slow operations never delay the bell."""
+"""Run synchronous work of requests on threads: the bell has its own, so slow operations and pages never delay it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most `count` requests of one door work at once; others wait their turn."""
+    """At most `count` of the requests that share these work at once; others wait their turn."""
 
     def __init__(self, count: int) -> None:
         self._limiter = anyio.CapacityLimiter(count)
