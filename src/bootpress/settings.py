@@ -5,7 +5,6 @@ What it talks to (registries, forges) is not here but in Prefect blocks.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from functools import cached_property
@@ -135,10 +134,35 @@ def _key_of_home(path: Path) -> str:
             file.write(Fernet.generate_key())
             file.flush()
             os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another process was first: its key is everybody's
+            try:
                 os.link(file.name, path)
+            except FileExistsError:
+                pass  # another process was first: its key is everybody's
+            except OSError:
+                _write_first(path)
         _sync_folder(path.parent)
     return path.read_text()
+
+
+def _write_first(path: Path) -> None:
+    """Make the key where no file can have two names, as on FAT; there, a crash may leave a part, which is no key."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise InvalidInput(
+            f"no key can be made in the home {path.parent}: {error.strerror}",
+            hint="set BOOTPRESS_HOME to a folder on another file system, or BOOTPRESS_ENCRYPTION_KEY to a key",
+        ) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -67,6 +67,41 @@ def test_a_process_killed_while_it_makes_the_key_leaves_no_half_of_it(tmp_path: 
     assert Settings(home=tmp_path).encryption_keys
 
 
+def keys_where_refused(home: Path, *refused: str) -> subprocess.CompletedProcess[str]:
+    """Print a home's keys from a process to which the system refuses these calls once it has the first file."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from bootpress.settings import Settings\n"
+        "key = str(Path(sys.argv[1]) / 'encryption.key')\n"
+        "def judge(event, words):\n"
+        "    opens = event == 'open' and words[0] == key and words[2] & os.O_EXCL\n"
+        "    asked = 'link' if event == 'os.link' else 'open' if opens else ''\n"
+        "    if asked in sys.argv[2:]:\n"
+        "        raise PermissionError(1, 'Operation not permitted')\n"
+        "sys.addaudithook(judge)\n"
+        "print(*Settings(home=Path(sys.argv[1])).encryption_keys)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, str(home), *refused], check=False, capture_output=True, text=True
+    )
+
+
+def test_a_home_whose_files_can_have_one_name_only_has_a_key_too(tmp_path: Path) -> None:
+    made = keys_where_refused(tmp_path, "link")
+    assert made.returncode == 0, made.stderr
+    assert Settings(home=tmp_path).encryption_keys == (made.stdout.strip(),)
+    assert keys_where_refused(tmp_path, "link").stdout == made.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["encryption.key"]
+    assert stat.S_IMODE((tmp_path / "encryption.key").stat().st_mode) == 0o600
+
+
+def test_a_home_that_takes_no_key_at_all_is_named(tmp_path: Path) -> None:
+    refused = keys_where_refused(tmp_path, "link", "open")
+    assert f"InvalidInput: no key can be made in the home {tmp_path}: Operation not permitted" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["", "\n", "no key"])
 def test_a_damaged_key_file_is_named_and_left(tmp_path: Path, text: str) -> None:
     path = tmp_path / "encryption.key"
