@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
+from bootpress.core.context import Limits
 from bootpress.core.errors import OrchestratorUnavailable
 from bootpress.core.publications.outages import Outage
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Attempt
 from tests.support.core_world import World
+from tests.support.fakes import FakeLauncher
 
 HOUR = 3600.0
 AWAY = OrchestratorUnavailable("nothing listens", hint="is its server running?")
@@ -81,6 +85,30 @@ def test_an_orchestrator_that_answered_in_between_was_not_away_for_a_day(world: 
     watching.outage.is_over()
     assert watching.hours(24) == 0
     assert world.process(delivery_id) == "published"
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(launches_in_flight=0, batch_size=1)], ids=["single", "batches"])
+def test_an_orchestrator_that_takes_some_and_then_fails_is_not_away(
+    world: World, watching: Watching, limits: Limits
+) -> None:
+    class Partly(FakeLauncher):
+        """Takes one run of each relay, and fails at the next."""
+
+        def answer(self) -> None:
+            if self.asked % 2 == 0:
+                raise OrchestratorUnavailable("busy")
+
+    launcher = Partly()
+    context = replace(world.context, launcher=launcher, limits=limits)
+    ids = [world.announce(git_sha=str(number)) for number in range(3)]
+    for _ in range(26):
+        with pytest.raises(OrchestratorUnavailable) as caught:
+            attempts.relay(context, on_launch=watching.outage.is_over)
+        assert watching.outage.goes_on(caught.value) == 0
+        watching.ran += HOUR
+        world.clock.advance(hours=1)
+    assert launcher.asked == 52
+    assert {world.delivery(one).status for one in ids} == {"received"}
 
 
 def test_a_machine_that_slept_did_not_try(world: World, watching: Watching) -> None:

@@ -7,7 +7,7 @@ old one can no longer decide anything. Truth is here: the orchestrator only runs
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,23 +36,30 @@ class RelayReport:
     waiting: int
 
 
-def relay(context: Context) -> RelayReport:
+def relay(context: Context, *, on_launch: Callable[[], None] = lambda: None) -> RelayReport:
     """Start every delivery that is due and that nobody works on: one run each while few wait, batches of many.
 
     Safe to call from several places at once: an attempt is made in a transaction before its run is asked for, and
-    taken back when the orchestrator is away (then OrchestratorUnavailable, after taking back).
+    taken back when the orchestrator is away (then OrchestratorUnavailable, after taking back). `on_launch` is called
+    after each run that the orchestrator took, for it may take some and not the next.
     """
     due = _due(context)
     free = context.limits.launches_in_flight - _in_flight(context, single=True)
     launched = batches = 0
     if len(due) <= free:
-        launched = sum(_launch_one(context, delivery_id) for delivery_id in due)
+        for delivery_id in due:
+            if _launch_one(context, delivery_id):
+                launched += 1
+                on_launch()
         return RelayReport(launched, 0, 0)
     rest = list(due)
     places = context.limits.batches_in_flight - _in_flight(context, single=False)
     while rest and batches < places:
         batch, rest = rest[: context.limits.batch_size], rest[context.limits.batch_size :]
-        launched += _launch_batch(context, batch)
+        count = _launch_batch(context, batch)
+        if count:
+            on_launch()
+        launched += count
         batches += 1
     return RelayReport(launched, batches, len(rest))
 

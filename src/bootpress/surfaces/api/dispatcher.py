@@ -61,7 +61,7 @@ class Dispatcher:
 
     def _relay(self) -> bool:
         try:
-            report = attempts.relay(self._context)
+            report = attempts.relay(self._context, on_launch=self._outage.is_over)
         except OrchestratorUnavailable as error:
             self._outage.goes_on(error)
             raise
