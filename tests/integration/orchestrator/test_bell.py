@@ -100,3 +100,14 @@ def test_a_worker_takes_a_run_when_the_bell_rings(
             run_id = start(api, f"hello/{pool}", path=str(tmp_path / f"lines-{number}"))
             ring(bell)
             wait_for_state(api, run_id, "Completed", seconds=LONG / 2)
+
+
+def test_a_worker_that_cannot_have_a_bell_polls_without(
+    api: PrefectApi, server: PrefectServer, pool: str, tmp_path: Path
+) -> None:
+    nowhere = ["--bell", str(tmp_path / "nothing" / "bell")]
+    with resident_worker(server, tmp_path / "worker.log", pool=pool, name="unrung", options=nowhere) as worker:
+        for number in range(2):
+            run_id = start(api, f"hello/{pool}", path=str(tmp_path / f"lines-{number}"))
+            wait_for_state(api, run_id, "Completed")
+        assert worker.output.count("There is no bell") == 1

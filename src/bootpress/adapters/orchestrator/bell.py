@@ -32,7 +32,7 @@ def ring(path: Path) -> None:
 
 
 class Bell:
-    """The end that listens. Construct it on the event loop that waits for it."""
+    """The end that listens. Construct it on the event loop that waits for it; OSError where no pipe can be."""
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)

@@ -137,8 +137,12 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
     def _hang_the_bell(self) -> None:
         """Let Prefect poll again as soon as a poll is over, which it then is when the bell rings or the pause ends."""
         if self.bell_path is not None:
+            try:
+                self._bell = Bell(self.bell_path)
+            except OSError as error:  # not every file system has named pipes
+                self._logger.warning("There is no bell, so runs begin at the next poll: %s", error)
+                return
             self._pause = PREFECT_WORKER_QUERY_SECONDS.value()
-            self._bell = Bell(self.bell_path)
             self._exit_stack.callback(self._bell.close)
             self._exit_stack.enter_context(temporary_settings({PREFECT_WORKER_QUERY_SECONDS: AT_ONCE_SECONDS}))
 
