@@ -28,6 +28,7 @@ TURN_SECONDS = 15.0
 CONNECT_SECONDS = 10
 _OTHER_SCHEMA = ("42P01", "42703")  # PostgreSQL's undefined_table and undefined_column
 _REFUSED = "42501"
+_IN_EACH_OTHERS_WAY = ("40P01", "40001")  # deadlock_detected and serialization_failure
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -139,6 +140,10 @@ def _translated() -> Iterator[None]:
             raise CatalogUnavailable(
                 f"the database has not the schema of this version: {_first_line(error)}",
                 hint="`bootpress up` brings it up to date",
+            ) from error
+        if _sqlstate(error) in _IN_EACH_OTHERS_WAY:
+            raise CatalogUnavailable(
+                f"the database is busy: {_first_line(error)}", hint="try again in a moment"
             ) from error
         if not _is_outage(error):
             raise

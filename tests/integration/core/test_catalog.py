@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -221,6 +221,31 @@ def test_postgresql_that_stops_is_an_outage_which_tells_no_password() -> None:
         with pytest.raises(CatalogUnavailable, match="does not answer") as caught, opened() as session:
             session.scalars(select(Account)).all()
         assert str(catalog.url.password) not in str(caught.value)
+    catalog.close()
+
+
+@pytest.mark.part("postgresql")
+def test_two_that_wait_for_each_other_are_told_that_the_database_is_busy(postgres_database: str) -> None:
+    catalog = Catalog(postgres_database)
+    metadata.create_all(catalog.engine)
+    rows = [account("a"), account("b")]
+    with catalog.writing() as session:
+        session.add_all(rows)
+    gate = threading.Barrier(2, timeout=20)
+
+    def lock(ids: list[UUID]) -> None:
+        with catalog.writing() as session:
+            session.get_one(Account, ids[0], with_for_update=True)
+            gate.wait()
+            session.get_one(Account, ids[1], with_for_update=True)
+
+    ids = [row.id for row in rows]
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(lock, order) for order in (ids, ids[::-1])]
+    [refused] = [one.exception() for one in both if one.exception() is not None]
+    assert isinstance(refused, CatalogUnavailable)
+    assert "the database is busy: deadlock detected" in refused.message
+    assert refused.hint == "try again in a moment"
     catalog.close()
 
 

@@ -28,6 +28,15 @@ def find_platform(session: Session, account_id: UUID, id_or_slug: str) -> NodePl
     return platform
 
 
+def lock_platform(session: Session, platform_id: UUID) -> NodePlatform:
+    """Return a platform for changes; whoever locks a publication too locks that one afterwards.
+
+    Two that lock them in different orders would wait for each other. A row that only refers to the platform does not
+    wait for this lock (PostgreSQL's FOR NO KEY UPDATE).
+    """
+    return session.get_one(NodePlatform, platform_id, with_for_update={"key_share": True})
+
+
 def find_platforms(session: Session, id_or_slug: str) -> list[NodePlatform]:
     """Return the platforms of all accounts that have this id or slug, for work that no caller asked for."""
     platform_id = _as_uuid(id_or_slug)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core import locks
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.service import lock_platform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -44,6 +45,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
 
     Raises RegistryUnavailable while another attempt verifies the digest or a purge deletes it.
     """
+    platform = lock_platform(session, claim.platform.id)
     claim_content(session, claim.repository, [claim.digest])
     publication = session.scalar(
         select(Publication)
@@ -80,11 +82,8 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
     publication.current_attempt_id = attempt.id
     publication.attempt_count += 1
     attempt.evidence = {}
-    session.execute(
-        update(NodePlatform)
-        .where(NodePlatform.id == claim.platform.id)
-        .values(disk_image_publication_status=Status.VERIFYING, disk_image_publication_error=None)
-    )
+    platform.disk_image_publication_status = Status.VERIFYING
+    platform.disk_image_publication_error = None
     session.flush()
     attempt.publication_id = delivery.publication_id = publication.id
     delivery.node_platform_id = claim.platform.id

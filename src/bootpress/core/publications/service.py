@@ -16,7 +16,7 @@ from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events import service as events
 from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.platforms.service import find_platform, find_platforms
+from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
@@ -81,8 +81,7 @@ def set_default(
     """Make a published publication what new instances boot; a repeat changes nothing."""
     with context.catalog.writing() as session:
         publication = find_publication(session, account_id, publication_id)
-        # The platform first, as retention locks them: two that wait for each other would end in an error.
-        row = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
+        row = lock_platform(session, publication.node_platform_id)
         publication = find_publication(session, account_id, publication_id, lock=True)
         if platform is not None and find_platform(session, account_id, platform).id != row.id:
             raise Conflict(

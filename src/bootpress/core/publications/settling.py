@@ -15,7 +15,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, Conflict, NotFound, Rejected, Superseded, Unavailable
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.platforms.service import find_platform
+from bootpress.core.platforms.service import find_platform, lock_platform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.promotion import promote
@@ -38,11 +38,10 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
     """
     with context.catalog.writing() as session:
         attempt, delivery = attempts.hold(session, attempt_id)
-        publication = _publication(session, attempt)
+        platform, publication = _lock_claimed(session, attempt)
         missing = [step for step in REQUIRED if step not in attempt.evidence]
         if missing:
             raise Superseded(f"attempt {attempt_id} has no evidence of: {', '.join(missing)}")
-        platform = session.get_one(NodePlatform, publication.node_platform_id, with_for_update=True)
         _refuse_other_terms(attempt, platform)
         now = context.clock.now()
         publication.status = rules.PUBLICATION.move("publish", Status(publication.status))
@@ -122,8 +121,8 @@ def give_up(session: Session, delivery: Delivery, *, reason: str, at: datetime) 
 
 
 def _fail(session: Session, attempt: Attempt | None, delivery: Delivery, *, reason: str, at: datetime) -> None:
+    platform = _platform_of(session, delivery)
     publication = _announced(session, delivery)
-    platform = _platform_of(session, delivery, publication)
     if publication is not None and _is_held_by(session, publication, delivery):
         publication.status = rules.PUBLICATION.move("fail", Status(publication.status))
         publication.cosign_verified = attempt is not None and "signature" in attempt.evidence
@@ -171,24 +170,25 @@ def _refuse_other_terms(attempt: Attempt, platform: NodePlatform) -> None:
         )
 
 
-def _platform_of(session: Session, delivery: Delivery, publication: Publication | None) -> NodePlatform | None:
-    if publication is not None:
-        return session.get(NodePlatform, publication.node_platform_id, with_for_update=True)
-    if delivery.node_platform_id is not None:
-        return session.get(NodePlatform, delivery.node_platform_id, with_for_update=True)
+def _platform_of(session: Session, delivery: Delivery) -> NodePlatform | None:
+    platform_id = delivery.node_platform_id  # known since it was claimed
     try:
-        return find_platform(session, delivery.account_id, delivery.platform_slug)
+        if platform_id is None:
+            platform_id = find_platform(session, delivery.account_id, delivery.platform_slug).id
     except NotFound:
         return None
+    return lock_platform(session, platform_id)
 
 
-def _publication(session: Session, attempt: Attempt) -> Publication:
-    publication = (
-        session.get(Publication, attempt.publication_id, with_for_update=True) if attempt.publication_id else None
-    )
-    if publication is None or publication.current_attempt_id != attempt.id:
-        raise Superseded(f"attempt {attempt.id} does not hold its publication")
-    return publication
+def _lock_claimed(session: Session, attempt: Attempt) -> tuple[NodePlatform, Publication]:
+    """Lock what an attempt has claimed, and its platform; Superseded when it holds nothing."""
+    claimed = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
+    if claimed is not None:
+        platform = lock_platform(session, claimed.node_platform_id)
+        publication = session.get_one(Publication, claimed.id, with_for_update=True)
+        if publication.current_attempt_id == attempt.id:
+            return platform, publication
+    raise Superseded(f"attempt {attempt.id} does not hold its publication")
 
 
 def _published_payload(publication: Publication, platform: NodePlatform) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.platforms.service import find_platform, find_platforms
+from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -83,7 +83,7 @@ def platforms_to_sweep(context: Context, *, account_id: UUID | None, platform: s
 def retire(context: Context, platform_id: UUID, *, actor: str) -> tuple[tuple[UUID, ...], tuple[UUID, ...]]:
     """Retire what lies beyond the count, in one transaction; return what was retired and what is due for a purge."""
     with context.catalog.writing() as session:
-        platform = session.get_one(NodePlatform, platform_id, with_for_update=True)
+        platform = lock_platform(session, platform_id)
         now = context.clock.now()
         plan = _plan(session, platform, now)
         for publication_id in plan.retire:

@@ -1,0 +1,125 @@
+"""Who changes a publication and who moves its platform wait in one order, so never for each other."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from bootpress.core.errors import Conflict, SignatureRejected
+from bootpress.core.publications import ingest, settling
+from bootpress.core.retention.service import retire
+from tests.support.core_world import REPOSITORY
+from tests.support.purges import Yard
+
+pytestmark = pytest.mark.part("postgresql")
+PAUSE = 0.7
+
+
+@pytest.fixture
+def yard(postgres_database: str) -> Iterator[Yard]:
+    """Return a world on PostgreSQL, which locks rows; SQLite has one writer."""
+    yard = Yard(postgres_database)
+    yield yard
+    yard.catalog.close()
+
+
+@contextmanager
+def pausing(yard: Yard) -> Iterator[threading.Event]:
+    """Let the first who locks a publication rest behind its lock; the event says that it does."""
+    rests = threading.Event()
+
+    def rest(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM publications" in statement and "FOR UPDATE" in statement and not rests.is_set():
+            rests.set()
+            time.sleep(PAUSE)
+
+    event.listen(yard.catalog.engine, "after_cursor_execute", rest)
+    try:
+        yield rests
+    finally:
+        event.remove(yard.catalog.engine, "after_cursor_execute", rest)
+
+
+def move_default(yard: Yard, publication_id: UUID) -> None:
+    with contextlib.suppress(Conflict):  # not published, or not any more
+        yard.make_default(publication_id)
+
+
+def sweep(yard: Yard, _publication_id: UUID) -> None:
+    retire(yard.context, yard.edge, actor="test")
+
+
+def reannouncing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+    digest = yard.images.image()
+    first = yard.publish(digest=digest)
+    yard.make_default(yard.publish())
+    attempt_id = yard.begin(yard.announce(ref=f"{REPOSITORY}@{digest}"))
+    return first, lambda: ingest.resolve(yard.context, attempt_id)
+
+
+def claiming(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+    yard.publish()
+    delivery_id = yard.announce(ref=f"{REPOSITORY}@{yard.images.image(sign=False)}")
+    assert yard.process(delivery_id) == "failed"
+    failed = yard.publications()[-1]
+    attempt_id = yard.begin(yard.announce(ref=f"{REPOSITORY}@{failed.oci_digest}"))
+    return failed.id, lambda: ingest.resolve(yard.context, attempt_id)
+
+
+def at_the_end(yard: Yard) -> tuple[UUID, UUID]:
+    """Verify an image, and neither publish nor fail it; return the publication and the attempt."""
+    yard.publish()
+    attempt_id = yard.begin(yard.announce(ref=f"{REPOSITORY}@{yard.images.image()}"))
+    ingest.resolve(yard.context, attempt_id)
+    for step in ingest.STEPS:
+        step(yard.context, attempt_id)
+    return next(one.id for one in yard.publications() if one.status == "verifying"), attempt_id
+
+
+def publishing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+    publication_id, attempt_id = at_the_end(yard)
+    return publication_id, lambda: settling.publish(yard.context, attempt_id)
+
+
+def failing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+    publication_id, attempt_id = at_the_end(yard)
+    return publication_id, lambda: settling.settle(yard.context, attempt_id, SignatureRejected("it is not signed"))
+
+
+def retrying(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+    failed, _ = claiming(yard)
+    return failed, lambda: yard.call("system_retry_disk_image_publication", publication_id=str(failed))
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        (reannouncing, move_default),
+        (reannouncing, sweep),
+        (claiming, move_default),
+        (publishing, move_default),
+        (failing, move_default),
+        (retrying, move_default),
+    ],
+)
+def test_a_change_and_a_move_at_once_never_lock_each_other_out(
+    yard: Yard,
+    change: Callable[[Yard], tuple[UUID, Callable[[], object]]],
+    other: Callable[[Yard, UUID], None],
+) -> None:
+    publication_id, go = change(yard)
+    with pausing(yard) as rests, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(go)
+        assert rests.wait(20)
+        second = pool.submit(other, yard, publication_id)
+        outcomes: list[BaseException | None] = [first.exception(20), second.exception(20)]
+    assert outcomes == [None, None]
