@@ -36,9 +36,10 @@ def why_unavailable() -> str | None:
         except ImageNotFound:
             try:
                 client.images.pull(IMAGE)
-            except DockerException as error:
+            except (DockerException, OSError) as error:
                 return f"Docker cannot pull {IMAGE}: {str(error)[:200]}"
-        except DockerException as error:
+        # The SDK lets the errors of requests through, which are OSErrors: no answer in time, a connection cut off.
+        except (DockerException, OSError) as error:
             return f"Docker cannot be asked for {IMAGE}: {str(error)[:200]}"
     return None
 
@@ -81,7 +82,7 @@ def remove(storage: str) -> int:
     try:
         with contextlib.closing(docker.from_env(timeout=TIMEOUT_SECONDS)) as client:
             _remove(client, storage)
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         sys.exit(f"Docker cannot be asked to remove the registry's container: {str(error)[:200]}")
     return 0
 
