@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.errors import OrchestratorUnavailable, Rejected
 from bootpress.core.ports import OutgoingEvent, RegistryConnection
 
 
@@ -124,18 +124,24 @@ class FakeConnections(_Away):
 
 
 class FakeEventSink(_Away):
-    """Records the events it is handed, repeats too, and in how many calls; each takes `seconds`."""
+    """Records the events it is handed, repeats too, and in how many calls; each takes `seconds`.
+
+    No call is taken that holds one of the ids in `unreadable`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.emitted: list[OutgoingEvent] = []
         self.calls = 0
         self.seconds = 0.0
+        self.unreadable: set[UUID] = set()
 
     def emit(self, events: Sequence[OutgoingEvent]) -> None:
         self.calls += 1
         time.sleep(self.seconds)
         self.answer()
+        if self.unreadable & {one.id for one in events}:
+            raise Rejected("the fake listener cannot read one of these")
         self.emitted += events
 
 

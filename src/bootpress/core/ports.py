@@ -66,8 +66,10 @@ class Deletion(enum.StrEnum):
     ABSENT = "absent"
     UNSUPPORTED = "unsupported"
     """It deletes nothing."""
+    DENIED = "denied"
+    """It does not delete this for us; nothing was deleted."""
     REFUSED = "refused"
-    """It does not delete this, or not for us; nothing was deleted."""
+    """It does not delete this, whoever asks; nothing was deleted."""
 
 
 class Registry(Protocol):
@@ -221,7 +223,10 @@ class OutgoingEvent:
 
 
 class EventSink(Protocol):
-    """Fan events out to whoever listens; raises OrchestratorUnavailable when it cannot."""
+    """Fan events out to whoever listens.
+
+    Raises OrchestratorUnavailable when it cannot now, and Rejected when it will never take one of those it was handed.
+    """
 
     def emit(self, events: Sequence[OutgoingEvent]) -> None:
         """Hand events over, at once; the same id twice is one event to listeners."""

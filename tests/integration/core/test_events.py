@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
@@ -11,6 +13,7 @@ from bootpress.core.errors import InvalidInput, OrchestratorUnavailable
 from bootpress.core.events import service
 from bootpress.core.events.models import Undelivered
 from tests.support.core_world import World
+from tests.support.fakes import FakeEventSink
 
 
 def happen(world: World, count: int) -> list[str]:
@@ -58,6 +61,37 @@ def test_a_sink_that_fails_midway_keeps_what_it_took(world: World) -> None:
     service.emit_pending(world.context)
     assert [str(one.id) for one in world.sink.emitted] == ids
     assert waiting(world) == 0
+
+
+def test_an_event_that_a_sink_never_takes_holds_up_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    ids = happen(world, 9)
+    bad = [ids[3], ids[8]]
+    world.sink.unreadable = {UUID(one) for one in bad}
+    assert service.emit_pending(world.context) == 9
+    assert [str(one.id) for one in world.sink.emitted] == [one for one in ids if one not in bad]
+    assert waiting(world) == 0
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [one.split()[1] for one in said] == bad
+    assert all(one.endswith("the fake listener cannot read one of these") for one in said)
+
+
+def test_a_sink_that_goes_away_between_parts_keeps_what_it_took(world: World) -> None:
+    class Leaving(FakeEventSink):
+        """Goes away once it took something."""
+
+        def answer(self) -> None:
+            self.away = bool(self.emitted)
+            super().answer()
+
+    ids = happen(world, 4)
+    sink = Leaving()
+    sink.unreadable = {UUID(ids[3])}
+    with pytest.raises(OrchestratorUnavailable):
+        service.emit_pending(replace(world.context, event_sink=sink))
+    assert [str(one.id) for one in sink.emitted] == ids[:2]
+    assert waiting(world) == 2
+    service.emit_pending(world.context)
+    assert [str(one.id) for one in world.sink.emitted] == ids[2:]
 
 
 def test_a_crash_between_sink_and_outbox_sends_twice_under_one_id(world: World) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.events import PrefectEvents
-from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.errors import OrchestratorUnavailable, Rejected
 from bootpress.core.events.service import EMIT_AT_ONCE
 from bootpress.core.ports import OutgoingEvent
 from tests.support.ports import free_port
 from tests.support.processes import wait_for
+from tests.support.scripted_server import ScriptedServer
 
 
 def seen(api: PrefectApi, account_id: uuid.UUID) -> list[dict[str, object]]:
@@ -52,6 +55,24 @@ def test_a_whole_page_of_events_is_one_call_that_prefect_takes(api: PrefectApi) 
     PrefectEvents(api).emit(page)
     criteria = {"filter": {"resource": {"id": [f"bootpress.account.{account_id}"]}}}
     wait_for(lambda: api.post("/events/filter", criteria)["total"] == EMIT_AT_ONCE, what="the page is stored")
+
+
+def test_an_event_that_prefect_cannot_read_is_told_from_a_prefect_that_is_away(api: PrefectApi) -> None:
+    nameless = outgoing(uuid.uuid4(), cast(str, None))  # as a defect of ours might make it
+    with pytest.raises(Rejected, match="Prefect refused POST /events with 422"):
+        PrefectEvents(api).emit([outgoing(uuid.uuid4(), "any"), nameless])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 500])
+def test_what_prefect_says_about_us_is_not_about_the_event(status: int) -> None:
+    scripted = ScriptedServer()
+    scripted.answers = [(status, b"{}")] * 100
+    with (
+        closing(scripted),
+        closing(PrefectApi(scripted.url, call_seconds=1)) as api,
+        pytest.raises(OrchestratorUnavailable),
+    ):
+        PrefectEvents(api).emit([outgoing(uuid.uuid4(), "any")])
 
 
 def test_an_event_that_cannot_be_handed_over_is_an_error() -> None:

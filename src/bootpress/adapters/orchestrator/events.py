@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
-from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.api import PrefectApi, Refused
+from bootpress.core.errors import Rejected
 from bootpress.core.ports import OutgoingEvent
+
+_NEVER: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+"""What Prefect says about the events; other refusals are about us or the server, and pass."""
 
 
 class PrefectEvents:
@@ -16,8 +23,13 @@ class PrefectEvents:
         self._api = api
 
     def emit(self, events: Sequence[OutgoingEvent]) -> None:
-        """Hand events over in one call; raises OrchestratorUnavailable."""
-        self._api.post("/events", [_as_prefects(event) for event in events])
+        """Hand events over in one call; raises OrchestratorUnavailable, and Rejected for what Prefect cannot read."""
+        try:
+            self._api.post("/events", [_as_prefects(event) for event in events])
+        except Refused as error:
+            if error.status in _NEVER:
+                raise Rejected(error.message) from error
+            raise
 
 
 def _as_prefects(event: OutgoingEvent) -> dict[str, Any]:

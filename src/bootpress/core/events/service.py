@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,11 +13,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
+from bootpress.core.errors import Rejected
 from bootpress.core.events.models import Event, Undelivered
 from bootpress.core.ports import OutgoingEvent
 
 SOURCE = "bootpress"
 EMIT_AT_ONCE = 200
+logger = logging.getLogger(__name__)
 
 
 class Severity(StrEnum):
@@ -82,21 +85,33 @@ def record(
 def emit_pending(context: Context, *, limit: int = EMIT_AT_ONCE) -> int:
     """Hand events from the outbox to listeners, oldest first and in one call; return how many.
 
-    Events leave the outbox only after the sink took them, so a crash in between sends them twice, under their ids.
+    Events leave the outbox only after the sink took them, so a crash in between sends them twice, under their ids. One
+    that the sink will never take leaves it too, and is logged: it holds up no other, and stays in `recent_events`.
     Raises OrchestratorUnavailable when the sink is away.
     """
     with context.catalog.reading() as session:
         waiting = session.scalars(
             select(Event).join(Undelivered, Undelivered.event_id == Event.id).order_by(Event.sequence).limit(limit)
         ).all()
-    if not waiting:
-        return 0
-    context.event_sink.emit(
-        [OutgoingEvent(one.id, one.kind, one.account_id, one.occurred_at, one.payload) for one in waiting]
-    )
-    with context.catalog.writing() as session:
-        session.execute(delete(Undelivered).where(Undelivered.event_id.in_([one.id for one in waiting])))
+    if waiting:
+        _hand_over(context, waiting)
     return len(waiting)
+
+
+def _hand_over(context: Context, events: Sequence[Event]) -> None:
+    try:
+        context.event_sink.emit(
+            [OutgoingEvent(one.id, one.kind, one.account_id, one.occurred_at, one.payload) for one in events]
+        )
+    except Rejected as error:
+        if len(events) > 1:
+            middle = len(events) // 2
+            _hand_over(context, events[:middle])
+            _hand_over(context, events[middle:])
+            return
+        logger.error("event %s (%s) reaches no listener: %s", events[0].id, events[0].kind, error)  # noqa: TRY400 - the message says all
+    with context.catalog.writing() as session:
+        session.execute(delete(Undelivered).where(Undelivered.event_id.in_([one.id for one in events])))
 
 
 def recent(
