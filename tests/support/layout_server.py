@@ -15,7 +15,13 @@ from bootpress.core.references import Repository
 from tests.support.layouts import LayoutRegistry
 
 _CONTENT = re.compile(r"/v2/.+/(manifests|blobs)/([^/?]+)")
-_STATUSES = {Deletion.DELETED: 202, Deletion.ABSENT: 404, Deletion.UNSUPPORTED: 405, Deletion.REFUSED: 403}
+_STATUSES = {
+    Deletion.DELETED: 202,
+    Deletion.ABSENT: 404,
+    Deletion.UNSUPPORTED: 405,
+    Deletion.DENIED: 403,
+    Deletion.REFUSED: 409,
+}
 
 
 @contextmanager

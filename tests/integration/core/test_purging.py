@@ -89,7 +89,7 @@ def test_a_fallback_index_that_lists_more_than_is_deleted_stays(yard: Yard) -> N
     assert yard.has(digest, own, foreign, fallback) == [False, False, True, True]
 
 
-@pytest.mark.parametrize("answer", [Deletion.REFUSED, Deletion.UNSUPPORTED])
+@pytest.mark.parametrize("answer", [Deletion.DENIED, Deletion.REFUSED, Deletion.UNSUPPORTED])
 def test_a_refused_delete_keeps_the_image_whole_and_restorable(yard: Yard, answer: Deletion) -> None:
     digest = yard.images.image()
     first = yard.due(digest)
@@ -97,6 +97,7 @@ def test_a_refused_delete_keeps_the_image_whole_and_restorable(yard: Yard, answe
     [kept] = yard.sweep()["kept"]
     assert kept["publication_id"] == str(first)
     assert ("refuses" in kept["because"]) is (answer is Deletion.REFUSED)
+    assert ("credential" in kept["because"]) is (answer is Deletion.DENIED)
     # The signature of an image that cannot be deleted is not asked for.
     assert yard.registry.asked == [digest]
     assert yard.steps() == {}

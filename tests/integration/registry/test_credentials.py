@@ -138,7 +138,7 @@ def test_who_may_only_read_cannot_delete(registries: OciRegistries, token_host: 
     digest = pusher.push_image(repository, [])
     reader = registries.open(RegistryConnection("default", token_host, "reader", "reader"))
     assert reader.fetch_manifest(repository, digest).digest == digest
-    assert reader.delete_manifest(repository, digest) is Deletion.REFUSED
+    assert reader.delete_manifest(repository, digest) is Deletion.DENIED
     assert reader.fetch_manifest(repository, digest).digest == digest
 
 
@@ -151,7 +151,7 @@ def test_who_cannot_log_in_is_refused_a_delete(
         repository, []
     )
     stranger = registries.open(RegistryConnection("default", basic_host, user, password))
-    assert stranger.delete_manifest(repository, digest) is Deletion.REFUSED
+    assert stranger.delete_manifest(repository, digest) is Deletion.DENIED
 
 
 def test_a_token_that_has_expired_is_fetched_anew(registries: OciRegistries, tmp_path: Path) -> None:

@@ -342,11 +342,12 @@ def test_deleting_follows_no_redirect(
         (answer(501), Deletion.UNSUPPORTED),
         (answer(400, {"errors": [{"code": "UNSUPPORTED"}]}), Deletion.UNSUPPORTED),
         (answer(400), Deletion.REFUSED),
-        (answer(401), Deletion.REFUSED),
-        (answer(403), Deletion.REFUSED),
+        (answer(401), Deletion.DENIED),
+        (answer(403), Deletion.DENIED),
+        (answer(409), Deletion.REFUSED),
         (answer(412, {"errors": [{"code": "PRECONDITION"}]}), Deletion.REFUSED),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_how_a_registry_answers_a_delete(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour, outcome: Deletion
@@ -356,7 +357,7 @@ def test_how_a_registry_answers_a_delete(
     assert [request.method for request in hostile.requests] == ["DELETE"]
 
 
-@pytest.mark.parametrize("behaviour", [answer(500), answer(429), answer(503)])
+@pytest.mark.parametrize("behaviour", [answer(one) for one in (500, 429, 503, 408, 423, 425)])
 def test_a_delete_without_a_definite_answer_is_neither_done_nor_refused(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour
 ) -> None:

@@ -18,6 +18,7 @@ from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
 from bootpress.core.references import Repository
 
 MAX_ANSWER = 1024 * 1024
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY}
 
 
 class OciRegistry:
@@ -94,7 +95,7 @@ class OciRegistry:
         except TooLarge:  # it says at length that it has done it
             return Deletion.DELETED
         except AccessDenied:
-            return Deletion.REFUSED
+            return Deletion.DENIED
         if answer.status in {200, 202, 204}:
             return Deletion.DELETED
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -103,7 +104,7 @@ class OciRegistry:
             answer.status == HTTPStatus.BAD_REQUEST and answer.error_code == "UNSUPPORTED"
         ):
             return Deletion.UNSUPPORTED
-        if 400 <= answer.status < 500:  # noqa: PLR2004 - a tag that is immutable, a policy: whatever it is, not done
+        if 400 <= answer.status < 500 and answer.status not in _PASSING:  # noqa: PLR2004 - an immutable tag, a policy
             return Deletion.REFUSED
         raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {repository.at(digest)}")
 

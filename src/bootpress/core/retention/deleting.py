@@ -27,14 +27,18 @@ ASKING = timedelta(minutes=5)
 UNANSWERED = "it was asked for, and not answered"
 REFUSALS = {
     StepStatus.UNSUPPORTED: "the registry does not support deletion",
+    StepStatus.DENIED: (
+        "the registry does not let us delete it (connect it with a credential that may delete: system_connect_registry)"
+    ),
     StepStatus.REFUSED: (
-        "the registry refuses to delete it (connect it with a credential that may delete: system_connect_registry)"
+        "the registry refuses to delete it (an immutable tag, a lock or a policy of the registry may forbid it)"
     ),
 }
 _OUTCOMES = {
     Deletion.DELETED: StepStatus.DELETED,
     Deletion.ABSENT: StepStatus.ABSENT,
     Deletion.UNSUPPORTED: StepStatus.UNSUPPORTED,
+    Deletion.DENIED: StepStatus.DENIED,
     Deletion.REFUSED: StepStatus.REFUSED,
 }
 _IS_ASKED = and_(DeletionStep.status == StepStatus.DELETING, DeletionStep.because.is_(None))

@@ -14,6 +14,7 @@ class StepStatus(StrEnum):
     DELETED = "deleted"
     ABSENT = "absent"
     UNSUPPORTED = "unsupported"
+    DENIED = "denied"
     REFUSED = "refused"
     KEPT = "kept"
 
