@@ -18,6 +18,9 @@ from bootpress.core.retention.service import SweepReport
 from bootpress.wiring import of_process
 from tasks.retries import ONCE
 
+MAX_BECAUSE = 1000
+"""Characters of the reasons of one platform."""
+
 
 def report_ingest(attempt_ids: Sequence[UUID]) -> None:
     """Show what was verified; a report that cannot be made is logged, since what it is about is done by then."""
@@ -44,8 +47,16 @@ def _texts(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[str]:
             yield reports.of_attempt(context, attempt_id)
 
 
-@task(name="report sweep", **ONCE)
 def report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
+    """Show what a sweep did; a report that cannot be made is logged, since what it is about is done by then."""
+    try:
+        _report_sweep(outcomes)
+    except Exception as error:  # noqa: BLE001 - how the run ends is for the sweep to say, whatever a report meets
+        get_run_logger().warning("there is no report in Prefect; the events say what was done: %r", error)
+
+
+@task(name="report sweep", **ONCE)
+def _report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
     """Show a table of what a sweep did, with a reason for everything that was not done."""
     _show_sweep("What the sweep did", [_sweep_row(platform_id, outcome) for platform_id, outcome in outcomes])
 
@@ -68,7 +79,7 @@ def _show_sweep(title: str, rows: Sequence[tuple[UUID, int, int, int, str]]) -> 
     lines = [f"## {title}", ""]
     lines += ["| platform | retired | purged | kept | because |", "| --- | ---: | ---: | ---: | --- |"]
     lines += [
-        f"| `{platform}` | {retired} | {purged} | {kept} | {reports.plain(because)} |"
+        f"| `{platform}` | {retired} | {purged} | {kept} | {reports.prose(because[:MAX_BECAUSE])} |"
         for platform, retired, purged, kept, because in rows
     ]
     create_markdown_artifact("\n".join(lines), key="retention-sweep", description=title)

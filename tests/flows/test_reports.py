@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from bootpress.adapters.orchestrator.deploying import deploy
-from bootpress.core.errors import SignatureRejected
+from bootpress.core.errors import RegistryUnavailable, SignatureRejected
+from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.wiring import of_process
 from flows.backlog import backlog
 from flows.ingest import ingest
+from flows.retention import sweep
 from tests.flows.conftest import Stage
 from tests.support.prefect_server import PrefectServer
 from tests.support.prefect_worker import PROJECT
@@ -64,6 +66,38 @@ def test_a_batch_relays_what_waits_behind_it_without_its_report(stage: Stage, pr
     assert (state.name, state.message) == ("Completed", "1 published")
     with context.catalog.reading() as session:
         assert session.get_one(Delivery, waits).current_attempt_id is not None
+
+
+def test_a_sweep_that_failed_says_why_without_its_report(stage: Stage, prefect: PrefectServer) -> None:
+    due(stage)
+    connect_by_name(stage, "gone")
+    with no_artifacts(prefect):
+        state = sweep(return_state=True)
+    assert stage.reports_of(state) == []
+    with pytest.raises(RegistryUnavailable, match="connection 'gone' does not exist"):
+        state.result()
+
+
+def test_a_reason_that_repeats_an_outsider_makes_no_markup_in_the_report_of_a_sweep(stage: Stage) -> None:
+    due(stage)
+    connect_by_name(stage, "![x](https://evil.example/p.png)|<b>`")
+    [report] = stage.reports_of(sweep(return_state=True))
+    row = report.splitlines()[-1]
+    assert r"\!\[x\]\(https\:\/\/evil\.example\/p\.png\)\|\<b\>\`" in row
+
+
+def due(stage: Stage) -> None:
+    """Publish and retire an image, so that its purge is due for the flows."""
+    stage.publish(stage.yard.images.image())
+    stage.yard.clock.advance(minutes=1)
+    stage.yard.make_default(stage.publish(stage.yard.images.image()))
+    stage.yard.sweep()
+
+
+def connect_by_name(stage: Stage, name: str) -> None:
+    """Let the platform name a connection to its registry that is not there."""
+    with stage.yard.catalog.writing() as session:
+        session.get_one(NodePlatform, stage.yard.edge).registry_name = name
 
 
 def in_a_batch(delivery_id: UUID) -> UUID:

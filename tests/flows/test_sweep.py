@@ -49,7 +49,7 @@ def test_what_fails_on_one_platform_stops_no_other_and_fails_the_run_at_its_end(
     assert stage.yard.has(broken, healthy) == [True, False]
     [report] = stage.reports_of(state)
     assert f"| `{stage.yard.edge}` | 0 | 1 | 0 |  |" in report
-    assert "connection 'gone' does not exist" in report
+    assert r"connection \'gone\' does not exist" in report
 
 
 def test_what_a_registry_will_not_delete_is_said_and_fails_nothing(stage: Stage) -> None:

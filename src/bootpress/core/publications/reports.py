@@ -28,7 +28,7 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
             raise NotFound(f"no attempt {attempt_id}")
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
     word, _, reason = (attempt.outcome or "under way").partition(": ")
-    lines = [f"## {_code(delivery.platform_slug)}: {word}", "", *([_prose(reason), ""] if reason else [])]
+    lines = [f"## {_code(delivery.platform_slug)}: {word}", "", *([prose(reason), ""] if reason else [])]
     lines += ["| | |", "| --- | --- |", f"| announced | {_code(delivery.oci_ref)} |"]
     lines += _publication_rows(publication)
     lines += _evidence_rows(attempt.evidence)
@@ -102,7 +102,7 @@ def plain(text: str) -> str:
     return printable.replace("|", "/").replace("<", "(")[:300]
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Write a reason, which may repeat an outsider, as text that Markdown takes as it is (CommonMark, 2.4)."""
     printable = "".join(one if one.isprintable() else " " for one in text)
     return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", printable)
