@@ -19,6 +19,14 @@ def world(database_url: str) -> Iterator[World]:
 
 
 @pytest.fixture
+def postgres_world(postgres_database: str) -> Iterator[World]:
+    """Return a world on PostgreSQL, for what needs several writers at once: SQLite has one."""
+    world = World(postgres_database)
+    yield world
+    world.catalog.close()
+
+
+@pytest.fixture
 def yard(database_url: str) -> Iterator[Yard]:
     """Return a world of images to retire and purge, on each database too."""
     yard = Yard(database_url)

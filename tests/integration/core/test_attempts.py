@@ -317,9 +317,9 @@ def test_a_launch_that_fails_while_a_start_begins_anew_stops_no_relay(world: Wor
         world.clock.advance(minutes=20)
 
 
-def test_a_start_beside_a_run_that_begins_waits_for_it(world: World) -> None:
-    if world.catalog.is_sqlite:
-        pytest.skip("SQLite has one writer")
+@pytest.mark.part("postgresql")
+def test_a_start_beside_a_run_that_begins_waits_for_it(postgres_world: World) -> None:
+    world = postgres_world
     [delivery_id] = announce_many(world, 1)
     for _ in range(3):
         attempts.relay(world.context)

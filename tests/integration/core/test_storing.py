@@ -76,9 +76,9 @@ def first_time(text: str, then: Callable[[], object]) -> Callable[..., None]:
     return listen
 
 
-def test_two_webhooks_that_ring_in_two_orders_at_once_are_counted(world: World) -> None:
-    if world.catalog.is_sqlite:
-        pytest.skip("SQLite has one writer")
+@pytest.mark.part("postgresql")
+def test_two_webhooks_that_ring_in_two_orders_at_once_are_counted(postgres_world: World) -> None:
+    world = postgres_world
     other = another_webhook(world)
     gate = threading.Barrier(2)
 
@@ -95,9 +95,9 @@ def test_two_webhooks_that_ring_in_two_orders_at_once_are_counted(world: World) 
     assert (world.webhook().received_count, world.webhook(other).received_count) == (2, 2)
 
 
-def test_a_ring_whose_twin_begins_while_it_is_stored_is_a_new_delivery(world: World) -> None:
-    if world.catalog.is_sqlite:
-        pytest.skip("SQLite has one writer")
+@pytest.mark.part("postgresql")
+def test_a_ring_whose_twin_begins_while_it_is_stored_is_a_new_delivery(postgres_world: World) -> None:
+    world = postgres_world
     [waiting] = store(world, [arrival(world, "1")])
 
     def begin() -> None:
