@@ -144,6 +144,8 @@ class Attachment:
     suffix: str
     names_subject: bool
     """Whether it says itself that it is about this image alone; an SBOM does not, so others may have the same."""
+    unread: str | None = None
+    """Why it was not read, so that nobody knows what it is about: it is left alone, and said to be."""
 
 
 class SignatureVerifier(Protocol):

@@ -14,14 +14,19 @@ MAX_MARKS = 250_000
 MiB of nothing but structure take thirty times as much as values, and seconds to read."""
 
 
-def parse(raw: bytes, *, what: str) -> Any:
+def count_marks(raw: bytes) -> int:
+    """Count what may be structure, without reading the text: brackets, commas and colons."""
+    return sum(raw.count(mark) for mark in (b"{", b"[", b",", b":"))
+
+
+def parse(raw: bytes, *, what: str, max_marks: int = MAX_MARKS) -> Any:
     """Read JSON (RFC 8259) from UTF-8 bytes; InvalidInput for anything else.
 
     Refused too: keys that are there twice, NaN and numbers that would become infinite, text that cannot be stored, and
-    nesting that is too deep, and more parts than anybody needs. The caller bounds the size before it reads.
+    nesting that is too deep, and more than `max_marks` parts. The caller bounds the size before it reads.
     """
-    if sum(raw.count(mark) for mark in (b"{", b"[", b",", b":")) > MAX_MARKS:
-        raise InvalidInput(f"{what} has more than {MAX_MARKS} brackets, commas and colons")
+    if count_marks(raw) > max_marks:
+        raise InvalidInput(f"{what} has more than {max_marks} brackets, commas and colons")
     try:
         value = json.loads(
             raw.decode("utf-8"),

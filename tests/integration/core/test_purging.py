@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bootpress.adapters.cosign.attachments import MAX_PAYLOAD
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Deletion, RegistryConnection
@@ -26,6 +27,20 @@ def test_what_cosign_2_attached_is_deleted_with_its_image(yard: Yard) -> None:
     first = yard.due(digest)
     assert yard.sweep()["purged"] == [str(first)]
     assert yard.has(digest, signature, attested, sbom, fallback) == [False] * 5
+
+
+def test_an_attestation_that_is_too_large_to_read_stays_and_is_said_to(yard: Yard) -> None:
+    digest = yard.images.image()
+    attested = yard.attach(tag_of(digest, ".att"), ENVELOPE, attestation(digest) + b" " * MAX_PAYLOAD)
+    first = yard.due(digest)
+    report = yard.sweep()
+    assert report["purged"] == []
+    [kept] = report["kept"]
+    assert kept["publication_id"] == str(first)
+    assert kept["because"].startswith(f"it is purged, but {attested}, which may be about it, stays: it has ")
+    assert yard.has(digest, attested) == [False, True]
+    assert yard.publication(first).status == "purged"
+    assert yard.sweep() == {"retired": [], "purged": [], "kept": []}
 
 
 @pytest.mark.parametrize("suffix", [".sig", ".att", ".sbom", ""])

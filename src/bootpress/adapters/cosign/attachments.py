@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bootpress.adapters.cosign import claims, wire
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, SIMPLE_SIGNING
+from bootpress.core import strict_json
 from bootpress.core.errors import Rejected, SignatureRejected
 from bootpress.core.ports import Attachment, Descriptor, Registry
 from bootpress.core.references import Repository, digest_hex
@@ -31,8 +32,15 @@ SBOMS = frozenset(
 """What `cosign attach sbom` writes; an SBOM does not say of which image it is."""
 MAX_PAYLOAD = 16 << 20
 """Bytes of one attestation that are read: a predicate may hold a whole SBOM."""
+MAX_MARKS = MAX_PAYLOAD // 12
+"""Brackets, commas and colons of its statement: SPDX has one in 11 to 15 bytes, and three bytes take four in base64. A
+statement of nothing else takes 90 MB to read (measured)."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Unread(SignatureRejected):
+    """It may well be about the image, but it is too large for us to tell."""
 
 
 class _Open(BaseModel):
@@ -55,6 +63,7 @@ class _Statement(_Open):
 def find_attachments(registry: Registry, repository: Repository, digest: str) -> list[Attachment]:
     """Find what cosign 2 attached to a digest; leave out what is, or may be, about anything else.
 
+    What is too large to be read is `unread`.
     Raises RegistryUnavailable: what could not be looked at is never taken for absent.
     """
     found = []
@@ -63,11 +72,17 @@ def find_attachments(registry: Registry, repository: Repository, digest: str) ->
         try:
             tagged = registry.find_tag(repository, tag)
             if tagged is not None:
-                names_subject = _check(registry, repository, tagged, digest)
-                found.append(Attachment(tagged, suffix, names_subject=names_subject))
+                found.append(_look(registry, repository, tagged, suffix, digest))
         except Rejected as error:
             _log.info("%s:%s is left alone: %s", repository, tag, wire.told(error))
     return found
+
+
+def _look(registry: Registry, repository: Repository, tagged: str, suffix: str, digest: str) -> Attachment:
+    try:
+        return Attachment(tagged, suffix, names_subject=_check(registry, repository, tagged, digest))
+    except _Unread as error:
+        return Attachment(tagged, suffix, names_subject=False, unread=error.message)
 
 
 def _check(registry: Registry, repository: Repository, tagged: str, digest: str) -> bool:
@@ -86,6 +101,8 @@ def _names(registry: Registry, repository: Repository, layer: Descriptor, digest
         return False
     if layer.media_type not in {SIMPLE_SIGNING, ENVELOPE}:
         raise SignatureRejected(f"it holds {wire.quoted(layer.media_type)}, which cosign does not attach")
+    if layer.size > MAX_PAYLOAD:
+        raise _Unread(f"it has {layer.size} bytes; at most {MAX_PAYLOAD} are read")
     raw = registry.read_blob(repository, layer, limit=MAX_PAYLOAD)
     if layer.media_type == SIMPLE_SIGNING:
         claims.check_simple_signing(raw, digest)
@@ -99,6 +116,8 @@ def _check_attestation(raw: bytes, digest: str) -> None:
     if envelope.payload_type != claims.PAYLOAD_TYPE:
         raise SignatureRejected(f"the attestation has payload type {wire.quoted(envelope.payload_type)}")
     payload = wire.decode_base64(envelope.payload, what="the attestation's payload")
-    statement = wire.read(_Statement, payload, what="the statement")
+    if strict_json.count_marks(payload) > MAX_MARKS:
+        raise _Unread(f"its statement has more than {MAX_MARKS} brackets, commas and colons")
+    statement = wire.read(_Statement, payload, what="the statement", max_marks=MAX_MARKS)
     if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
         raise SignatureRejected("it is an attestation of something else, or not only of this image")

@@ -30,10 +30,10 @@ class Wire(BaseModel):
 WireModel = TypeVar("WireModel", bound=BaseModel)
 
 
-def read(model: type[WireModel], raw: bytes, *, what: str) -> WireModel:
+def read(model: type[WireModel], raw: bytes, *, what: str, max_marks: int = strict_json.MAX_MARKS) -> WireModel:
     """Read a JSON document into a model; `what` names it in the reason of a refusal."""
     try:
-        return model.model_validate(strict_json.parse(raw, what=what))
+        return model.model_validate(strict_json.parse(raw, what=what, max_marks=max_marks))
     except InvalidInput as error:
         raise SignatureRejected(shown(error.message)) from error
     except ValidationError as error:

@@ -22,7 +22,8 @@ class DeletionStep(Row):
     repository: Mapped[str]
     digest: Mapped[str] = mapped_column(index=True)
     role: Mapped[str]
-    """`subject`, `child`, `referrer`, `fallback`; of what was attached and names no image, the suffix of its tag."""
+    """`subject`, `child`, `referrer`, `fallback`; of what was attached and names no image, the suffix of its tag; of
+    what was attached and is too large to be read, `unread`."""
     subject: Mapped[str]
     """The digest that it hangs on: who needs that, needs this too; of a subject or child, its own."""
     status: Mapped[str]

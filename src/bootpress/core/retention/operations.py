@@ -49,7 +49,7 @@ class SweepRetention(Request):
 
 
 class SweepAnswer(Answer):
-    """What the sweep did; `kept` are those whose bytes could not be deleted."""
+    """What the sweep did; `kept` are those of which something could not be deleted, and why."""
 
     retired: list[UUID]
     purged: list[UUID]

@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from bootpress.core.context import Context
 from bootpress.core.errors import ContentRejected
-from bootpress.core.ports import Registry
+from bootpress.core.ports import Attachment, Registry
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.references import Repository, digest_hex
 
-SUBJECT, CHILD, REFERRER, FALLBACK = "subject", "child", "referrer", "fallback"
+SUBJECT, CHILD, REFERRER, FALLBACK, UNREAD = "subject", "child", "referrer", "fallback", "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Planned:
     digest: str
     role: str
     subject: str
+    kept: str | None = None
+    """Why it is not to be deleted, of what could not be read."""
 
 
 def make_plan(context: Context, registry: Registry, repository: Repository, publication: Publication) -> list[Planned]:
@@ -43,16 +45,19 @@ def make_plan(context: Context, registry: Registry, repository: Repository, publ
     for subject in subjects:
         referrers = _referrers(registry, repository, subject)
         planned += [Planned(digest, REFERRER, subject) for digest in referrers]
-        planned += [
-            Planned(one.digest, REFERRER if one.names_subject else one.suffix, subject)
-            for one in context.verifier.find_attachments(registry, repository, subject)
-        ]
+        planned += [_attached(one, subject) for one in context.verifier.find_attachments(registry, repository, subject)]
         fallback = _fallback(registry, repository, subject, referrers)
         fallbacks += [Planned(fallback, FALLBACK, subject)] if fallback is not None else []
     first: dict[str, Planned] = {}
     for one in [*planned, *fallbacks]:
         first.setdefault(one.digest, one)
     return list(first.values())
+
+
+def _attached(attachment: Attachment, subject: str) -> Planned:
+    if attachment.unread is not None:
+        return Planned(attachment.digest, UNREAD, subject, attachment.unread)
+    return Planned(attachment.digest, REFERRER if attachment.names_subject else attachment.suffix, subject)
 
 
 def _manifests_of(context: Context, publication: Publication) -> list[str]:

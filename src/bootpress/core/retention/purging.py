@@ -24,7 +24,7 @@ from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, parse_repository
 from bootpress.core.retention.deleting import REFUSALS, delete_step, read_steps
 from bootpress.core.retention.models import DeletionStep
-from bootpress.core.retention.planning import Planned, make_plan
+from bootpress.core.retention.planning import UNREAD, Planned, make_plan
 from bootpress.core.retention.rules import GRACE
 from bootpress.core.retention.service import record_swept
 from bootpress.core.retention.states import DONE, StepStatus
@@ -34,7 +34,7 @@ BUSY = "another sweep is at it"
 
 
 def purge(context: Context, publication_id: UUID, *, actor: str) -> str | None:
-    """Delete a retired publication's manifests; return None when it is purged, else why its bytes are kept.
+    """Delete a retired publication's manifests; return None when it is purged, else what is kept and why.
 
     Raises RegistryUnavailable when the registry is away: once a delete was asked for the plan stays, and the next call
     goes on with it.
@@ -102,7 +102,8 @@ def _begin(context: Context, publication_id: UUID, planned: Sequence[Planned]) -
                     digest=one.digest,
                     role=one.role,
                     subject=one.subject,
-                    status=StepStatus.PENDING,
+                    status=StepStatus.PENDING if one.kept is None else StepStatus.KEPT,
+                    because=one.kept,
                     updated_at=now,
                 )
             )
@@ -150,7 +151,8 @@ def _write_purged(context: Context, publication_id: UUID, *, actor: str) -> str 
         publication.purge_begun_at = None
         session.execute(delete(DeletionStep).where(DeletionStep.publication_id == publication_id))
         record_swept(session, events.Kind.RETENTION_SWEPT, publication, action="purged", actor=actor, at=now)
-        return None
+        left = [f"{step.digest}, which may be about it, stays: {step.because}" for step in steps if step.role == UNREAD]
+        return f"it is purged, but {'; '.join(left)}" if left else None
 
 
 def _write_undone(context: Context, publication_id: UUID, seen: Sequence[DeletionStep]) -> None:

@@ -22,7 +22,7 @@ from bootpress.core.retention import rules
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A publication whose bytes are still there, and why."""
+    """A publication of which something is still there, and why."""
 
     publication_id: UUID
     because: str

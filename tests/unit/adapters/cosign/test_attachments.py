@@ -6,11 +6,20 @@ from typing import Any
 
 import pytest
 
-from bootpress.adapters.cosign.attachments import MAX_PAYLOAD, find_attachments
+from bootpress.adapters.cosign.attachments import MAX_MARKS, MAX_PAYLOAD, find_attachments
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import Attachment
 from bootpress.core.references import Repository
-from tests.support.attachments import CONFIG, ENVELOPE, SBOM, SIGNATURE, attestation, manifest_of, signature_payload
+from tests.support.attachments import (
+    CONFIG,
+    ENVELOPE,
+    SBOM,
+    SIGNATURE,
+    attestation,
+    envelope,
+    manifest_of,
+    signature_payload,
+)
 from tests.support.layouts import LayoutRegistry
 
 REPOSITORY = Repository("127.0.0.1:5000", "os/images")
@@ -84,10 +93,28 @@ def test_an_index_and_what_is_gone_are_left_out_and_hide_nothing() -> None:
     assert [one.digest for one in find_attachments(registry, REPOSITORY, IMAGE)] == [found]
 
 
-def test_an_attestation_that_is_too_large_to_read_is_left_out() -> None:
+def test_an_attestation_with_a_large_sbom_is_read() -> None:
     registry = LayoutRegistry()
-    put(registry, ".att", (ENVELOPE, attestation(IMAGE) + b" " * MAX_PAYLOAD))
-    assert find_attachments(registry, REPOSITORY, IMAGE) == []
+    raw = attestation(IMAGE, files=55_000)
+    assert MAX_PAYLOAD * 3 // 4 < len(raw) < MAX_PAYLOAD
+    attested = put(registry, ".att", (ENVELOPE, raw))
+    assert find_attachments(registry, REPOSITORY, IMAGE) == [Attachment(attested, ".att", names_subject=True)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (attestation(IMAGE) + b" " * MAX_PAYLOAD, "at most 16777216 are read"),
+        (envelope(b"[" + b"0," * MAX_MARKS + b"0]"), "more than 1398101 brackets, commas and colons"),
+    ],
+    ids=["bytes", "parts"],
+)
+def test_an_attestation_that_is_too_large_to_read_is_said_to_be(raw: bytes, reason: str) -> None:
+    registry = LayoutRegistry()
+    attested = put(registry, ".att", (ENVELOPE, raw))
+    [found] = find_attachments(registry, REPOSITORY, IMAGE)
+    assert (found.digest, found.suffix, found.names_subject) == (attested, ".att", False)
+    assert reason in str(found.unread)
 
 
 def test_a_registry_that_is_away_is_never_taken_for_one_that_has_nothing() -> None:
