@@ -48,3 +48,14 @@ def check_networks(given: str, *, field: str) -> list[str]:
                 field=field,
             ) from error
     return found
+
+
+def client_of(address: str) -> str:
+    """Return who is counted under an address: of IPv6 the network of 64 bits, within which anybody has any address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found.packed[:8] + bytes(8), 64)))

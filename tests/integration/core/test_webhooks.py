@@ -11,9 +11,16 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import event
 
-from bootpress.core.errors import CatalogUnavailable, Conflict, IllegalTransition, InvalidInput, Unauthenticated
+from bootpress.core.errors import (
+    CatalogUnavailable,
+    Conflict,
+    IllegalTransition,
+    InvalidInput,
+    RateLimited,
+    Unauthenticated,
+)
 from bootpress.core.secrets_at_rest import SecretBox
-from bootpress.core.webhooks.receiving import Bell
+from bootpress.core.webhooks.receiving import FAILURES_AT_ONCE, Bell
 from tests.support.core_world import World
 
 
@@ -134,6 +141,19 @@ def test_what_is_no_label_is_refused_by_name(world: World, label: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.call("provision_disk_image_webhook", label=label)
     assert caught.value.field == "label"
+
+
+def test_whoever_has_a_network_of_ipv6_addresses_is_one_client(world: World) -> None:
+    bell = Bell(world.context, rate=50, burst=1000, monotonic=lambda: 0.0)
+
+    def refused(client: str) -> type[Exception]:
+        with pytest.raises((Unauthenticated, RateLimited)) as caught:
+            bell.receive(world.webhook_id, headers={}, body=b"{}", client=client)
+        return caught.type
+
+    assert {refused(f"2001:db8::{number:x}") for number in range(FAILURES_AT_ONCE)} == {Unauthenticated}
+    assert refused("2001:db8::ffff") is RateLimited
+    assert refused("2001:db8:0:1::1") is Unauthenticated
 
 
 class CountingBox(SecretBox):

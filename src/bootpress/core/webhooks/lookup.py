@@ -44,7 +44,8 @@ class Known:
 
 def find(catalog: Catalog, ids: Sequence[UUID], *, decoy: bytes, now: datetime) -> list[Known]:
     """Return one for each id, in their order."""
-    query, given = (_SQLITE, json.dumps([one.hex for one in ids])) if catalog.is_sqlite else (_POSTGRESQL, list(ids))
+    once = list(dict.fromkeys(ids))
+    query, given = (_SQLITE, json.dumps([one.hex for one in once])) if catalog.is_sqlite else (_POSTGRESQL, once)
     values: dict[str, Any] = {"ids": given, "nobody": NOBODY, "decoy": decoy, "long_ago": _LONG_AGO}
     with catalog.reading() as session:
         found = {row.asked: row for row in session.execute(query, values)}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from bootpress.core.addresses import client_of
 from bootpress.core.context import Context
 from bootpress.core.errors import RateLimited, Unauthenticated
 from bootpress.core.together import Together
@@ -46,7 +47,7 @@ class Bell:
         webhook = self._authenticate(webhook_id or lookup.NOBODY, headers, body)
         if webhook is None:
             # Only who fails is limited: behind one address there may be others, whose signatures hold.
-            wait = self._failures.wait(client)
+            wait = self._failures.wait(client_of(client))
             if wait:
                 raise RateLimited("too many bad signatures from this address", retry_after=wait)
             raise Unauthenticated(
