@@ -130,4 +130,4 @@ def test_no_more_runs_than_the_limit_are_under_way(api: PrefectApi, tmp_path: Pa
     for word in words(lines):
         now += 1 if word == "asleep" else -1
         most = max(most, now)
-    assert most == WORKER_LIMIT
+    assert 1 < most <= WORKER_LIMIT

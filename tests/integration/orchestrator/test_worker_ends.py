@@ -106,7 +106,7 @@ def test_of_the_runs_that_a_schedule_made_while_no_worker_was_up_only_the_newest
         return [run["id"] for run in api.post("/flow_runs/filter", {"flow_runs": by_schedule})]
 
     wait_for(lambda: len(made()) > 2, what="the scheduler has made runs")
-    late = made()[:3]
+    late = made()  # all of them: one that came due by itself meanwhile would be the newest
     make_late(api, server, late)
     ours = [start(api, f"hello/{pool}", path=str(tmp_path / str(number))) for number in range(2)]
 
@@ -115,7 +115,7 @@ def test_of_the_runs_that_a_schedule_made_while_no_worker_was_up_only_the_newest
             wait_for_state(api, run_id, "Completed")
         wait_for(lambda: state(api, UUID(late[-1]))["name"] == "Completed", what="the newest late run is done")
 
-    assert [state(api, UUID(one))["name"] for one in late] == ["Cancelled", "Cancelled", "Completed"]
+    assert [state(api, UUID(one))["name"] for one in late] == ["Cancelled"] * (len(late) - 1) + ["Completed"]
 
 
 def make_late(api: PrefectApi, server: PrefectServer, run_ids: list[str]) -> None:
