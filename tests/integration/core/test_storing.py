@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from bootpress.core.webhooks.announcement import read_announcement
 from bootpress.core.webhooks.service import provision_webhook
-from bootpress.core.webhooks.storing import Arrival, Receipt, Storing
+from bootpress.core.webhooks.storing import Arrival, Receipt, store_all
 from tests.support.core_world import World
 
 AT_ONCE = 64
@@ -30,7 +30,7 @@ def another_webhook(world: World) -> UUID:
 
 def store(world: World, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """Store a group as one process does of which these arrivals come at once."""
-    return Storing(world.context).store_all(arrivals)
+    return store_all(world.context, arrivals)
 
 
 def in_two_processes(world: World, first: Sequence[Arrival], second: Sequence[Arrival]) -> list[list[Receipt]]:

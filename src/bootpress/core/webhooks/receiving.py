@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 
 from bootpress.core.addresses import client_of
 from bootpress.core.context import Context
-from bootpress.core.errors import RateLimited, Unauthenticated
-from bootpress.core.together import Together
+from bootpress.core.errors import CatalogUnavailable, RateLimited, Unauthenticated
 from bootpress.core.webhooks import lookup, signatures
 from bootpress.core.webhooks.announcement import read_announcement
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.rates import RateLimiter
 from bootpress.core.webhooks.service import new_secret
 from bootpress.core.webhooks.states import DeliveryStatus
-from bootpress.core.webhooks.storing import Arrival, Receipt, Storing
+from bootpress.core.webhooks.storing import Arrival, Receipt, store_all
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """One POST, as it came: `headers` have lower-case names, `client` is the address that failures are counted by."""
+
+    webhook_id: UUID | None
+    headers: Mapping[str, str]
+    body: bytes
+    client: str
 
 
 class Bell:
@@ -31,8 +41,6 @@ class Bell:
         self, context: Context, *, rate: float, burst: int, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._context = context
-        self._webhooks = Together(self._find_webhooks)
-        self._storing = Storing(context)
         self._rates = RateLimiter(rate=rate, burst=burst, monotonic=monotonic)
         self._failures = RateLimiter(rate=FAILURES_PER_SECOND, burst=FAILURES_AT_ONCE, monotonic=monotonic)
         self._decoy = context.secrets.seal(new_secret())  # nobody knows it
@@ -40,14 +48,39 @@ class Bell:
     def receive(self, webhook_id: UUID | None, *, headers: Mapping[str, str], body: bytes, client: str) -> Receipt:
         """Check the signature, the rate and the fields, and store the delivery; it is on disk when this returns.
 
-        `headers` have lower-case names; `client` is the address that failures are counted by. Raises
-        Unauthenticated (one answer for unknown, disabled, revoked and badly signed), RateLimited, InvalidInput,
-        CatalogUnavailable.
+        The arguments are those of a Ring. Raises Unauthenticated (one answer for unknown, disabled, revoked and badly
+        signed), RateLimited, InvalidInput, CatalogUnavailable.
         """
-        webhook = self._authenticate(webhook_id or lookup.NOBODY, headers, body)
-        if webhook is None:
+        (outcome,) = self.receive_all([Ring(webhook_id, headers, body, client)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def receive_all(self, rings: Sequence[Ring]) -> list[Receipt | Exception]:
+        """Do for many at once, in one look and one transaction, what `receive` does for one.
+
+        Returns what `receive` would return or raise, in the order of the rings; raises CatalogUnavailable where none of
+        them could even be looked up.
+        """
+        ids = [ring.webhook_id or lookup.NOBODY for ring in rings]
+        known = lookup.find(self._context.catalog, ids, decoy=self._decoy, now=self._context.clock.now())
+        judged = [self._judged(ring, webhook) for ring, webhook in zip(rings, known, strict=True)]
+        stored = iter(self._stored([one for one in judged if isinstance(one, Arrival)]))
+        return [next(stored) if isinstance(one, Arrival) else one for one in judged]
+
+    def _judged(self, ring: Ring, webhook: lookup.Known) -> Arrival | Exception:
+        try:
+            return self._judge(ring, webhook)
+        except Exception as error:  # noqa: BLE001 - one ring's, and the others' are to be judged
+            return error
+
+    def _judge(self, ring: Ring, webhook: lookup.Known) -> Arrival:
+        # Two decryptions and two HMACs, whatever there is: their number must not tell either.
+        secrets = [self._context.secrets.open(sealed) for sealed in webhook.secrets]
+        held = signatures.matches(ring.body, signatures.presented(ring.headers), secrets)
+        if not held or not webhook.is_active:
             # Only who fails is limited: behind one address there may be others, whose signatures hold.
-            wait = self._failures.wait(client_of(client))
+            wait = self._failures.wait(client_of(ring.client))
             if wait:
                 raise RateLimited("too many bad signatures from this address", retry_after=wait)
             raise Unauthenticated(
@@ -57,18 +90,16 @@ class Bell:
         wait = self._rates.wait(webhook.id)
         if wait:
             raise RateLimited("this webhook sends faster than its rate", retry_after=wait)
-        arrival = Arrival(webhook.id, webhook.account_id, webhook.label, body, read_announcement(body))
-        return self._storing.store(arrival)
+        return Arrival(webhook.id, webhook.account_id, webhook.label, ring.body, read_announcement(ring.body))
 
-    def _find_webhooks(self, ids: Sequence[UUID]) -> list[lookup.Known]:
-        return lookup.find(self._context.catalog, ids, decoy=self._decoy, now=self._context.clock.now())
-
-    def _authenticate(self, webhook_id: UUID, headers: Mapping[str, str], body: bytes) -> lookup.Known | None:
-        webhook = self._webhooks.ask(webhook_id)
-        # Two decryptions and two HMACs, whatever there is: their number must not tell either.
-        secrets = [self._context.secrets.open(sealed) for sealed in webhook.secrets]
-        held = signatures.matches(body, signatures.presented(headers), secrets)
-        return webhook if held and webhook.is_active else None
+    def _stored(self, arrivals: Sequence[Arrival]) -> Sequence[Receipt | Exception]:
+        try:
+            return store_all(self._context, arrivals) if arrivals else []
+        except Exception as error:  # noqa: BLE001 - each ring's own, returned with it
+            if len(arrivals) == 1 or isinstance(error, CatalogUnavailable):
+                return [error] * len(arrivals)
+            # One that cannot be stored must not take the others with it.
+            return [self._stored([arrival])[0] for arrival in arrivals]
 
 
 def count_waiting(context: Context) -> int:

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from bootpress.core.catalog import UtcDateTime
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
-from bootpress.core.together import Together
 from bootpress.core.webhooks.announcement import Announcement
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
@@ -66,34 +65,23 @@ class Receipt:
     duplicate: bool
 
 
-class Storing:
-    """Stores arrivals, those that come at once in one transaction."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._together = Together(self.store_all)
-
-    def store(self, arrival: Arrival) -> Receipt:
-        """Store an arrival; it is on disk when this returns. Raises CatalogUnavailable."""
-        return self._together.ask(arrival)
-
-    def store_all(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
-        """Store arrivals in one transaction; return a receipt for each, in their order. Raises CatalogUnavailable."""
-        now = self._context.clock.now()
-        rows = [_row(arrival, now) for arrival in arrivals]
-        counts = Counter(arrival.webhook_id for arrival in arrivals)
-        # Whatever order they came in: two processes that store the same bodies wait for each other's.
-        ordered = sorted(rows, key=lambda row: (row["webhook_id"], row["body_sha256"]))
-        with self._context.catalog.writing() as session:
-            session.execute(_INSERT, ordered)
-            stored = set(session.scalars(_STORED, {"ids": [row["id"] for row in rows]}))
-            receipts = {
-                row["id"]: Receipt(row["id"], duplicate=False) if row["id"] in stored else _find(session, row)
-                for row in ordered
-            }
-            for webhook_id, count in sorted(counts.items()):  # in one order, for two processes lock these rows
-                session.execute(_COUNTED, {"webhook_id": webhook_id, "count": count, "now": now})
-        return [receipts[row["id"]] for row in rows]
+def store_all(context: Context, arrivals: Sequence[Arrival]) -> list[Receipt]:
+    """Store arrivals in one transaction; return a receipt for each, in their order. Raises CatalogUnavailable."""
+    now = context.clock.now()
+    rows = [_row(arrival, now) for arrival in arrivals]
+    counts = Counter(arrival.webhook_id for arrival in arrivals)
+    # Whatever order they came in: two processes that store the same bodies wait for each other's.
+    ordered = sorted(rows, key=lambda row: (row["webhook_id"], row["body_sha256"]))
+    with context.catalog.writing() as session:
+        session.execute(_INSERT, ordered)
+        stored = set(session.scalars(_STORED, {"ids": [row["id"] for row in rows]}))
+        receipts = {
+            row["id"]: Receipt(row["id"], duplicate=False) if row["id"] in stored else _find(session, row)
+            for row in ordered
+        }
+        for webhook_id, count in sorted(counts.items()):  # in one order, for two processes lock these rows
+            session.execute(_COUNTED, {"webhook_id": webhook_id, "count": count, "now": now})
+    return [receipts[row["id"]] for row in rows]
 
 
 def _row(arrival: Arrival, now: datetime) -> dict[str, Any]:

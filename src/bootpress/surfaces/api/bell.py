@@ -10,42 +10,38 @@ from starlette.background import BackgroundTask
 
 from bootpress.core.errors import InvalidInput
 from bootpress.core.webhooks.announcement import MAX_BODY
-from bootpress.core.webhooks.receiving import Bell
+from bootpress.core.webhooks.receiving import Bell, Ring
 from bootpress.core.webhooks.storing import Receipt
 from bootpress.surfaces.api import problems, reading
 from bootpress.surfaces.api.dispatcher import Dispatcher
-from bootpress.surfaces.api.threads import Threads
+from bootpress.surfaces.api.threads import Together
 
-THREADS = 16
+THREADS = 2
+"""One can decide while another waits for the disk."""
 
 
 class BellDoor:
     """Reads the request, lets core decide, answers; the launch is tried after the answer is sent."""
 
     def __init__(self, bell: Bell, dispatcher: Dispatcher) -> None:
-        self._bell = bell
         self._dispatcher = dispatcher
-        self._threads = Threads(THREADS)
+        self._rings = Together(bell.receive_all, threads=THREADS)
 
     async def receive(self, request: Request) -> Response:
         """Answer one POST."""
         body = await reading.read_body(request, limit=MAX_BODY)
         reading.require_json(request)
-        receipt = await self._threads.run(lambda: self._decide(request, body))
+        receipt = await self._decide(request, body)
         return JSONResponse(
             {"status": "duplicate" if receipt.duplicate else "accepted", "delivery_id": str(receipt.delivery_id)},
             200 if receipt.duplicate else 202,
             background=BackgroundTask(self._launch),
         )
 
-    def _decide(self, request: Request, body: bytes) -> Receipt:
+    async def _decide(self, request: Request, body: bytes) -> Receipt:
+        client = request.client.host if request.client else "unknown"
         try:
-            return self._bell.receive(
-                _webhook_id(request),
-                headers=reading.header_values(request),
-                body=body,
-                client=request.client.host if request.client else "unknown",
-            )
+            return await self._rings.ask(Ring(_webhook_id(request), reading.header_values(request), body, client))
         except InvalidInput as error:
             if error.field is None:
                 raise problems.unreadable(error) from error
