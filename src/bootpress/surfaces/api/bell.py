@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from starlette.background import BackgroundTask
 
 from bootpress.core.errors import InvalidInput
 from bootpress.core.webhooks.announcement import MAX_BODY
@@ -21,7 +20,7 @@ THREADS = 2
 
 
 class BellDoor:
-    """Reads the request, lets core decide, answers; the launch is tried after the answer is sent."""
+    """Reads the request, lets core decide, answers; the launch is the dispatcher's, on a thread of its own."""
 
     def __init__(self, bell: Bell, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -32,10 +31,10 @@ class BellDoor:
         body = await reading.read_body(request, limit=MAX_BODY)
         reading.require_json(request)
         receipt = await self._decide(request, body)
+        self._dispatcher.launch()
         return JSONResponse(
             {"status": "duplicate" if receipt.duplicate else "accepted", "delivery_id": str(receipt.delivery_id)},
             200 if receipt.duplicate else 202,
-            background=BackgroundTask(self._launch),
         )
 
     async def _decide(self, request: Request, body: bytes) -> Receipt:
@@ -46,9 +45,6 @@ class BellDoor:
             if error.field is None:
                 raise problems.unreadable(error) from error
             raise
-
-    async def _launch(self) -> None:
-        self._dispatcher.launch()
 
 
 def _webhook_id(request: Request) -> UUID | None:

@@ -90,7 +90,8 @@ class _Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        self._work.set()
+        if not self._work.is_set():  # cheaper than to set it once more, and rings come fast
+            self._work.set()
 
     def stop(self) -> None:
         self._stopping.set()
