@@ -53,11 +53,12 @@ def main(names: Sequence[str]) -> None:
         for name in names or BENCHMARKS:
             folder = Path(scratch) / name
             folder.mkdir()
-            rows += BENCHMARKS[name](folder)
-    table = render(rows)
-    print(table)
+            found = BENCHMARKS[name](folder)
+            print(render(found), flush=True)  # what comes later takes minutes, and may fail
+            rows += found
     if not names:
-        PAGE.write_text(f"{INTRODUCTION}\n{table}\n")
+        PAGE.write_text(f"{INTRODUCTION}\n{render(rows)}\n")
+        print(f"written to {PAGE.relative_to(PAGE.parents[1])}")
 
 
 if __name__ == "__main__":
