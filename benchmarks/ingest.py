@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import httpx
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, faster, seconds
 from tests.support.processes import Program
-from tests.support.running_stack import Stack
 
 SINGLE = 15
 STOCK = 3
@@ -49,10 +49,11 @@ def measure(pipeline: Pipeline, folder: Path) -> list[Measured]:
 
 
 def _single(pipeline: Pipeline, number: int) -> float:
-    delivery_id = pipeline.announce(pipeline.push(f"single-{number}"))
-    begun = time.monotonic()
-    _until(lambda: _status(pipeline.stack, delivery_id) == "done")
-    return time.monotonic() - begun
+    reference = pipeline.push(f"single-{number}")
+    delivery_id = pipeline.announce(reference)
+    answered = datetime.now(UTC)
+    pipeline.wait(delivery_id)
+    return (pipeline.published_at(reference) - answered).total_seconds()
 
 
 def _one_by_one(pipeline: Pipeline) -> float:
@@ -98,17 +99,21 @@ def _stock(pipeline: Pipeline, folder: Path) -> float:
     words = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "stock", "--type", "process"]
     with Program(words, log=folder / "stock.log", env=environment) as worker:
         worker.wait_until(lambda: "started" in worker.output.lower(), what="the process worker polls")
-        return statistics.median(
-            _run_manual(prefect, "ingest-publication/stock", pipeline.push(f"stock-{number}"))
-            for number in range(STOCK)
-        )
+        return statistics.median(_single_stock(pipeline, prefect, number) for number in range(STOCK))
 
 
-def _run_manual(prefect: str, deployment: str, reference: str) -> float:
+def _single_stock(pipeline: Pipeline, prefect: str, number: int) -> float:
+    reference = pipeline.push(f"stock-{number}")
+    answered = _run_manual(prefect, "ingest-publication/stock", reference)
+    return (pipeline.published_at(reference) - answered).total_seconds()
+
+
+def _run_manual(prefect: str, deployment: str, reference: str) -> datetime:
+    """Run a deployment to its end; return when Prefect had answered that it will."""
     found = httpx.get(f"{prefect}/deployments/name/{deployment}").raise_for_status().json()["id"]
-    begun = time.monotonic()
     parameters = {"platform": "bench", "reference": reference}
     run = _post(f"{prefect}/deployments/{found}/create_flow_run", {"parameters": parameters})
+    answered = datetime.now(UTC)
 
     def state() -> dict[str, Any]:
         answer = httpx.get(f"{prefect}/flow_runs/{run['id']}", timeout=30)
@@ -117,7 +122,7 @@ def _run_manual(prefect: str, deployment: str, reference: str) -> float:
     _until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED"})
     if state()["type"] != "COMPLETED":
         raise AssertionError(f"{deployment} ended as {state()}")
-    return time.monotonic() - begun
+    return answered
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -129,11 +134,6 @@ def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
         time.sleep(PAUSE)
     shown: dict[str, Any] = answer.raise_for_status().json()
     return shown
-
-
-def _status(stack: Stack, delivery_id: str) -> str:
-    listed = stack.call("system_list_disk_image_deliveries", limit=5)["deliveries"]
-    return next((str(one["status"]) for one in listed if one["id"] == delivery_id), "received")
 
 
 def _until(holds: Callable[[], bool], seconds: float = 90) -> None:

@@ -26,7 +26,7 @@ class Pipeline:
         self._connection = RegistryConnection("bench", stack.registry)
         self.repository = Repository(stack.registry, "os/bench")
         trust = {"mode": "keys", "public_keys": [self._key.public_pem]}
-        stack.call(
+        created = stack.call(
             "system_create_node_platform",
             slug="bench",
             arch="amd64",
@@ -34,6 +34,7 @@ class Pipeline:
             trust=trust,
             retention_count=50,
         )
+        self._platform_id = created["node_platform"]["id"]
         self.webhook = stack.call("provision_disk_image_webhook", label="bench")
 
     def push(self, tag: str) -> str:
@@ -55,6 +56,14 @@ class Pipeline:
         answer = self.stack.announce(self.webhook, platform_slug="bench", oci_ref=reference)
         answer.raise_for_status()
         return str(answer.json()["delivery_id"])
+
+    def published_at(self, reference: str) -> datetime:
+        """Return when an image was published, by the catalog: to ask often would slow down what is measured."""
+        listing = self.stack.call(
+            "system_list_disk_image_publications", node_platform_id=self._platform_id, status="published", limit=5
+        )
+        found = {one["oci_digest"]: one["published_at"] for one in listing["publications"]}
+        return datetime.fromisoformat(found[reference.partition("@")[2]])
 
     def wait(self, delivery_id: str) -> None:
         """Wait until a delivery was published; AssertionError if that is not what becomes of it."""
