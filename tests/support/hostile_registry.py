@@ -35,6 +35,8 @@ class Request:
     path: str
     """With its query."""
     headers: Message
+    connection: int
+    """The port that the client came from: the same for all requests of one connection."""
 
     @property
     def authorization(self) -> str | None:
@@ -46,7 +48,7 @@ class Exchange:
     """One request, and the socket to answer it on."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, stopped: threading.Event, count: Callable[[int], None]) -> None:
-        self.request = Request(handler.command, handler.path, handler.headers)
+        self.request = Request(handler.command, handler.path, handler.headers, handler.client_address[1])
         self._handler, self._stopped, self._count = handler, stopped, count
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:

@@ -92,3 +92,15 @@ def test_without_a_wish_to_stop_it_is_tried_again(
     with pytest.raises(RegistryUnavailable):
         registry.verify_blob(target, BLOB, lambda _: None)
     assert len(hostile.asked(PATH)) == Limits().tries
+
+
+def test_one_connection_serves_one_request_after_the_other(
+    hostile: HostileRegistry, registry: OciRegistry, target: Repository
+) -> None:
+    hostile.on("/v2/", answer(200))
+    hostile.on(PATH, answer(200, CONTENT))
+    for _ in range(5):
+        registry.check()
+        registry.verify_blob(target, BLOB)
+    assert len(hostile.requests) == 10
+    assert len({request.connection for request in hostile.requests}) == 1

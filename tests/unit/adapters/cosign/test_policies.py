@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import InvalidInput
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust
-from tests.support.vectors import VECTORS, trusted_root
+from tests.support.vectors import VECTORS, Vector, trusted_root
 
 KEY_A = (VECTORS / "key-a.pub").read_text()
 KEY_B = (VECTORS / "key-b.pub").read_text()
@@ -176,3 +176,10 @@ def test_what_is_no_trusted_root_is_refused(name: str) -> None:
         CosignVerifier().check_policy(keyless(trusted_root=BAD_ROOTS[name]))
     assert caught.value.field in {"trust.trusted_root", "trust"}
     assert len(str(caught.value)) < 500
+
+
+def test_a_policy_is_read_once_for_all_signatures_that_it_judges(vectors: dict[str, Vector]) -> None:
+    verifier, vector = CosignVerifier(), vectors["keys-v3"]
+    for _ in range(3):
+        verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
+    assert verifier._compile.cache_info().misses == 1
