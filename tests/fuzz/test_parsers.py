@@ -127,7 +127,7 @@ def test_a_short_search_for_new_paths_finds_no_harm(target: Target, tmp_path: Pa
 def test_what_is_planted_is_found_and_kept(target: Target, tmp_path: Path) -> None:
     require_atheris()
     # A busy machine takes a second or two for an honest input.
-    outcome = fuzz(target, tmp_path, seconds=60, seconds_per_input=8, megabytes=600)
+    outcome = fuzz(target, tmp_path, seconds=60, seconds_per_input=8)
     assert not outcome.is_clean
     assert planted.SAID[target.name] in outcome.output
     assert [path.read_bytes()[:1] for path in outcome.crashes] == [b"!"]
