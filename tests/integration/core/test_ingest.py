@@ -1,4 +1,4 @@
-"""The way of one image through the core, with the real verifier: what is published, what fails, what waits."""
+"""The way of one image through the core, with the real verifier: what is published, and what never is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import pytest
 
 from bootpress.core.errors import ContentRejected, Superseded
 from bootpress.core.publications import ingest, settling
-from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks import attempts
-from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.models import Attempt
+from tests.support.attempts import prove
 from tests.support.core_world import REPOSITORY, OneRegistry, World
 from tests.support.vectors import Vector, load_vectors
 
@@ -146,128 +143,12 @@ def test_one_digest_with_two_sizes_is_rejected(world: World, field: str) -> None
     assert publication.size_bytes is None
 
 
-@pytest.mark.parametrize("status", ["published", "retired", "revoked"])
-def test_announced_again_nothing_changes_but_an_event_says_so(world: World, status: str) -> None:
-    platform_id = world.platform()
-    digest = world.images.image()
-    publication_id = world.publish(digest=digest)
-    with world.catalog.writing() as session:
-        session.get_one(Publication, publication_id).status = status
-    before = world.publication(publication_id)
-    delivery_id = world.announce(ref=f"{REPOSITORY}@{digest}", git_sha="another")
-    assert world.process(delivery_id) == "nothing to do"
-    after = world.publication(publication_id)
-    assert (after.status, after.git_sha, after.published_at) == (before.status, before.git_sha, before.published_at)
-    assert world.delivery(delivery_id).status == "done"
-    assert world.delivery(delivery_id).publication_id == publication_id
-    [event] = world.events("reannounced")
-    assert event.payload["status"] == status
-    assert world.find_platform(platform_id).disk_image_publication_status == "published"
-
-
-def test_a_failed_publication_is_tried_again_in_place(world: World) -> None:
-    world.platform()
-    digest = world.images.image(sign=False)
-    delivery_id = world.announce(ref=f"{REPOSITORY}@{digest}")
-    assert world.process(delivery_id) == "failed"
-    publication_id = world.delivery(delivery_id).publication_id
-    world.images.sign(digest)
-    answer = world.call(
-        "system_retry_disk_image_publication", publication_id=str(publication_id), reason="signed by hand"
-    )
-    [launch] = world.launcher.deliveries
-    assert launch.delivery_id is not None
-    assert str(launch.delivery_id) == answer["delivery_id"]
-    attempt_id = attempts.begin(world.context, launch.delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
-    assert world.work(attempt_id) == "published"
-    publication = world.publication(publication_id)
-    assert (publication.status, publication.attempt_count, publication.error_message) == ("published", 2, None)
-    assert publication.cosign_verified
-
-
-def test_a_purged_publication_is_verified_again_in_place(world: World) -> None:
-    world.platform()
-    digest = world.images.image()
-    publication_id = world.publish(digest=digest)
-    with world.catalog.writing() as session:
-        row = session.get_one(Publication, publication_id)
-        row.status, row.retired_at, row.purged_at = "purged", world.clock.now(), world.clock.now()
-    world.clock.advance(hours=1)
-    assert world.publish(digest=digest) == publication_id
-    row = world.publication(publication_id)
-    assert (row.status, row.retired_at, row.purged_at) == ("published", None, None)
-    assert row.published_at == world.clock.now()
-
-
-def test_a_registry_that_is_away_is_asked_again_with_growing_pauses_and_given_up_after_a_day(world: World) -> None:
-    world.platform()
-    digest = world.images.image(tag="v1")
-    delivery_id = world.announce()
-    received = world.delivery(delivery_id).received_at
-    pauses = []
-    with world.registry_away(digest):
-        while (outcome := world.process(delivery_id)) == "postponed":
-            delivery = world.delivery(delivery_id)
-            assert delivery.status == "processing"
-            assert "does not answer" in str(delivery.error_message)
-            pauses.append((delivery.next_attempt_at - world.clock.now()).total_seconds())
-            world.clock.advance(seconds=pauses[-1])
-    assert pauses[:8] == [15, 30, 60, 120, 240, 480, 900, 900]
-    assert outcome == "failed"
-    assert (world.clock.now() - received).total_seconds() == pytest.approx(24 * 3600, abs=900)
-    [publication] = world.publications()
-    assert (publication.status, publication.cosign_verified) == ("failed", False)
-    assert "does not answer" in str(publication.error_message)
-    [event] = world.events("publish_failed")
-    assert event.payload["publication_id"] == str(publication.id)
-
-
-def test_a_registry_that_comes_back_gets_its_image_published(world: World) -> None:
-    world.platform()
-    world.images.image(tag="v1")
-    delivery_id = world.announce()
-    with world.registry_away("v1"):
-        assert world.process(delivery_id) == "postponed"
-    assert world.publications() == []
-    assert world.process(delivery_id) == "published"
-    assert world.delivery(delivery_id).error_message is None
-
-
-def test_an_error_of_ours_postpones_and_tells_no_details(world: World) -> None:
-    world.platform()
-    attempt_id = world.begin(world.announce())
-    assert settling.settle(world.context, attempt_id, KeyError("secret-value")) == "postponed"
-    with world.catalog.reading() as session:
-        message = str(session.get_one(Attempt, attempt_id).outcome)
-    assert "KeyError" in message
-    assert "secret-value" not in message
-
-
 def test_text_that_no_database_takes_is_settled_all_the_same(world: World) -> None:
     world.platform()
     delivery_id = world.announce()
     error = ContentRejected("holds a \0 and half a \ud800 pair")
     assert settling.settle(world.context, world.begin(delivery_id), error) == "failed"
     assert "holds a" in str(world.delivery(delivery_id).error_message)
-
-
-@pytest.mark.parametrize("done", range(4))
-def test_after_a_crash_between_steps_the_next_attempt_goes_on(world: World, done: int) -> None:
-    world.platform()
-    world.images.image(tag="v1")
-    delivery_id = world.announce()
-    dead = world.begin(delivery_id)
-    ingest.resolve(world.context, dead)
-    for step in ingest.STEPS[:done]:
-        step(world.context, dead)
-    world.clock.advance(seconds=31)
-    assert attempts.relay(world.context).launched == 1
-    launch = world.launcher.deliveries[-1]
-    attempt_id = attempts.begin(world.context, delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
-    assert world.work(attempt_id) == "published"
-    with pytest.raises(Superseded):
-        settling.publish(world.context, dead)
-    assert len(world.events("published")) == 1
 
 
 def test_a_delivery_keeps_to_the_digest_it_resolved_when_its_tag_moves(world: World) -> None:
@@ -286,9 +167,7 @@ def test_evidence_of_one_try_never_publishes_the_next(world: World) -> None:
     world.platform()
     world.images.image(tag="v1")
     attempt_id = world.begin(world.announce())
-    ingest.resolve(world.context, attempt_id)
-    for step in ingest.STEPS:
-        step(world.context, attempt_id)
+    prove(world, attempt_id)
     ingest.resolve(world.context, attempt_id)
     with pytest.raises(Superseded, match="no evidence of: manifest, signature, blobs"):
         settling.publish(world.context, attempt_id)
@@ -306,112 +185,3 @@ def test_nothing_is_published_without_evidence_of_every_step(world: World, missi
     with pytest.raises(Superseded, match="no evidence"):
         settling.publish(world.context, attempt_id)
     assert world.publications()[0].status == "verifying"
-
-
-def test_two_deliveries_of_one_digest_make_one_publication(world: World) -> None:
-    world.platform()
-    digest = world.images.image(tag="v1")
-    first, second = world.announce(), world.announce(ref=f"{REPOSITORY}@{digest}")
-    attempt_id = world.begin(first)
-    ingest.resolve(world.context, attempt_id)
-    assert world.process(second) == "postponed"
-    assert "is being verified for another delivery" in str(world.delivery(second).error_message)
-    for step in ingest.STEPS:
-        step(world.context, attempt_id)
-    settling.publish(world.context, attempt_id)
-    assert world.process(second) == "nothing to do"
-    assert len(world.publications()) == len(world.events("published")) == 1
-
-
-def test_a_delivery_whose_publication_another_took_over_finds_it_published(world: World) -> None:
-    world.platform()
-    digest = world.images.image(tag="v1")
-    first, second = world.announce(), world.announce(ref=f"{REPOSITORY}@{digest}")
-    slow = world.begin(first)
-    ingest.resolve(world.context, slow)
-    for step in ingest.STEPS:
-        step(world.context, slow)
-    world.clock.advance(seconds=31)
-    assert world.process(second) == "published"
-    with pytest.raises(Superseded) as refusal:
-        settling.publish(world.context, slow)
-    settling.settle(world.context, slow, refusal.value)
-    assert world.process(first) == "nothing to do"
-    assert world.delivery(first).status == "done"
-    assert len(world.events("published")) == 1
-
-
-def test_a_delivery_whose_attempts_only_ever_die_is_given_up_and_takes_its_publication_with_it(world: World) -> None:
-    world.platform()
-    world.images.image(tag="v1")
-    delivery_id = world.announce()
-    for _ in range(29):
-        attempt_id = world.begin(delivery_id)
-        ingest.resolve(world.context, attempt_id)
-        world.clock.advance(minutes=50)
-        attempts.renew(world.context, [attempt_id])
-        world.clock.advance(seconds=31)
-    assert world.process(delivery_id) == "failed"
-    [publication] = world.publications()
-    assert publication.status == "failed"
-    assert "given up after 24 hours and 29 attempts" in str(publication.error_message)
-    assert world.delivery(delivery_id).publication_id == publication.id
-
-
-@pytest.mark.parametrize("tried", ["never", "died", "postponed"])
-def test_after_a_weekend_switched_off_a_delivery_is_tried_before_it_is_given_up(world: World, tried: str) -> None:
-    world.platform()
-    world.images.image(tag="v1")
-    delivery_id = world.announce()
-    match tried:
-        case "never":
-            attempts.relay(world.context)
-        case "died":
-            world.begin(delivery_id)
-        case "postponed":
-            with world.registry_away("v1"):
-                assert world.process(delivery_id) == "postponed"
-    world.clock.advance(hours=60)
-    assert attempts.relay(world.context).launched == 1
-    launch = world.launcher.deliveries[-1]
-    attempt_id = attempts.begin(world.context, delivery_id, attempt_id=launch.key, flow_run_id=launch.run_id)
-    assert world.work(attempt_id) == "published"
-
-
-def test_after_a_weekend_switched_off_the_day_of_trying_begins_anew(world: World) -> None:
-    world.platform()
-    world.images.image(tag="v1")
-    delivery_id = world.announce()
-    with world.registry_away("v1"):
-        for _ in range(8):
-            world.process(delivery_id)
-            world.clock.advance(minutes=15)
-        world.clock.advance(hours=60)
-        assert world.process(delivery_id) == "postponed"
-        assert world.delivery(delivery_id).next_attempt_at - world.clock.now() == delivery_rules.FIRST_PAUSE
-    assert world.process(delivery_id) == "published"
-
-
-def test_launches_that_never_began_put_no_retry_off(world: World) -> None:
-    world.platform()
-    delivery_id = world.announce()
-    for _ in range(5):
-        assert attempts.relay(world.context).launched == 1
-        world.clock.advance(minutes=15)
-    with world.registry_away("v1"):
-        assert world.process(delivery_id) == "postponed"
-    delivery = world.delivery(delivery_id)
-    assert delivery.next_attempt_at - world.clock.now() == delivery_rules.FIRST_PAUSE
-    assert delivery.attempt_count == 1
-
-
-def test_retries_that_met_something_away_put_no_launch_off(world: World) -> None:
-    world.platform()
-    delivery_id = world.announce()
-    with world.registry_away("v1"):
-        for _ in range(6):
-            assert world.process(delivery_id) == "postponed"
-            world.clock.advance(minutes=15)
-    assert attempts.relay(world.context).launched == 1
-    world.clock.advance(seconds=30)
-    assert attempts.relay(world.context).launched == 1
