@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
-from tests.faults.hostile_cases import OTHER, TRIES, Mischief, expiring, on, once
+from tests.faults.hostile.answers import altered
+from tests.faults.hostile.case import TRIES, Mischief, changed, once
+from tests.faults.hostile.tokens import expiring
 from tests.support.fakes import eventually
 from tests.support.hostile_registry import answer, hostile_registry
 from tests.support.running_stack import Stack
@@ -45,7 +47,11 @@ CASES = {
         status="done",
         runs=dict.fromkeys(TASKS, 1) | {"verify blobs": 2},
     ),
-    "wrong-digest": Case(mischief=on("kernel", answer(200, OTHER)), status="failed", runs=dict.fromkeys(TASKS[:-1], 1)),
+    "wrong-digest": Case(
+        mischief=changed("kernel", lambda content: answer(200, altered(content))),
+        status="failed",
+        runs=dict.fromkeys(TASKS[:-1], 1),
+    ),
 }
 
 
