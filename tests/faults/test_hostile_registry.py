@@ -14,8 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ from bootpress.core.catalog import Catalog
 from bootpress.core.references import digest_hex
 from bootpress.core.webhooks import attempts
 from tests.faults.hostile.case import BEFORE, Case
-from tests.faults.hostile.table import CASES, IN_MEMORY
+from tests.faults.hostile.table import CASES, FAMILIES, LARGE_ANSWERS, LARGE_BLOBS
 from tests.support.core_world import World
 from tests.support.hostile_registry import Request, hostile_registry
 from tests.support.processes import Program
@@ -40,7 +42,7 @@ NAMES = {
     "metadata.test": ["169.254.169.254"],
 }
 MEMORY = 48 * 1024 * 1024
-"""Bytes that a process may grow by beyond what it has after an honest ingest."""
+"""Bytes that a process may grow by in one ingest, and after the first in all of them."""
 
 
 class Scene:
@@ -50,9 +52,7 @@ class Scene:
         self.case, self.served, self.world, self.quick = case, served, world, quick
         world.connections.save_registry(world.account_id, served.connection)
         self.platform_id = world.platform(trust=served.images.trust, oci_repository=served.repository)
-        self.claims = {
-            name: text.format(digest=served.digest, hex=digest_hex(served.digest)) for name, text in case.claims.items()
-        }
+        self.claims = claims_of(case, served)
 
     @property
     def requests(self) -> list[Request]:
@@ -77,6 +77,13 @@ class Scene:
         ]
 
 
+def claims_of(case: Case, served: ServedImage) -> dict[str, str]:
+    """Return what is announced besides the tag."""
+    return {
+        name: text.format(digest=served.digest, hex=digest_hex(served.digest)) for name, text in case.claims.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return make_tls(tmp_path_factory.mktemp("tls"), NAMES)
@@ -93,7 +100,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(case: Case, tls: Tls) -> Iterator[ServedImage]:
+def serving(case: Case, tls: Tls, *, kernel: bytes = KERNEL) -> Iterator[ServedImage]:
     """Run the two origins of a case, with an image on one of them."""
     home_scheme, other_scheme = case.origins
     with (
@@ -101,7 +108,7 @@ def serving(case: Case, tls: Tls) -> Iterator[ServedImage]:
         hostile_registry(tls.server if other_scheme == "https" else None) as elsewhere,
     ):
         host = f"registry.test:{home.port}" if home_scheme == "https" or case.plain_http else None
-        yield ServedImage(home, elsewhere, host=host, plain_http=case.plain_http)
+        yield ServedImage(home, elsewhere, host=host, plain_http=case.plain_http, kernel=kernel)
 
 
 @pytest.fixture
@@ -236,25 +243,42 @@ def make_honest(scene: Scene) -> None:
 
 
 def test_memory_stays_bounded_whatever_the_registry_sends(tls: Tls, tmp_path: Path) -> None:
-    cases = [Case(name="honest", mischief=lambda _: None, ending="published"), *IN_MEMORY]
+    honest = Case(name="honest", mischief=lambda _: None, ending="published")
+    kernel = bytes(MEMORY + MEMORY // 4) + b"!"
+    cases = {case.name: case for case in (honest, *LARGE_ANSWERS, *LARGE_BLOBS)}
+    assert all(any(case.name in cases for case in family) for family in FAMILIES)
     with ExitStack() as stack:
-        images = {case.name: stack.enter_context(serving(case, tls)) for case in cases}
-        for case in cases:
-            case.mischief(images[case.name])
-        jobs = tmp_path / "jobs.json"
-        jobs.write_text(
-            json.dumps(
-                [
-                    {"name": name, "host": image.host, "repository": image.repository, "trust": image.images.trust}
-                    for name, image in images.items()
-                ]
-            )
-        )
-        words = [sys.executable, "-m", "tests.support.measured_ingest", str(jobs)]
-        with Program(words, log=tmp_path / "log", cwd=ROOT) as program:
-            assert program.wait(120) == 0, program.output
-    told = {one["name"]: one for one in map(json.loads, program.output.splitlines())}
-    for case in cases:
-        assert told[case.name]["outcome"] == case.ending
-        assert told[case.name]["error"] == (case.error.__name__ if case.error else None)
-    assert {name: one["grown"] for name, one in told.items() if one["grown"] > MEMORY} == {}
+        jobs = []
+        for case in cases.values():
+            image = stack.enter_context(serving(case, tls, kernel=kernel if case in LARGE_BLOBS else KERNEL))
+            jobs.append(job(case, image))
+            case.mischief(image)
+        honestly, *told = measured(jobs, tls, tmp_path)
+    for one in (honestly, *told):
+        case = cases[one["name"]]
+        assert (one["outcome"], one["error"]) == (case.ending, case.error.__name__ if case.error else None), one
+    assert {one["name"]: one["grown"] for one in told if one["grown"] > MEMORY} == {}
+    assert told[-1]["had"] - told[0]["had"] < MEMORY
+
+
+def job(case: Case, image: ServedImage) -> dict[str, Any]:
+    """Describe a case to the process that is measured."""
+    return {
+        "name": case.name,
+        "host": image.host,
+        "plain_http": case.plain_http,
+        "repository": image.repository,
+        "trust": image.images.trust,
+        "claims": claims_of(case, image),
+        "limits": asdict(case.limits),
+    }
+
+
+def measured(jobs: list[dict[str, Any]], tls: Tls, folder: Path) -> list[dict[str, Any]]:
+    """Do jobs in a process of their own; return what it tells of each."""
+    file = folder / "jobs.json"
+    file.write_text(json.dumps({"trusted": str(tls.file), "names": NAMES, "jobs": jobs}))
+    words = [sys.executable, "-m", "tests.support.measured_ingest", str(file)]
+    with Program(words, log=folder / "log", cwd=ROOT) as program:
+        assert program.wait(120) == 0, program.output
+    return [json.loads(line) for line in program.output.splitlines()]

@@ -57,13 +57,19 @@ class ServedImage:
     """One image, signed as cosign 3 does it, at `home`; `elsewhere` is another origin that serves nothing yet."""
 
     def __init__(
-        self, home: HostileRegistry, elsewhere: HostileRegistry, *, host: str | None = None, plain_http: bool = False
+        self,
+        home: HostileRegistry,
+        elsewhere: HostileRegistry,
+        *,
+        host: str | None = None,
+        plain_http: bool = False,
+        kernel: bytes = KERNEL,
     ) -> None:
-        self.home, self.elsewhere = home, elsewhere
+        self.home, self.elsewhere, self._kernel = home, elsewhere, kernel
         self.host, self._plain_http = host or home.host, plain_http
         self.layout = LayoutRegistry()
         self.images = Images(self.layout)
-        self.digest = self._make(KERNEL)
+        self.digest = self._make(kernel)
         self._parts = self._name_parts()
         self.mend()
 
@@ -111,7 +117,7 @@ class ServedImage:
 
     def move_tag(self, *, sign: bool) -> str:
         """Let the tag name another image from now on; return its digest."""
-        moved = self._make(KERNEL[::-1], sign=sign)
+        moved = self._make(self._kernel[::-1], sign=sign)
         self.serve()
         return moved
 
@@ -135,6 +141,7 @@ class ServedImage:
         fallback = self.digest.replace(":", "-")
         listed = self.layout.tags[fallback]
         [entry] = json.loads(self.layout.blobs[listed])["manifests"]
+        kernel = digest_of(self._kernel)
         [bundle] = json.loads(self.layout.blobs[entry["digest"]])["layers"]
         return {
             "tag": (f"{REPOSITORY}/manifests/v1", self.digest),
@@ -144,7 +151,7 @@ class ServedImage:
             "signature": (f"{REPOSITORY}/manifests/{entry['digest']}", entry["digest"]),
             "bundle": (f"{REPOSITORY}/blobs/{bundle['digest']}", bundle["digest"]),
             "config": (f"{REPOSITORY}/blobs/{digest_of(CONFIG)}", digest_of(CONFIG)),
-            "kernel": (f"{REPOSITORY}/blobs/{digest_of(KERNEL)}", digest_of(KERNEL)),
+            "kernel": (f"{REPOSITORY}/blobs/{kernel}", kernel),
         }
 
 

@@ -21,6 +21,8 @@ class Tls:
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    file: Path
+    """What a client in another process trusts."""
 
 
 def make_tls(folder: Path, names: Iterable[str]) -> Tls:
@@ -48,4 +50,4 @@ def make_tls(folder: Path, names: Iterable[str]) -> Tls:
     pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
-    return Tls(server, ssl.create_default_context(cafile=str(pem)))
+    return Tls(server, ssl.create_default_context(cafile=str(pem)), pem)

@@ -32,7 +32,7 @@ BUSY = [
             more_requests=1,
             seconds=50,
         )
-        for part in ("tag", "bundle", "kernel")
+        for part in (*ASKED, "api")
     ),
     *(
         published(f"the {part} is 503 twice, then well", once(part, answer(503), answer(503)), more_requests=2)
