@@ -12,10 +12,10 @@ import bootpress.core.models  # noqa: F401 - the mapper must know every table be
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.bell import bell_of
 from bootpress.adapters.orchestrator.connections import PrefectConnections
 from bootpress.adapters.orchestrator.events import PrefectEvents
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
+from bootpress.adapters.orchestrator.wakeup import wakeup_of
 from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context, Limits
 from bootpress.core.secrets_at_rest import SecretBox
@@ -46,7 +46,7 @@ def production(settings: Settings) -> Context:
         verifier=CosignVerifier(),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
-        launcher=PrefectLauncher(prefect, bell=bell_of(settings.home)),
+        launcher=PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)),
         event_sink=PrefectEvents(prefect),
         public_url=public_url(settings),
         limits=Limits(launches_in_flight=settings.launches_in_flight),

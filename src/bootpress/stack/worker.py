@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bootpress import schema
 from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.bell import bell_of
 from bootpress.adapters.orchestrator.serve import serve
+from bootpress.adapters.orchestrator.wakeup import wakeup_of
 from bootpress.core.catalog import Catalog
 from bootpress.core.errors import CatalogUnavailable, OrchestratorUnavailable
 from bootpress.settings import Settings
@@ -36,8 +36,8 @@ def work(pool: str, name: str, limit: int, *, ready_file: Path, grace_seconds: f
         time.sleep(POLL_SECONDS)
     api.close()
     _wait_for_migrations(Catalog(settings.catalog_url))
-    bell = bell_of(settings.home)
-    serve(pool, name, limit, ready_file=ready_file, grace_seconds=grace_seconds, bell=bell)
+    wakeup = wakeup_of(settings.home)
+    serve(pool, name, limit, ready_file=ready_file, grace_seconds=grace_seconds, wakeup=wakeup)
 
 
 def _wait_for_migrations(catalog: Catalog) -> None:

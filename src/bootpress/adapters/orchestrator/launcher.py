@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
-from bootpress.adapters.orchestrator.bell import ring
+from bootpress.adapters.orchestrator.wakeup import wake
 from bootpress.core.errors import OrchestratorUnavailable
 
 DELIVERY = "ingest-publication/webhook"
@@ -19,12 +19,12 @@ class PrefectLauncher:
     """The port `Launcher` on Prefect's API; shared by threads.
 
     A key that Prefect knows returns the old run, so a call whose answer was lost is made again without harm. The
-    worker that listens at `bell` is told.
+    worker that listens at `wakeup` is told.
     """
 
-    def __init__(self, api: PrefectApi, *, bell: Path | None = None) -> None:
+    def __init__(self, api: PrefectApi, *, wakeup: Path | None = None) -> None:
         self._api = api
-        self._bell = bell
+        self._wakeup = wakeup
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -43,8 +43,8 @@ class PrefectLauncher:
         except NotThere:  # deleted and deployed again under a new id
             self._forget(deployment)
             run = self._create(self._deployment_id(deployment), body)
-        if self._bell is not None:
-            ring(self._bell)
+        if self._wakeup is not None:
+            wake(self._wakeup)
         return run
 
     def _create(self, deployment_id: str, body: Mapping[str, object]) -> UUID:

@@ -30,11 +30,11 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from pydantic import PrivateAttr
 
 from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.bell import Bell
 from bootpress.adapters.orchestrator.clients import quick_client
 from bootpress.adapters.orchestrator.flow_runs import FlowRuns
 from bootpress.adapters.orchestrator.housekeeping import LOST_AFTER, cancel_missed, end_lost, end_orphans
 from bootpress.adapters.orchestrator.running import LiveRuns
+from bootpress.adapters.orchestrator.wakeup import Wakeup
 from bootpress.core.errors import OrchestratorUnavailable
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 TYPE: Final = "resident"
 DEFAULT_LIMIT: Final = 16
 QUERY_SECONDS: Final = 0.5
-"""Time between polls, where PREFECT_WORKER_QUERY_SECONDS does not say otherwise and nobody rings the bell."""
+"""Time between polls, where PREFECT_WORKER_QUERY_SECONDS does not say otherwise and nobody wakes the worker."""
 AT_ONCE_SECONDS: Final = 0.01
 MAX_PAUSE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 1.0
@@ -102,9 +102,9 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         self.live_runs = LiveRuns(self._flow_runs, self.name)
         self.has_polled = threading.Event()
         self.is_draining = threading.Event()
-        self.bell_path: Path | None = None
-        """Where others ring when they have started a run; to be set before the worker starts."""
-        self._bell: Bell | None = None
+        self.wakeup_path: Path | None = None
+        """Where others wake it when they have started a run; to be set before the worker starts."""
+        self._wakeup: Wakeup | None = None
         self._pause = QUERY_SECONDS
         self._heartbeat_seconds: int | None = None
         self._is_swept = False
@@ -129,21 +129,21 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         self._heartbeat_seconds = get_current_settings().flows.heartbeat_frequency
         changed = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_WORKER_ENABLE_CANCELLATION: False}
         self._exit_stack.enter_context(temporary_settings(changed, {PREFECT_WORKER_QUERY_SECONDS: QUERY_SECONDS}))
-        self._hang_the_bell()
+        self._listen_for_wakeups()
         await super().setup()
         self._client = await self._exit_stack.enter_async_context(quick_client())
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
-    def _hang_the_bell(self) -> None:
-        """Let Prefect poll again as soon as a poll is over, which it then is when the bell rings or the pause ends."""
-        if self.bell_path is not None:
+    def _listen_for_wakeups(self) -> None:
+        """Let Prefect poll again after a poll, which now ends when somebody wakes us or the pause is over."""
+        if self.wakeup_path is not None:
             try:
-                self._bell = Bell(self.bell_path)
+                self._wakeup = Wakeup(self.wakeup_path)
             except OSError as error:  # not every file system has named pipes
-                self._logger.warning("There is no bell, so runs begin at the next poll: %s", error)
+                self._logger.warning("Nobody can wake this worker, so runs begin at the next poll: %s", error)
                 return
             self._pause = PREFECT_WORKER_QUERY_SECONDS.value()
-            self._exit_stack.callback(self._bell.close)
+            self._exit_stack.callback(self._wakeup.close)
             self._exit_stack.enter_context(temporary_settings({PREFECT_WORKER_QUERY_SECONDS: AT_ONCE_SECONDS}))
 
     async def run(
@@ -162,10 +162,10 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, BaseVariables, ResidentRe
         return ResidentResult(identifier=self._identifier, status_code=0)
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Poll once, and with a bell wait until it is time to poll again."""
+        """Poll once, and with a wake-up wait until it is time to poll again."""
         submitted = await self._poll()
-        if self._bell is not None:
-            await self._bell.wait(self._pause)
+        if self._wakeup is not None:
+            await self._wakeup.wait(self._pause)
         return submitted
 
     async def _poll(self) -> list[FlowRun]:

@@ -34,15 +34,15 @@ def serve(
     *,
     ready_file: Path | None = None,
     grace_seconds: float = GRACE_SECONDS,
-    bell: Path | None = None,
+    wakeup: Path | None = None,
 ) -> NoReturn:
     """Run a worker until a signal comes, then end the process; `name` is held by one live process at a time.
 
-    `bell` is where others may ring to have it poll at once.
+    `wakeup` is where others may have it poll at once.
     """
     collect_on_a_thread()
     worker = ResidentWorker(work_pool_name=pool, name=name, limit=limit)
-    worker.bell_path = bell
+    worker.wakeup_path = wakeup
     try:
         asyncio.run(_work(worker, ready_file, grace_seconds))
     except BaseException:  # noqa: BLE001 - whatever it is, the process ends below, and says why
@@ -103,7 +103,7 @@ def main() -> NoReturn:
     parser.add_argument("limit", type=int)
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS)
-    parser.add_argument("--bell", type=Path)
+    parser.add_argument("--wakeup", type=Path)
     given = parser.parse_args()
     serve(
         given.pool,
@@ -111,7 +111,7 @@ def main() -> NoReturn:
         given.limit,
         ready_file=given.ready_file,
         grace_seconds=given.grace_seconds,
-        bell=given.bell,
+        wakeup=given.wakeup,
     )
 
 
