@@ -14,7 +14,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from bootpress.core.errors import CatalogUnavailable
-from bootpress.core.publications import reports, settling
+from bootpress.core.publications import settling
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.rules import LEASE
 from bootpress.wiring import of_process
@@ -80,7 +80,7 @@ def _name_run(run_id: UUID, delivery_id: UUID) -> None:
     """Give a run that somebody started by hand the name that the launcher would have given it."""
     try:
         with get_client(sync_client=True) as client:
-            client.set_flow_run_name(run_id, reports.run_name(of_process(), delivery_id))
+            client.set_flow_run_name(run_id, attempts.run_name(of_process(), delivery_id))
     except httpx.HTTPError as error:
         get_run_logger().info("the run keeps its name: %r", error)
 

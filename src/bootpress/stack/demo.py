@@ -88,8 +88,9 @@ def demo(home: Path | None, *, keep: bool) -> int:
         if not endpoints.get("registry"):
             raise DemoFailed("the demo needs a registry", hint="install docker-registry, or run `make demo`")
         if not keep:
-            _live(stage)
             _show_links(stage)
+            _live(stage)
+            console.print("\nIt all ends here. To look at it longer: `bootpress demo --keep` (`make demo ARGS=--keep`)")
             return 0
         return _live_and_stay(stage)
 
@@ -235,7 +236,7 @@ def _expect(stage: Stage, publication_id: str, name: str, *, value: object) -> d
 
 def _with_bar(stage: Stage, text: str, push: Callable[[Callable[[int], None]], Any]) -> Any:
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=stage.console, transient=True) as progress:
+    with Progress(*columns, console=stage.console, transient=True, disable=not stage.console.is_terminal) as progress:
         task = progress.add_task(text, total=sample_image.SIZE)
         return push(lambda count: progress.advance(task, count))
 
@@ -267,18 +268,19 @@ def _run_link(stage: Stage, commit: str) -> str:
 
 
 def _show_events(stage: Stage) -> None:
-    table = Table("when", "event", "severity", "about", title="recent_events, newest first", title_justify="left")
+    table = Table("when", "event", "severity", title="recent_events, newest first", title_justify="left")
+    table.add_column("about", no_wrap=True, overflow="ellipsis")
     for event in stage.call("recent_events", kind_prefix="system.disk_image")["events"]:
         payload = event["payload"]
         about = payload.get("error_message") or payload.get("oci_digest") or ""
         kind = event["kind"].removeprefix("system.disk_image_")
-        table.add_row(event["occurred_at"][11:19], kind, event["severity"], escape(str(about)[:60]))
+        table.add_row(event["occurred_at"][11:19], kind, event["severity"], escape(str(about)))
     stage.console.print(table)
 
 
 def _show_links(stage: Stage) -> None:
     prefect = stage.endpoints["prefect_url"]
-    stage.console.print(f"\nPrefect UI (runs, deployments, artifacts): {prefect}", soft_wrap=True)
+    stage.console.print(f"Prefect UI (runs, deployments, artifacts): {prefect}", soft_wrap=True)
     where = f"{stage.endpoints['api_url']}/app    token: {stage.endpoints['admin_token_file']}"
     stage.console.print(f"Console (publications): {where}", soft_wrap=True)
     stage.console.print(f"API: {stage.endpoints['api_url']}", soft_wrap=True)

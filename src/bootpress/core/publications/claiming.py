@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from bootpress.core import locks
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.events import service as events
+from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import lock_platform
-from bootpress.core.publications import rules
+from bootpress.core.publications import history, rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Reference, Repository
@@ -93,20 +93,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
 def _reannounce(
     session: Session, attempt: Attempt, delivery: Delivery, publication: Publication, now: datetime
 ) -> None:
-    events.record(
-        session,
-        events.Kind.REANNOUNCED,
-        account_id=delivery.account_id,
-        actor=delivery.actor,
-        at=now,
-        payload={
-            "publication_id": str(publication.id),
-            "node_platform_id": str(publication.node_platform_id),
-            "oci_digest": publication.oci_digest,
-            "status": publication.status,
-        },
-        node_platform_id=publication.node_platform_id,
-    )
+    history.record(session, Kind.REANNOUNCED, publication, actor=delivery.actor, at=now, status=publication.status)
     attempt.publication_id = delivery.publication_id = publication.id
     delivery.node_platform_id = publication.node_platform_id
     delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))

@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from bootpress.core.errors import Conflict
-from bootpress.core.events import service as events
+from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.publications import history
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus
 
@@ -28,20 +29,14 @@ def promote(
     if platform.default_publication_id == publication.id:
         return False
     previous, platform.default_publication_id = platform.default_publication_id, publication.id
-    events.record(
+    history.record(
         session,
-        events.Kind.PROMOTED,
-        account_id=platform.account_id,
+        Kind.PROMOTED,
+        publication,
         actor=actor,
         at=at,
-        payload={
-            "publication_id": str(publication.id),
-            "previous_publication_id": str(previous) if previous else None,
-            "node_platform_id": str(platform.id),
-            "platform_slug": platform.slug,
-            "oci_digest": publication.oci_digest,
-            "reason": reason,
-        },
-        node_platform_id=platform.id,
+        previous_publication_id=str(previous) if previous else None,
+        platform_slug=platform.slug,
+        reason=reason,
     )
     return True

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
 from bootpress.core.publications.models import Publication
@@ -22,10 +24,7 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
     What came from outside is shown as code, or escaped, so that it cannot pass for markup.
     """
     with context.catalog.reading() as session:
-        attempt = session.get(Attempt, attempt_id)
-        delivery = session.get(Delivery, attempt.delivery_id) if attempt else None
-        if attempt is None or delivery is None:
-            raise NotFound(f"no attempt {attempt_id}")
+        attempt, delivery = _find(session, attempt_id)
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
     word, _, reason = (attempt.outcome or "under way").partition(": ")
     lines = [f"## {_code(delivery.platform_slug)}: {word}", "", *([prose(reason), ""] if reason else [])]
@@ -44,13 +43,18 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
     return "\n".join(lines)
 
 
-def run_name(context: Context, delivery_id: UUID) -> str:
-    """Name a run so that a person finds it: the platform, and the commit or else what was announced."""
+def platform_slug(context: Context, attempt_id: UUID) -> str:
+    """Return the slug that an attempt's delivery names, as it came from outside; NotFound for an unknown attempt."""
     with context.catalog.reading() as session:
-        delivery = session.get_one(Delivery, delivery_id)
-    name, at, digest = delivery.oci_ref.rpartition("/")[2].partition("@")
-    announced = f"{name}{at}{digest[:19]}"[-60:]
-    return f"{delivery.platform_slug[:60]} @ {delivery.git_sha[:12] if delivery.git_sha else announced}"
+        return _find(session, attempt_id)[1].platform_slug
+
+
+def _find(session: Session, attempt_id: UUID) -> tuple[Attempt, Delivery]:
+    attempt = session.get(Attempt, attempt_id)
+    delivery = session.get(Delivery, attempt.delivery_id) if attempt else None
+    if attempt is None or delivery is None:
+        raise NotFound(f"no attempt {attempt_id}")
+    return attempt, delivery
 
 
 def size(count: int) -> str:

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
-from bootpress.core.events import service as events
+from bootpress.core.events.service import Kind
 from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
-from bootpress.core.publications import rules
+from bootpress.core.publications import history, rules
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -104,19 +104,7 @@ def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: 
                 )
             publication.status = rules.PUBLICATION.move("restore", Status(publication.status))
             publication.retired_at = None
-            events.record(
-                session,
-                events.Kind.RESTORED,
-                account_id=account_id,
-                actor=actor,
-                at=context.clock.now(),
-                payload={
-                    "publication_id": str(publication.id),
-                    "node_platform_id": str(publication.node_platform_id),
-                    "oci_digest": publication.oci_digest,
-                },
-                node_platform_id=publication.node_platform_id,
-            )
+            history.record(session, Kind.RESTORED, publication, actor=actor, at=context.clock.now())
         return publication, _is_default(session, publication)
 
 

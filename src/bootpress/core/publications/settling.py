@@ -6,17 +6,26 @@ Truth is written here and nowhere else, and only while the attempt still holds i
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.errors import BootpressError, Conflict, NotFound, Rejected, Superseded, Unavailable
+from bootpress.core.errors import (
+    BootpressError,
+    Conflict,
+    ContentRejected,
+    NotFound,
+    ReferenceRejected,
+    Rejected,
+    SignatureRejected,
+    Superseded,
+    Unavailable,
+)
 from bootpress.core.events import service as events
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, lock_platform
-from bootpress.core.publications import rules
+from bootpress.core.publications import history, rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -28,6 +37,15 @@ from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 MAX_REASON = 2000
 REQUIRED = ("manifest", "signature", "blobs")
+ADVICE: dict[type[Rejected], str] = {
+    SignatureRejected: (
+        "sign this digest by a key or identity that the platform trusts (`cosign sign`), push the signature, and"
+        " announce the image again"
+    ),
+    ContentRejected: "mend the build, push its artifact again, and announce it",
+    ReferenceRejected: "push to the platform's oci_repository, and announce what was pushed",
+}
+"""What to do about a rejection that does not say it itself."""
 
 
 def publish(context: Context, attempt_id: UUID) -> UUID:
@@ -54,14 +72,19 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
         platform.disk_image_oci_ref = f"{publication.repository}@{publication.oci_digest}"
         platform.disk_image_publication_status = Status.PUBLISHED
         platform.disk_image_publication_error = None
-        events.record(
+        history.record(
             session,
             events.Kind.PUBLISHED,
-            account_id=publication.account_id,
+            publication,
             actor=delivery.actor,
             at=now,
-            payload=_published_payload(publication, platform),
-            node_platform_id=platform.id,
+            platform_slug=platform.slug,
+            oci_ref=publication.oci_ref,
+            sha256=digest_hex(publication.oci_digest),
+            size_bytes=publication.size_bytes,
+            arch=publication.arch,
+            git_sha=publication.git_sha,
+            signer=publication.signer,
         )
         if platform.default_publication_id is None:
             promote(session, platform, publication, actor=delivery.actor, at=now, reason="first publication")
@@ -106,8 +129,10 @@ def _asked_pause(error: Exception) -> timedelta:
 def explain(error: Exception) -> str:
     """Say in an operator's words what went wrong and what to do; of a fault of ours only its kind."""
     if isinstance(error, BootpressError):
+        advice = next((text for kind, text in ADVICE.items() if isinstance(error, kind)), None)
+        told = f"{error} ({advice})" if advice and not error.hint else str(error)
         # What outsiders wrote may be in it; databases take no NUL and no half of a surrogate pair.
-        return str(error)[:MAX_REASON].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
+        return told[:MAX_REASON].encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
     return f"internal error ({type(error).__name__}); it is tried again, and the run's log has the details"
 
 
@@ -189,18 +214,3 @@ def _lock_claimed(session: Session, attempt: Attempt) -> tuple[NodePlatform, Pub
         if publication.current_attempt_id == attempt.id:
             return platform, publication
     raise Superseded(f"attempt {attempt.id} does not hold its publication")
-
-
-def _published_payload(publication: Publication, platform: NodePlatform) -> dict[str, Any]:
-    return {
-        "publication_id": str(publication.id),
-        "node_platform_id": str(platform.id),
-        "platform_slug": platform.slug,
-        "oci_ref": publication.oci_ref,
-        "oci_digest": publication.oci_digest,
-        "sha256": digest_hex(publication.oci_digest),
-        "size_bytes": publication.size_bytes,
-        "arch": publication.arch,
-        "git_sha": publication.git_sha,
-        "signer": publication.signer,
-    }

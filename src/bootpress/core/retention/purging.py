@@ -15,9 +15,10 @@ from sqlalchemy import delete
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
 from bootpress.core.errors import ContentRejected, Rejected
-from bootpress.core.events import service as events
+from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Registry
+from bootpress.core.publications import history
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -26,7 +27,6 @@ from bootpress.core.retention.deleting import REFUSALS, delete_step, read_steps
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.planning import UNREAD, Planned, make_plan
 from bootpress.core.retention.rules import GRACE
-from bootpress.core.retention.service import record_swept
 from bootpress.core.retention.states import DONE, StepStatus
 
 IN_USE = "it is in use again"
@@ -150,7 +150,7 @@ def _write_purged(context: Context, publication_id: UUID, *, actor: str) -> str 
         publication.purged_at = now
         publication.purge_begun_at = None
         session.execute(delete(DeletionStep).where(DeletionStep.publication_id == publication_id))
-        record_swept(session, events.Kind.RETENTION_SWEPT, publication, action="purged", actor=actor, at=now)
+        history.record(session, Kind.RETENTION_SWEPT, publication, actor=actor, at=now, action="purged")
         left = [f"{step.digest}, which may be about it, stays: {step.because}" for step in steps if step.role == UNREAD]
         return f"it is purged, but {'; '.join(left)}" if left else None
 

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
-from bootpress.core.events import service as events
+from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
+from bootpress.core.publications import history
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -91,29 +92,9 @@ def retire(context: Context, platform_id: UUID, *, actor: str) -> tuple[tuple[UU
             publication.status = publication_rules.PUBLICATION.move("retire", Status(publication.status))
             publication.retired_at = now
             publication.purge_begun_at = None
-            for kind in (events.Kind.RETIRED, events.Kind.RETENTION_SWEPT):
-                record_swept(session, kind, publication, action="retired", actor=actor, at=now)
+            for kind in (Kind.RETIRED, Kind.RETENTION_SWEPT):
+                history.record(session, kind, publication, actor=actor, at=now, action="retired")
         return plan.retire, plan.purge
-
-
-def record_swept(
-    session: Session, kind: events.Kind, publication: Publication, *, action: str, actor: str, at: datetime
-) -> None:
-    """Record what retention did to one publication, in the running transaction."""
-    events.record(
-        session,
-        kind,
-        account_id=publication.account_id,
-        actor=actor,
-        at=at,
-        payload={
-            "publication_id": str(publication.id),
-            "node_platform_id": str(publication.node_platform_id),
-            "oci_digest": publication.oci_digest,
-            "action": action,
-        },
-        node_platform_id=publication.node_platform_id,
-    )
 
 
 def _plan(session: Session, platform: NodePlatform, now: datetime) -> rules.Plan:

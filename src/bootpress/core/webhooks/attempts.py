@@ -187,13 +187,24 @@ def _make_attempts(context: Context, delivery_ids: Sequence[UUID], *, batch_id: 
         for delivery in lock_due(session, now, Delivery.id.in_(delivery_ids), limit=len(delivery_ids)):
             attempt = _add_attempt(session, delivery, now, batch_id=batch_id)
             delivery.unheard_launches += 1
-            made[attempt.id] = run_name(delivery.platform_slug, delivery.git_sha)
+            made[attempt.id] = _name_of(delivery)
     return made
 
 
-def run_name(platform_slug: str, git_sha: str | None) -> str:
-    """Name a run so that a person finds it: platform and commit."""
-    return f"{platform_slug[:60]} @ {git_sha[:12]}" if git_sha else platform_slug[:60]
+def run_name(context: Context, delivery_id: UUID) -> str:
+    """Return what a run for a delivery is called, so that a person finds it; NotFound for an unknown delivery."""
+    with context.catalog.reading() as session:
+        delivery = session.get(Delivery, delivery_id)
+    if delivery is None:
+        raise NotFound(f"no delivery {delivery_id}")
+    return _name_of(delivery)
+
+
+def _name_of(delivery: Delivery) -> str:
+    """Name the platform, and the commit or else what was announced."""
+    name, at, digest = delivery.oci_ref.rpartition("/")[2].partition("@")
+    announced = f"{name}{at}{digest[:19]}"[-60:]
+    return f"{delivery.platform_slug[:60]} @ {delivery.git_sha[:12] if delivery.git_sha else announced}"
 
 
 def _add_attempt(
