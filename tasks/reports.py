@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from tasks.retries import ONCE
 
 MAX_BECAUSE = 1000
 """Characters of the reasons of one platform."""
+MAX_SLUG = 100
+"""Characters of a platform's slug in the name of its reports."""
 
 
 def report_ingest(attempt_ids: Sequence[UUID]) -> None:
@@ -36,9 +39,17 @@ def _report_ingest(attempt_ids: Sequence[UUID]) -> None:
     context = of_process()
     create_markdown_artifact(
         "\n\n---\n\n".join(_texts(context, attempt_ids)),
-        key=f"ingest-{attempt_ids[0]}",
+        key=_key(context, attempt_ids),
         description="What was verified, by whom it was signed, and where the publication is",
     )
+
+
+def _key(context: Context, attempt_ids: Sequence[UUID]) -> str:
+    """Name the platform, so that its reports are one artifact with a history; Prefect allows a-z, 0-9 and dashes."""
+    if len(attempt_ids) > 1:
+        return "ingest-backlog"
+    slug = reports.platform_slug(context, attempt_ids[0]).lower()
+    return f"ingest-{re.sub('[^a-z0-9]+', '-', slug)[:MAX_SLUG].strip('-')}".strip("-")
 
 
 def _texts(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[str]:

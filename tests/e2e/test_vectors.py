@@ -60,3 +60,9 @@ def test_a_vector_ends_as_expected(name: str, stack: Stack, deliveries: dict[str
         assert publication["error_message"]
         assert platform["default_publication_id"] is None
         assert platform["disk_image_oci_ref"] is None
+
+
+def test_what_prefect_keeps_of_failed_runs_is_scratch(stack: Stack, deliveries: dict[str, dict[str, object]]) -> None:
+    assert any(delivery["status"] == "failed" for delivery in deliveries.values())
+    assert not list((stack.home / "prefect").glob("storage/*"))
+    assert list((stack.home / "tmp" / "results").iterdir())

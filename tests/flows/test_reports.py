@@ -37,6 +37,15 @@ def no_artifacts(prefect: PrefectServer) -> Iterator[None]:
             database.execute("DROP TRIGGER no_artifacts")
 
 
+def test_the_reports_of_a_platform_are_one_artifact_with_a_history(stage: Stage) -> None:
+    stage.yard.platform(slug="edge_farm.9", oci_repository=stage.repository)
+    for _ in range(2):
+        ingest(stage.yard.announce(slug="edge_farm.9", ref=f"{stage.repository}@{stage.yard.images.image()}"))
+    kept = stage.api.post("/artifacts/filter", {"artifacts": {"key": {"any_": ["ingest-edge-farm-9"]}}})
+    latest = stage.api.post("/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["ingest-edge-farm-9"]}}})
+    assert (len(kept), len(latest)) == (2, 1)
+
+
 def test_a_published_image_is_a_completed_run_without_its_report(stage: Stage, prefect: PrefectServer) -> None:
     delivery_id = stage.yard.announce(ref=f"{stage.repository}@{stage.yard.images.image()}")
     with no_artifacts(prefect):

@@ -45,6 +45,8 @@ def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, st
             "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
             "PREFECT_CLI_PROMPT": "false",
+            # Prefect keeps the exception of each failed run there, and never deletes one; each start begins tmp anew.
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.folder / "tmp" / "results"),
         }
     )
     secret = environment.get("PREFECT_SERVER_API_AUTH_STRING")
