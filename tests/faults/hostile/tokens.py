@@ -17,6 +17,16 @@ def bearer(served: ServedImage, *tokens: Behaviour, first: str = "Bearer first")
     served.home.on("/token", answer(200, {"token": "first", "expires_in": 3600}), *tokens)
 
 
+def unwell(*answers: Behaviour) -> Mischief:
+    """Let the token service answer otherwise before it gives a token."""
+
+    def mischief(served: ServedImage) -> None:
+        bearer(served)
+        served.home.on("/token", *answers, answer(200, {"token": "first"}))
+
+    return mischief
+
+
 def expire(served: ServedImage, *, accepted: str) -> Behaviour:
     """Break off in the middle of the kernel, and take another token from then on."""
     kernel = served.content("kernel")
@@ -104,6 +114,18 @@ TOKENS = [
         "the token expires in the middle of a blob, and its service is away for a moment",
         expiring(answer(503), answer(200, {"token": "second"})),
         more_requests=6,
+    ),
+    *(
+        published(
+            f"the token service is {name}, then well",
+            unwell(*answers),
+            more_requests=1 + 2 * len(answers),
+            seconds=50,
+        )
+        for name, answers in (
+            ("429 for eleven days", [answer(429, Retry_After="999999")]),
+            ("503 twice", [answer(503), answer(503)]),
+        )
     ),
     away(
         "the token expires in the middle of a blob, and its service is away",
