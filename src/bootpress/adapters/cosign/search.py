@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from bootpress.adapters.cosign import candidates
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, Place
@@ -36,6 +36,14 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
+class _Refused(NamedTuple):
+    """Why a candidate is none; the error itself would keep all that was read of it in memory until the search ends."""
+
+    name: str
+    reason: str
+    hint: str | None
+
+
 class Search:
     """Look at one candidate after the other; the first good one ends it, a bad one never hides a good one."""
 
@@ -56,7 +64,7 @@ class Search:
         self._listed: set[str] = set()
         self._left = MAX_CANDIDATES
         self._is_cut = False
-        self._refused: list[tuple[str, Rejected]] = []
+        self._refused: list[_Refused] = []
         self._away: list[Unavailable] = []
 
     def run(self) -> VerifiedSignature:
@@ -148,7 +156,7 @@ class Search:
         except Unavailable as error:
             self._away.append(error)
         except Rejected as error:
-            self._refused.append((name, error))
+            self._refused.append(_Refused(name, shown(error.message, _MAX_REASON), error.hint))
         return None
 
     def _conclude(self) -> BootpressError:
@@ -161,14 +169,14 @@ class Search:
                 f"{image} carries no signature",
                 hint="sign the digest with cosign (`cosign sign`) and push the signature before the image is announced",
             )
-        reasons = [f"{name}…: {shown(error.message, _MAX_REASON)}" for name, error in self._refused[:_MAX_REASONS]]
+        reasons = [f"{refused.name}…: {refused.reason}" for refused in self._refused[:_MAX_REASONS]]
         if len(self._refused) > _MAX_REASONS:
             reasons.append(f"and {len(self._refused) - _MAX_REASONS} more")
         if self._left <= 0:
             reasons.append(f"no more than {MAX_CANDIDATES} candidates are looked at")
         elif self._is_cut:
             reasons.append(f"no more than {MAX_MANIFESTS} referrers are looked at")
-        hint = next((error.hint for _, error in self._refused if error.hint), None)
+        hint = next((refused.hint for refused in self._refused if refused.hint), None)
         return SignatureRejected(f"no signature on {image} is trusted: " + "; ".join(reasons), hint=hint)
 
 

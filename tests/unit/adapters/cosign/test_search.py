@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -205,6 +206,24 @@ def test_what_an_attacker_writes_reaches_the_reason_only_short_and_printable(
     assert "INFO published" in reason
     assert reason.isprintable()
     assert len(reason) < 1000
+
+
+def test_what_is_refused_is_not_kept_in_memory(vectors: dict[str, Vector], refuse: Refuse) -> None:
+    """Each of fifty candidates may hold a MiB, and what is read of it takes thirty."""
+    vector = vectors["keys-v3"]
+
+    def peak(count: int) -> int:
+        registry = vector.open()
+        many = [json.dumps(dict.fromkeys(map(str, range(number, number + 10_000)))).encode() for number in range(count)]
+        put_referrers(registry, vector.digest, [put_bundle(registry, vector.digest, raw) for raw in many])
+        tracemalloc.start()
+        try:
+            assert "malformed in 10002 places" in refuse(vector, registry)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(12) < 2 * peak(1)
 
 
 def test_a_cosign_2_signature_may_also_be_a_referrer(vectors: dict[str, Vector], verify: Verify) -> None:
