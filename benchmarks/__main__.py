@@ -1,6 +1,7 @@
 """`make bench`: measure, print, and write the table in docs/performance.md.
 
-`make bench ARGS="signatures blobs"` measures only these, and prints them.
+`make bench ARGS="signatures blobs"` measures only these, and prints them. Both end with the rows that miss their bars,
+and as a failure if there are any.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import accepts, blobs, ingest, shares, signatures, suite, timing
 from benchmarks.pipeline import Pipeline
-from benchmarks.table import Measured, render, seconds
+from benchmarks.table import Measured, missed, render, seconds
 from tests.support.running_stack import running_stack
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -43,8 +44,11 @@ BENCHMARKS: dict[str, Callable[[Path], Sequence[Measured]]] = {
 }
 
 
-def main(names: Sequence[str]) -> None:
-    """Run the benchmarks of these names, or all; all of them together are written to the page."""
+def main(names: Sequence[str]) -> int:
+    """Run the benchmarks of these names, or all; return 1 if a row misses its bar.
+
+    All of them together are written to the page, rows that miss their bars too.
+    """
     unknown = set(names) - BENCHMARKS.keys()
     if unknown:
         sys.exit(f"error: no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
@@ -59,7 +63,18 @@ def main(names: Sequence[str]) -> None:
     if not names:
         PAGE.write_text(f"{INTRODUCTION}\n{render(rows)}\n")
         print(f"written to {PAGE.relative_to(PAGE.parents[1])}")
+    return conclude(rows)
+
+
+def conclude(rows: Sequence[Measured]) -> int:
+    """Say which bars are missed; return the exit code."""
+    failures = missed(rows)
+    for failure in failures:
+        print(f"missed: {failure}", file=sys.stderr)
+    if not failures:
+        print(f"every bar is reached: {sum(row.bar is not None for row in rows)}")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

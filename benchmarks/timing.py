@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from benchmarks.accepts import Door, serve_ours
-from benchmarks.table import Measured, seconds
+from benchmarks.table import Measured, around, seconds
 from bootpress.core.webhooks.service import PATH
 
 ROUNDS = 4_000
@@ -38,14 +38,16 @@ def measure(folder: Path) -> list[Measured]:
             seconds(here),
             f"{seconds(there)} at one that nobody has ({_spread(unknown)})",
             f"{here / there:.3f}",
-            f"1 ± {RATIO}",
+            around(1, by=RATIO),
+            here / there,
         ),
         Measured(
             "chance that the first takes longer than the second",
             f"{chance:.3f}",
             "0.5 of a coin",
             f"± {error:.3f} (95 %)",
-            f"0.5 ± {CHANCE}",
+            around(0.5, by=CHANCE),
+            chance,
         ),
     ]
 
