@@ -79,7 +79,7 @@ def read_answer(response: httpx.Response, limit: int, *, is_json: bool = False) 
     succeeded = response.is_success
     refuse_encoding(response)
     limit = limit if succeeded else MAX_ERROR_BODY
-    length = 0 if response.request.method == "HEAD" else content_length(response)
+    length = 0 if response.request.method == "HEAD" else content_length(response.headers)
     if succeeded and length is not None and length > limit:
         raise TooLarge
     body = bytearray()
@@ -117,9 +117,9 @@ def refuse_encoding(response: httpx.Response) -> None:
         )
 
 
-def content_length(response: httpx.Response) -> int | None:
+def content_length(headers: httpx.Headers) -> int | None:
     """Return the Content-Length, or None where the server states none that can be read."""
-    text = response.headers.get("content-length", "")
+    text = headers.get("content-length", "")
     return int(text) if _LENGTH.fullmatch(text) else None
 
 

@@ -178,7 +178,7 @@ class BlobStream:
                 raise RegistryUnavailable(f"{self._transport.origin} answers {status} for {self._name}")
 
     def _begin_whole(self, response: httpx.Response) -> int:
-        length, size = content_length(response), self._descriptor.size
+        length, size = content_length(response.headers), self._descriptor.size
         if length is not None and length != size:
             raise ContentRejected(f"{self._name} has {length} bytes, not the {size} that its manifest says")
         if self._offset:  # a server that knows no ranges

@@ -39,6 +39,8 @@ class Limits:
     slowest_rate: int = 16 * 1024
     """Bytes per second below which a blob is given up, measured over `rate_seconds`."""
     rate_seconds: float = 20
+    large_body: int = 64 * MIB
+    """Bytes from which a body is read faster than httpcore does, and its connection not used again."""
     connections: int = 32
     streams: int = 24
     """Blobs under way at once; the other connections are for what takes a moment, and would wait behind large ones."""

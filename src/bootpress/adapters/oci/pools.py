@@ -6,14 +6,13 @@ import functools
 import ssl
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httpcore
 import httpx
 
+from bootpress.adapters.oci.bodies import Body, translated
 from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.origins import PORTS, Origin, origin_of
 from bootpress.adapters.oci.wire import Backend, Keeper, Resolve, resolve_host
@@ -67,7 +66,7 @@ class Pools:
         """Send one request and return its response, the body still to be read; httpx.TransportError otherwise."""
         url = request.url
         pool = self._choose(origin_of(url))
-        with _translated():
+        with translated():
             response = pool.handle_request(
                 httpcore.Request(
                     method=request.method,
@@ -78,7 +77,10 @@ class Pools:
                 )
             )
         return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(response.stream), extensions=response.extensions
+            response.status,
+            headers=response.headers,
+            stream=Body(response, self._limits),
+            extensions=response.extensions,
         )
 
     def close(self) -> None:
@@ -110,18 +112,6 @@ class Pools:
         )
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _translated():
-            yield from self._stream
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 def _proxy_url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text if "://" in text else f"http://{text}")
@@ -138,12 +128,3 @@ def _httpcore_proxy(url: httpx.URL, certificates: ssl.SSLContext) -> httpcore.Pr
         auth=(url.username, url.password) if url.userinfo else None,
         ssl_context=certificates if url.scheme == "https" else None,
     )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    known = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
-    try:
-        yield
-    except known as error:
-        raise httpx.TransportError(str(error) or type(error).__name__) from error

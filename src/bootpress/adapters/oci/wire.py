@@ -82,14 +82,21 @@ class Keeper:
         return self.watch.allow(timeout) if self.watch else timeout
 
 
-class _Stream(httpcore.NetworkStream):
+class Stream(httpcore.NetworkStream):
+    """A connection, each read and write of which keeps the watch of the calling thread."""
+
     def __init__(self, inner: httpcore.NetworkStream, keeper: Keeper) -> None:
         self._inner, self._keeper = inner, keeper
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read for httpcore: more than it asks for."""
+        return self.take(max(max_bytes, READ), timeout)
+
+    def take(self, max_bytes: int, timeout: float | None) -> bytes:
+        """Read what is there, or wait for it; nothing means that no more comes."""
         watch = self._keeper.watch
         try:
-            data = self._inner.read(max(max_bytes, READ), self._keeper.allow(timeout))
+            data = self._inner.read(max_bytes, self._keeper.allow(timeout))
         except httpcore.ReadTimeout as error:
             self._keeper.allow(timeout)
             raise httpcore.ReadTimeout(f"nothing came for {timeout} s") from error
@@ -98,18 +105,22 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of it."""
         self._inner.write(buffer, self._keeper.allow(timeout))
 
     def close(self) -> None:
+        """Close the connection."""
         self._inner.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
+        """Speak TLS from here on; the same watch is kept."""
         secured = self._inner.start_tls(ssl_context, server_hostname, self._keeper.allow(timeout))
-        return _Stream(secured, self._keeper)
+        return Stream(secured, self._keeper)
 
     def get_extra_info(self, info: str) -> Any:
+        """Ask what is below."""
         return self._inner.get_extra_info(info)
 
 
@@ -149,7 +160,7 @@ class Backend(httpcore.NetworkBackend):
                 continue
             if at_home:
                 self._home_reach = known if self._home_reach is None else min(self._home_reach, known)
-            return _Stream(stream, self._keeper)
+            return Stream(stream, self._keeper)
         raise failure
 
     def _allowed_addresses(self, host: str, *, at_home: bool) -> list[tuple[str, int]]:
