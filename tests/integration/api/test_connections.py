@@ -20,8 +20,8 @@ from tests.support.api import Bell, Press, announcement, running_press
 from tests.support.fakes import eventually
 from tests.support.raw_http import RawClient, connected, request
 
-HASTY = Bounds(connections=40, head=0.6, idle=1.0, taking=0.6)
-PATIENT = Bounds(connections=12, head=60, idle=60, taking=60)
+HASTY = Bounds(connections=40, head=0.6, idle=1.0, body=0.6, taking=0.6)
+PATIENT = Bounds(connections=12, head=60, idle=60, body=60, taking=60)
 BELL = PATH + "x"
 SOON = 4.0
 """Seconds: much more than HASTY, much less than anybody would otherwise wait."""
@@ -93,6 +93,31 @@ def test_a_second_request_that_dribbles_is_cut_off_too(hasty: Press) -> None:
             assert sending.result() < 200
 
 
+@pytest.mark.parametrize("framing", ["Content-Length", "Transfer-Encoding"])
+def test_a_body_that_dribbles_is_408_in_bounded_time_while_others_are_served(hasty: Press, framing: str) -> None:
+    bell = hasty.provision(framing)
+    body = json.dumps(announcement(padding="x" * 4000)).encode()
+    value, sent = str(len(body)), body
+    if framing == "Transfer-Encoding":
+        value, sent = "chunked", b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    signature = f"X-Powernode-Signature: {bell.sign(body).hex()}"
+    with connected(hasty.port) as slow:
+        begun = time.monotonic()
+        slow.send(request("POST", bell.path, "Content-Type: application/json", f"{framing}: {value}", signature))
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(dribble, slow, sent, 0.02)
+            assert is_served(hasty)
+            answer = slow.answer()
+            assert HASTY.body <= time.monotonic() - begun < SOON
+            assert (answer.status, answer.headers["connection"]) == (408, "close")
+            assert "body" in answer.problem()["detail"]
+            assert slow.rest(seconds=SOON) == b""
+            assert sending.result() < len(sent)
+    stored = hasty.called("system_list_disk_image_deliveries")["deliveries"]
+    assert [one for one in stored if one["webhook_id"] == bell.webhook_id] == []
+    assert bell.ring(body=body).status_code == 202  # all at once, it is good
+
+
 def test_a_body_that_dribbles_on_after_the_answer_is_cut_off(hasty: Press) -> None:
     with connected(hasty.port) as slow:
         slow.send(request("POST", "/api/v1/operations/recent_events", "Content-Length: 100000"))
@@ -113,9 +138,10 @@ def test_a_client_that_takes_nothing_of_its_answers_is_cut_off(hasty: Press) -> 
 def test_a_connection_that_is_used_outlives_every_bound(hasty: Press) -> None:
     with connected(hasty.port) as steady:
         for _ in range(5):
-            time.sleep(HASTY.idle * 0.6)
             steady.send(request())
             assert steady.answer().status == 200
+            time.sleep(HASTY.idle * 0.6)
+        assert not steady.is_cut_off()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from bootpress.surfaces.api.problems import Problem
-from bootpress.surfaces.api.reading import DRAINED, read_body
+from bootpress.surfaces.api.reading import DRAINED, STATE, read_body
 
 LIMIT = 100
 
@@ -32,7 +32,8 @@ def pieces(*sizes: int) -> tuple[Callable[[], Awaitable[Message]], list[int]]:
 
 
 def read(asked: Request, seconds: float = 5) -> bytes:
-    return asyncio.run(read_body(asked, limit=LIMIT, seconds=seconds))
+    setattr(asked.state, STATE, seconds)
+    return asyncio.run(read_body(asked, limit=LIMIT))
 
 
 def test_pieces_up_to_the_limit_are_one_body() -> None:

@@ -1,7 +1,7 @@
 """Connections: whoever keeps us waiting is cut off, and gives way first when there is no room.
 
 uvicorn bounds none of this: a client that sends half a request, takes no answer or sends nothing at all stays, and
-whoever comes when there are too many is sent away. Bodies have bounds of their own (`reading`).
+whoever comes when there are too many is sent away. Whoever reads a body keeps its bounds (`reading`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from bootpress.surfaces.api import reading
 from bootpress.surfaces.api.problems import Problem
 
 MAX_HEAD = 16 * 1024
@@ -30,6 +31,8 @@ class Bounds:
     """From the first moment, or from the end of the time that it may be idle, until a request's headers are here."""
     idle: float = 30.0
     """Between two requests."""
+    body: float = reading.SECONDS
+    """From the end of the headers until the whole body is here."""
     taking: float = 30.0
     """In which a client takes nothing of its answer."""
 
@@ -42,6 +45,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Wait for a first request, with or without room for it."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, reading.STATE: self.bounds.body}
         self._stalled: asyncio.TimerHandle | None = None
         self._wait_for_request(self.bounds.head)
         if not self._finds_room():

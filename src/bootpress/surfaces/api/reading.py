@@ -11,14 +11,17 @@ from bootpress.core.errors import Unauthenticated
 from bootpress.surfaces.api.problems import Problem
 
 SECONDS = 30.0
-"""How long a body may take to arrive."""
+"""How long a body may take to arrive, unless the connection says otherwise."""
+STATE = "body_seconds"
+"""Under which name a connection says it, in the state of its requests."""
 DRAINED = 1024 * 1024
 """How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 _CLOSE = {"Connection": "close"}
 
 
-async def read_body(request: Request, *, limit: int, seconds: float = SECONDS) -> bytes:
+async def read_body(request: Request, *, limit: int) -> bytes:
     """Return the body; a Problem 413 beyond `limit` bytes, with or without a Content-Length, 408 when it is slow."""
+    seconds: float = getattr(request.state, STATE, SECONDS)
     if _declared(request) > limit + DRAINED or (_declared(request) > limit and "expect" in request.headers):
         raise _too_large(limit)
     try:
