@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -18,28 +19,10 @@ _DEEPEST = 8
 _CONSTRUCTED = 0x20
 _OCTET_STRING = 0x04
 _LONG_FORM = 0x80
-_TAGS = (
-    0x01,
-    0x02,
-    0x03,
-    0x04,
-    0x05,
-    0x06,
-    0x0A,
-    0x0C,
-    0x13,
-    0x16,
-    0x17,
-    0x18,
-    0x30,
-    0x31,
-    0x80,
-    0x82,
-    0x86,
-    0xA0,
-    0xA3,
-)
+_TAGS = bytes.fromhex("0102030405060a0c1316171830318082 86a0a3")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{8,}={0,2}")
+_BASE64_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NUMBER = re.compile(r"-?[0-9]{1,30}", re.ASCII)
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?")
 _TOKENS = (
     b"null", b"{}", b"[]", b'"', b",", b":", b"1e999", b"-0", b"\\ud800", b'"a":', b"true", b"\x00", b"\n", b"==",
@@ -50,6 +33,40 @@ _VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, -0.0, 2**31, 2**63, 2**64, 10**400, 1e308, "", " ", "\0", "\ud800", "\u202e", "é",
     "7", "null", "=", "AA==", "a" * 300, "\n", [], {}, [[]], [{}], {"": ""}, [None] * 9,
 )  # fmt: skip
+
+
+def change(raw: bytes, others: Sequence[bytes], chance: Random) -> bytes:
+    """Return bytes changed by chance, or with a part of another input in the place of their own."""
+    grafted = _graft(raw, chance.choice(others), chance) if others and chance.random() < 0.2 else None
+    return mutate(raw, chance) if grafted is None else grafted
+
+
+def _graft(raw: bytes, other: bytes, chance: Random) -> bytes | None:
+    """Take a few values of another JSON document into the same places of this one."""
+    document, donor = _read_json(raw), _read_json(other)
+    for _ in range(chance.randint(1, 4)):
+        shared = list(_shared_places(document, donor))
+        if not shared:
+            return None
+        holder, place, value = chance.choice(shared)
+        holder[place] = value
+    return json.dumps(document).encode()
+
+
+def _shared_places(document: Any, donor: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield every member that both documents have at the same place: what holds it, its name, the donor's value."""
+    pairs = [(document, donor)]
+    while pairs:
+        mine, theirs = pairs.pop()
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            places: Iterable[Any] = mine.keys() & theirs.keys()
+        elif isinstance(mine, list) and isinstance(theirs, list):
+            places = range(min(len(mine), len(theirs)))
+        else:
+            continue
+        for place in sorted(places):
+            yield mine, place, theirs[place]
+            pairs.append((mine[place], theirs[place]))
 
 
 def mutate(raw: bytes, chance: Random, depth: int = 0) -> bytes:
@@ -81,45 +98,103 @@ def _change_bytes(raw: bytes, chance: Random) -> bytes:
 
 
 def _change_json(raw: bytes, chance: Random, depth: int) -> bytes | None:
+    """Change one value or two, each anywhere in a JSON document."""
+    document = _read_json(raw)
+    if not document:
+        return None
+    for _ in range(chance.randint(1, 2)):
+        places = list(_places(document))
+        if places:
+            _change_place(*chance.choice(places), chance, depth)
+    return json.dumps(document).encode()
+
+
+def _read_json(raw: bytes) -> dict[Any, Any] | list[Any] | None:
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict | list) or not document:
-        return None
-    for _ in range(chance.randint(1, 2)):
-        document = _change_member(document, chance, depth)
-    return json.dumps(document).encode()
+    return document if isinstance(document, dict | list) else None
 
 
-def _change_member(document: Any, chance: Random, depth: int) -> Any:
-    """Change one value somewhere in a JSON document."""
-    if isinstance(document, dict | list) and document and chance.random() < 0.85:
-        return _change_container(document, chance, depth)
-    if isinstance(document, str) and document and chance.random() < 0.8:
-        changed = mutate(document.encode(errors="surrogatepass"), chance, depth + 1)
-        return changed.decode(errors="surrogateescape")
-    if isinstance(document, int) and chance.random() < 0.5:
-        return document + chance.choice((-1, 1, 2**63, -(2**63)))
-    return chance.choice((*_VALUES, [document], {"a": document}))
+def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every member of every object and list, as what holds it and its name or position there."""
+    holders = [document]
+    while holders:
+        holder = holders.pop()
+        for place in list(holder) if isinstance(holder, dict) else range(len(holder)):
+            yield holder, place
+            if isinstance(holder[place], dict | list):
+                holders.append(holder[place])
 
 
-def _change_container(document: Any, chance: Random, depth: int) -> Any:
-    document = dict(document) if isinstance(document, dict) else list(document)
-    places = list(document) if isinstance(document, dict) else list(range(len(document)))
-    place, action = chance.choice(places), chance.random()
-    if action < 0.75:
-        document[place] = _change_member(document[place], chance, depth)
-    elif action < 0.85:
-        del document[place]
-    elif isinstance(document, list):
-        document.insert(chance.randint(0, len(document)), document[place])
+def _change_place(holder: Any, place: Any, chance: Random, depth: int) -> None:
+    """Change a member in place, or what stands beside it."""
+    action = chance.random()
+    if action < 0.7:
+        holder[place] = _change_value(holder[place], chance, depth)
+    elif action < 0.8:
+        del holder[place]
+    elif isinstance(holder, list):
+        holder.insert(chance.randint(0, len(holder)), _copy(holder[place]))
+    elif action < 0.9:
+        holder[place] = _copy(holder[chance.choice(list(holder))])
     elif action < 0.95:
-        document[place] = document[chance.choice(places)]
+        holder[_Again(place)] = _copy(chance.choice((holder[place], *_VALUES)))
     else:
-        name = mutate(str(place).encode(errors="surrogatepass"), chance, _DEEPEST)
-        document[name.decode(errors="surrogateescape")] = document.pop(place)
-    return document
+        snake = re.sub(r"(?=[A-Z])", "_", str(place)).lower()  # as protobuf's own names are written
+        name = mutate(str(place).encode(errors="surrogatepass"), chance, _DEEPEST).decode(errors="surrogateescape")
+        holder[chance.choice((snake, name))] = holder.pop(place)
+
+
+class _Again(str):
+    """A name that stands in an object a second time."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def _change_value(value: Any, chance: Random, depth: int) -> Any:
+    if isinstance(value, str) and value and chance.random() < 0.85:
+        if chance.random() < 0.25:
+            return _respell(value, chance)
+        changed = mutate(value.encode(errors="surrogatepass"), chance, depth + 1)
+        return changed.decode(errors=chance.choice(("replace", "replace", "surrogateescape")))
+    if isinstance(value, int) and chance.random() < 0.5:
+        return chance.choice((value - 1, value + 1, value + 2**63, value - 2**63, float(value % 2**53), str(value)))
+    return _copy(chance.choice((*_VALUES, [value], {"a": value})))
+
+
+def _copy(value: Any) -> Any:
+    """Return a value that shares nothing: what is in a document twice would change in both places."""
+    return json.loads(json.dumps(value))
+
+
+def _respell(text: str, chance: Random) -> Any:
+    """Write a number, base64 or any text in another way, which a strict reader refuses and a lax one takes as equal."""
+    if _NUMBER.fullmatch(text):
+        wide = text.translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)})
+        return chance.choice(
+            (
+                *(int(text), f"0{text}", f"+{text}", f"-{text}", f" {text}", f"{text}.0", f"{text}e0", f"{text}_0"),
+                *(wide, str(int(text) - 1), str(int(text) + 1)),
+            )
+        )
+    if _BASE64.fullmatch(text.encode(errors="surrogatepass")):
+        bare = text.rstrip("=")
+        last = _BASE64_DIGITS[_BASE64_DIGITS.index(bare[-1]) ^ chance.choice((1, 2, 4, 8))]
+        url = text.translate(str.maketrans("+/", "-_"))
+        cut = chance.randrange(len(text))
+        return chance.choice(
+            (
+                *(url, bare, f"{text}=", f"{text}==", f" {text}", text * 2, list(text[:9])),
+                *(f"{text[:cut]}\n{text[cut:]}", f"{text[:cut]}={text[cut:]}", bare[:-1] + last + text[len(bare) :]),
+            )
+        )
+    return chance.choice((text.upper(), text.lower(), f"{text} ", f"\ufeff{text}", text * 2, [text], list(text[:9])))
 
 
 def _change_pem(raw: bytes, chance: Random, depth: int) -> bytes | None:

@@ -20,8 +20,8 @@ MEGABYTES = 1024
 _GRACE_SECONDS = 120
 _LONGEST_INPUT = 64 * 1024
 _FORGET_PEAK = ("sh", "-c", '"$@"; exit $?', "sh")
-"""Linux counts the peak memory of whoever calls exec as the new program's own, and libFuzzer limits that count: the shell
-between forks from its own small memory."""
+"""Linux counts the peak memory of whoever calls exec as the new program's own, and libFuzzer limits that count: the
+shell between forks from its own small memory."""
 
 
 @dataclass(frozen=True, slots=True)

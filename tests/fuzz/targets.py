@@ -30,7 +30,7 @@ from bootpress.core.ports import Descriptor
 from bootpress.core.references import is_loopback, parse_digest, parse_reference, parse_repository
 from bootpress.core.texts import refuse_unstorable
 from bootpress.core.webhooks import announcement, signatures
-from tests.fuzz import seeds
+from tests.fuzz import seeds, verifying
 from tests.support.vectors import trusted_root
 
 LONGEST_REFUSAL = 6000
@@ -48,6 +48,8 @@ class Target:
     seeds: Callable[[], list[bytes]]
     largest: int
     """Bytes that its callers let through."""
+    tries: int = 2000
+    """Inputs of plain chance for each run of the tests; fewer where one takes milliseconds."""
 
     def check(self, raw: bytes) -> bool:
         """Tell whether the input was read; False if it was refused as it should be. Anything else is raised."""
@@ -251,6 +253,10 @@ def _read_challenge(raw: bytes) -> None:
     assert chosen is None or chosen.scheme in {"basic", "bearer"}
 
 
+def _whole(name: str, judge: verifying.Judge) -> Target:
+    return Target(name, judge.read, (SignatureRejected,), judge.seeds, MAX_CANDIDATE, tries=500)
+
+
 _TABLE = (
     Target("announcement", _read_announcement, (InvalidInput,), seeds.announcements, announcement.MAX_BODY),
     Target("signature-header", _read_signature_header, (), seeds.signature_headers, 8192),
@@ -266,5 +272,8 @@ _TABLE = (
     Target("public-key", _read_public_key, (InvalidInput,), seeds.public_keys, 8192),
     Target("policy", _read_policy, (InvalidInput,), seeds.policies, MAX_CANDIDATE),
     Target("challenge", _read_challenge, (), seeds.challenges, 64 * 1024),
+    _whole("whole-keyless-bundle", verifying.KEYLESS_BUNDLES),
+    _whole("whole-keyed-bundle", verifying.KEYED_BUNDLES),
+    _whole("whole-legacy-signature", verifying.LEGACY_SIGNATURES),
 )
 TARGETS = {target.name: target for target in _TABLE}

@@ -1,6 +1,7 @@
 """One libFuzzer process: `python -m tests.fuzz.worker TARGET [libFuzzer's options and folders]`.
 
-Only our own code is instrumented: coverage is then that of our branches, and a run is fast.
+Only our own code and sigstore's are instrumented: coverage is then that of the branches that decide on trust, and a run
+is fast.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["bootpress"]):
+with atheris.instrument_imports(include=["bootpress", "sigstore", "sigstore_models"]):
     from tests.fuzz import planted, targets
 
-from tests.fuzz.mutations import mutate
+from tests.fuzz.mutations import change
 
 
 def main() -> None:
@@ -23,13 +24,14 @@ def main() -> None:
     logging.disable()
     warnings.simplefilter("ignore")
     target = (targets.TARGETS | planted.TARGETS)[sys.argv[1]]
+    seeds = target.seeds()
 
-    def change(raw: bytes, max_size: int, seed: int) -> bytes:
+    def mutate(raw: bytes, max_size: int, seed: int) -> bytes:
         chance = Random(seed)  # noqa: S311 - chance that can be repeated is what is wanted
-        changed = mutate(raw, chance) if chance.random() < 0.8 else atheris.Mutate(raw, max_size)
+        changed = change(raw, seeds, chance) if chance.random() < 0.8 else atheris.Mutate(raw, max_size)
         return bytes(changed[:max_size])
 
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], target.check, custom_mutator=change)
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], target.check, custom_mutator=mutate)
     atheris.Fuzz()
 
 
