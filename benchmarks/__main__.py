@@ -21,7 +21,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 INTRODUCTION = """# Performance
 
 Ratios of one run on one machine, made by `make bench`; a time alone says little about another machine. What is measured
-in turn with its peer shares the machine's moods with it.
+in turn with its peer shares the machine's moods with it. Rows that begin with … are the parts of a row above them, and
+together the whole of it.
 """
 
 
