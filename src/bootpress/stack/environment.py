@@ -14,6 +14,8 @@ from bootpress.settings import Settings
 from bootpress.stack.home import Home
 
 OURS: Final = ("BOOTPRESS_", "POWERNODE_")
+PREFECTS_DATABASE: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
+"""Where Prefect's server keeps its history, password included: nobody else's to know."""
 
 
 def of_a_stranger(base: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -66,10 +68,11 @@ def of_ours(
 ) -> dict[str, str]:
     """Return what our own processes get: the settings as they are here, and where everything listens."""
     given = {f"BOOTPRESS_{name.upper()}": _text(value) for name, value in _values(settings).items()}
+    of_clients = {name: value for name, value in base.items() if not name.startswith(PREFECTS_DATABASE)}
     return (
         # Prefect's clients would ask each new server first whether it wants tokens, which ours does not.
         {"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false"}
-        | of_prefect(home, base)
+        | of_prefect(home, of_clients)
         | given
         | {
             "PREFECT_API_URL": prefect_api,

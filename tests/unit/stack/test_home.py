@@ -146,6 +146,18 @@ def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> N
     assert without_password(url) == shown
 
 
+@pytest.mark.parametrize(
+    "name", ["SERVER_DATABASE_CONNECTION_URL", "API_DATABASE_CONNECTION_URL", "SERVER_DATABASE_PASSWORD"]
+)
+def test_the_password_of_prefects_database_is_the_servers_alone(home: Home, name: str) -> None:
+    base = {f"PREFECT_{name}": "hunter2", "PREFECT_API_AUTH_STRING": "me:secret"}
+    settings = Settings(home=home.folder)
+    environment = of_ours(settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base)
+    assert "hunter2" not in environment.values()
+    assert environment["PREFECT_API_AUTH_STRING"] == "me:secret"
+    assert "hunter2" in prefect_server.spec(home, 4200, base).environment.values()
+
+
 def settings_of_prefect(environment: Mapping[str, str], code: str) -> str:
     """Return what Prefect makes of an environment."""
     code = f"from prefect.settings import get_current_settings; s = get_current_settings(); print({code})"
