@@ -9,20 +9,24 @@ import base64
 import json
 import secrets
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import URL, make_url
 
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from bootpress.stack import sample_image
+from tests.support.postgres import Cluster
 from tests.support.registry import running_registry
 from tests.support.running_stack import Stack, running_stack
 from tests.support.secret_search import Search, files_below, processes
@@ -44,6 +48,15 @@ ALLOWED = {
     ("Prefect's password", RELAY): "it calls Prefect",
 }
 """Which secret may be where, and why."""
+ALLOWED_WITH_POSTGRESQL = {
+    ("catalog's password", "environment of up"): "the operator gave it there",
+    ("catalog's password", "environment of api"): "it reads and writes the catalog",
+    ("catalog's password", "environment of worker"): "it reads and writes the catalog",
+    ("catalog's password", RELAY): "it reads and writes the catalog",
+    ("password of Prefect's database", "environment of up"): "the operator gave it there",
+    ("password of Prefect's database", "environment of prefect"): "it reads and writes its database",
+}
+"""The same for what only databases with a password have."""
 READER = ["system.disk_image_publications.read", "system.node_platforms.read"]
 READS: dict[str, dict[str, Any]] = {
     "list_api_tokens": {},
@@ -113,6 +126,40 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Databases:
+    """Where a stack is to keep what it writes, and how to read it there."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    allowed: dict[tuple[str, str], str] = field(default_factory=dict)
+    read: Callable[[], Iterable[tuple[str, bytes]]] = tuple
+    """Returns all that lies in no file of the home."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Return the two databases of a stack: files of its home, and once more PostgreSQL's with a password each."""
+    if request.param == "sqlite":
+        return Databases()
+    cluster: Cluster = request.getfixturevalue("postgres_cluster")
+    known = {"catalog's password": odd(), "password of Prefect's database": odd()}
+    ours, prefects = [cluster.create_database(password=password) for password in known.values()]
+
+    def read() -> Iterator[tuple[str, bytes]]:
+        for whose, url, busy in (("catalog", ours, "webhook_deliveries"), ("Prefect", prefects, "flow_run")):
+            content = dict(cluster.read_tables(url))
+            assert len(content[busy]) > 1000
+            yield from ((f"table {name} of {whose}", rows) for name, rows in content.items())
+        yield "log of PostgreSQL", cluster.program.output.encode()
+
+    environment = {
+        "BOOTPRESS_DATABASE_URL": ours,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefects.replace("+psycopg", "+asyncpg"),
+    }
+    return Databases(environment, known, ALLOWED_WITH_POSTGRESQL, read)
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedIn(sample_image.Workshop):
     """A workshop whose registry wants a password."""
 
@@ -133,6 +180,7 @@ class LoggedIn(sample_image.Workshop):
         lambda secret: repr({"body": secret.encode()}),
         lambda secret: f"https://host/?{urllib.parse.urlencode({'token': secret})}",
         lambda secret: f"https://ci:{urllib.parse.quote(secret, safe='')}@host/",
+        lambda secret: URL.create("postgresql", "ci", secret, "host").render_as_string(hide_password=False),
         lambda secret: secret.encode().hex(),
         *[lambda secret, before=before: base64.b64encode(f"{before}{secret}:".encode()).decode() for before in USERS],
     ],
@@ -144,15 +192,28 @@ def test_a_secret_is_found_however_it_is_written(written: Callable[[str], str]) 
     assert search.within(written(odd()).encode()) == []
 
 
+@pytest.mark.part("postgresql")
+def test_a_secret_in_a_table_is_found_whatever_its_column(postgres_cluster: Cluster) -> None:
+    known, url = {form: odd() for form in ("text", "jsonb", "bytea")}, postgres_cluster.create_database()
+    values = [known["text"], json.dumps({"a": known["jsonb"]}), known["bytea"].encode()]
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)) as session:
+        session.execute("CREATE TABLE kept (one text, two jsonb, three bytea)")
+        session.execute("INSERT INTO kept VALUES (%s, %s, %s)", values)
+    [(name, rows)] = postgres_cluster.read_tables(url)
+    assert name == "kept"
+    assert Search(known | {"another": odd()}).within(rows) == list(known)
+
+
 @pytest.mark.part("docker-registry")
 @pytest.mark.timeout(300)
 def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tuple((title, media_type, sample_image.MIB) for title, media_type, _ in sample_image.LAYERS)
     monkeypatch.setattr(sample_image, "LAYERS", small)
     known = {"registry password": odd(), "wrong password": odd(), "Prefect's password": f"admin:{secrets.token_hex()}"}
-    environment = {
+    known |= databases.secrets
+    environment = databases.environment | {
         "PREFECT_SERVER_API_AUTH_STRING": known["Prefect's password"],
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "bootpress",
@@ -169,10 +230,12 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
             live(life, service, registry)
             known |= {f"registry token {number}": token for number, token in enumerate(service.granted)}
             search = Search(known)
-            found = {(name, place) for place, content in everything(life, watched) for name in search.within(content)}
-        after = {(name, f"file {path}") for path, content in files_below(watched) for name in search.within(content)}
-    assert found | {("Prefect's password", RELAY)} == ALLOWED.keys()  # it ends by itself, soon after the start
-    assert after <= ALLOWED.keys()
+            found = places_of(search, [everything(life), written(watched, databases)])
+        after = places_of(search, [written(watched, databases)])
+    allowed = ALLOWED | databases.allowed
+    # Relay ends by itself, soon after the start.
+    assert found | {one for one in allowed if one[1] == RELAY} == allowed.keys()
+    assert after <= allowed.keys()
 
 
 def live(life: Life, service: TokenService, registry: str) -> None:
@@ -266,11 +329,21 @@ def visit_console(life: Life) -> None:
         life.kept += [("page of the console", answer.content) for answer in (wrong, page, left)]
 
 
-def everything(life: Life, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield all that was written and all that is told, piece by piece, each with its place."""
-    yield from life.kept
+def places_of(search: Search, pieces: Iterable[Iterable[tuple[str, bytes]]]) -> set[tuple[str, str]]:
+    """Return which secret is at which place."""
+    return {(name, place) for place, content in chain.from_iterable(pieces) for name in search.within(content)}
+
+
+def written(folder: Path, databases: Databases) -> Iterator[tuple[str, bytes]]:
+    """Yield all that was written, piece by piece, each with its place."""
     for path, content in files_below(folder):
         yield f"file {path}", content
+    yield from databases.read()
+
+
+def everything(life: Life) -> Iterator[tuple[str, bytes]]:
+    """Yield all that was answered and all that is told, piece by piece, each with its place."""
+    yield from life.kept
     endpoints = json.loads((life.stack.home / "endpoints.json").read_text())
     yield from processes({pid: name for name, pid in endpoints["pids"].items()})
     user, _, password = life.secrets["Prefect's password"].partition(":")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from tests.support import parts
@@ -35,12 +36,17 @@ class Cluster:
         self._url = url
         self._made = 0
 
-    def create_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def create_database(self, *, password: str | None = None) -> str:
+        """Create an empty database and return its URL; with a password, that of a login of its own that owns it."""
         self._made += 1
         name = f"test_{self._made}"
         self._execute(f"CREATE DATABASE {name}")
-        return self._url.set(database=name).render_as_string(hide_password=False)
+        url = self._url.set(database=name)
+        if password is not None:
+            self._execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), password))
+            self._execute(f"ALTER DATABASE {name} OWNER TO {name}")
+            url = url.set(username=name, password=password)
+        return url.render_as_string(hide_password=False)
 
     def drop_database(self, url: str) -> None:
         """Drop a database; whoever is still connected is thrown out."""
@@ -57,9 +63,18 @@ class Cluster:
         finally:
             self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
-    def _execute(self, statement: str) -> None:
+    def read_tables(self, url: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and content of every table of a database; COPY's binary form leaves texts as they are."""
+        with psycopg.connect(_conninfo(self._url.set(database=make_url(url).database))) as connection:
+            named = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema$)'"
+            for schema, name in connection.execute(named).fetchall():
+                copied = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(sql.Identifier(schema, name))
+                with connection.cursor().copy(copied) as copy:
+                    yield name, b"".join(copy)
+
+    def _execute(self, statement: str | sql.Composed) -> None:
         with psycopg.connect(_conninfo(self._url), autocommit=True) as connection:
-            connection.execute(statement.encode())
+            connection.execute(statement.encode() if isinstance(statement, str) else statement)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def forms(secret: str) -> set[bytes]:
         urllib.parse.quote(secret),
         urllib.parse.quote(secret, safe=""),
         urllib.parse.quote_plus(secret),
+        urllib.parse.quote(secret, safe=" +"),  # as SQLAlchemy writes a password into a URL
         urllib.parse.quote(secret, safe="").lower(),
         raw.hex(),
         raw.hex().upper(),
