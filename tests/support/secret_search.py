@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 EDGE = 4
 """Characters at each end of a base64 text that depend on what stands beside the secret."""
+PREFECT = (
+    "artifacts",
+    "automations",
+    "block_documents",
+    "block_schemas",
+    "block_types",
+    "concurrency_limits",
+    "deployments",
+    "flow_runs",
+    "flows",
+    "logs",
+    "task_runs",
+    "v2/concurrency_limits",
+    "variables",
+    "work_pools",
+    "work_queues",
+)
+"""What Prefect can be asked for."""
+PAGE = 200
+
+
+def odd(length: int = 16) -> str:
+    """Return a secret that looks different in JSON, in a URL and in a shell."""
+    return f'q"\\/+ %25é{secrets.token_urlsafe(length)}'
 
 
 def forms(secret: str) -> set[bytes]:
@@ -41,11 +69,11 @@ def forms(secret: str) -> set[bytes]:
 class Search:
     """Knows secrets by their names, and finds them."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        for name, secret in secrets.items():
+    def __init__(self, known: Mapping[str, str]) -> None:
+        for name, secret in known.items():
             if len(secret) < 16:
                 raise AssertionError(f"{name} is too short to be found by itself")
-        self._forms = {name: forms(secret) for name, secret in secrets.items()}
+        self._forms = {name: forms(secret) for name, secret in known.items()}
 
     def within(self, content: bytes) -> list[str]:
         """Return the names of the secrets that some bytes hold."""
@@ -85,3 +113,31 @@ def _name(pid: int, names: Mapping[int, str]) -> str:
         if pid in names:
             return f"{last}, a child of {names[pid]}"
     return "a stranger"
+
+
+def prefects_answers(prefect: httpx.Client) -> Iterator[tuple[str, bytes]]:
+    """Yield all that Prefect tells whoever has its password."""
+    for kind in PREFECT:
+        for content in pages(prefect, f"{kind}/filter", {}):
+            yield f"Prefect: {kind}", content
+    for content in pages(prefect, "block_documents/filter", {"include_secrets": True}):
+        yield "Prefect, with its secrets: block_documents", content
+    for path in ("admin/settings", "admin/version"):
+        yield f"Prefect: {path}", prefect.get(path).raise_for_status().content
+    answer = prefect.post("events/filter", json={"limit": 50}).raise_for_status()
+    for _ in range(100):
+        yield "Prefect: events", answer.content
+        following = answer.json()["next_page"]
+        if not following:
+            return
+        answer = prefect.get(following).raise_for_status()
+    raise AssertionError("more events than anybody counted on")
+
+
+def pages(prefect: httpx.Client, path: str, asked: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the pages of a filter; what a kind has no offset for comes in one."""
+    for offset in range(0, 100 * PAGE, PAGE):
+        answer = prefect.post(path, json={**asked, "limit": PAGE, "offset": offset}).raise_for_status()
+        yield answer.content
+        if len(answer.json()) < PAGE:
+            return
