@@ -10,14 +10,14 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.table import Measured, at_least
-from tests.support.api import announcement, running_press
+from tests.support.api import Press, announcement, running_press
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
 
@@ -56,11 +56,12 @@ def measure(folder: Path) -> list[Measured]:
 
 
 @contextmanager
-def serve_ours(folder: Path, **settings: str) -> Iterator[Door]:
-    """Run the API process on a new catalog; no Prefect answers, so nothing but accepting is done."""
+def serve_ours(folder: Path, prepare: Callable[[Press], object] = lambda _: None, **settings: str) -> Iterator[Door]:
+    """Run the API process on a new catalog, prepared before; no Prefect answers, so nothing but accepting is done."""
     database = f"sqlite:///{folder / 'catalog.db'}"
     with running_press(database) as press:
         bell = press.provision()
+        prepare(press)
         key = press.settings.encryption_key
     if key is None:
         raise AssertionError("a served press has a key")

@@ -1,6 +1,6 @@
-"""How long a bad signature takes to be refused: for a webhook that is there, beside one that nobody has.
+"""How long a bad signature takes to be refused: for webhooks of every state, beside one that nobody has.
 
-Both are asked in turn, in random order, over one connection, each time from another address, so that none is limited.
+All are asked in turn, in random order, over one connection, each round from another address, so that none is limited.
 """
 
 from __future__ import annotations
@@ -10,39 +10,68 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from benchmarks.accepts import Door, serve_ours
+from benchmarks.accepts import serve_ours
 from benchmarks.table import Measured, around, seconds
+from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.service import PATH
+from tests.support.api import Press
 
 ROUNDS = 4_000
 WARM_UP = 200
 SURE = 1.96
 """Standard deviations of 95 %."""
 RATIO, CHANCE = 0.02, 0.02
-"""How far from 1, and from a coin's 0.5, the two may be."""
+"""How far from 1, and from a coin's 0.5, each may be."""
+NOBODY = "that nobody has"
 
 
 def measure(folder: Path) -> list[Measured]:
-    """Ask both, and compare the medians and the ranks."""
-    with serve_ours(folder, BOOTPRESS_TRUSTED_PROXIES="127.0.0.1") as door:
-        known, unknown = _ask_both(door)
+    """Ask all, and compare the medians and the ranks of each with those of the one that is not there."""
+    paths: dict[str, str] = {}
+    with serve_ours(
+        folder, lambda press: paths.update(_provision(press)), BOOTPRESS_TRUSTED_PROXIES="127.0.0.1"
+    ) as door:
+        taken = _ask_all(door.port, paths)
+    unknown = taken.pop(NOBODY)
+    return [row for state, known in taken.items() for row in _compare(state, known, unknown)]
+
+
+def _provision(press: Press) -> dict[str, str]:
+    """Make a webhook of each state that a bad signature may meet; return their paths, and that of none."""
+    bells = {
+        state: press.provision(state)
+        for state in ("that is active", "in a rotation", "after a rotation", "that is disabled", "that is revoked")
+    }
+    for state in ("in a rotation", "after a rotation"):
+        press.called("system_rotate_disk_image_webhook_secret", webhook_id=bells[state].webhook_id, overlap_minutes=600)
+    with press.context.catalog.writing() as session:
+        rotated = session.get_one(Webhook, UUID(bells["after a rotation"].webhook_id))
+        rotated.previous_secret_until = press.context.clock.now() - timedelta(hours=1)
+    press.called("system_disable_disk_image_webhook", webhook_id=bells["that is disabled"].webhook_id)
+    press.called("system_revoke_disk_image_webhook", webhook_id=bells["that is revoked"].webhook_id)
+    # The same one each time, as with the others: an id that is new takes a little longer, whosever it is.
+    return {state: bell.path for state, bell in bells.items()} | {NOBODY: f"{PATH}{uuid4()}"}
+
+
+def _compare(state: str, known: Sequence[float], unknown: Sequence[float]) -> list[Measured]:
     here, there = statistics.median(known), statistics.median(unknown)
     chance, error = _slower(known, unknown)
     return [
         Measured(
-            f"bad signature at a webhook that is there, median of {ROUNDS} ({_spread(known)})",
+            f"bad signature at a webhook {state}, median of {ROUNDS} ({_spread(known)})",
             seconds(here),
-            f"{seconds(there)} at one that nobody has ({_spread(unknown)})",
+            f"{seconds(there)} at one {NOBODY}",
             f"{here / there:.3f}",
             around(1, by=RATIO),
             here / there,
         ),
         Measured(
-            "chance that the first takes longer than the second",
+            f"… chance that it takes longer at one {state}",
             f"{chance:.3f}",
             "0.5 of a coin",
             f"± {error:.3f} (95 %)",
@@ -52,17 +81,16 @@ def measure(folder: Path) -> list[Measured]:
     ]
 
 
-def _ask_both(door: Door) -> tuple[list[float], list[float]]:
-    connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=60)
-    taken: dict[bool, list[float]] = {True: [], False: []}
+def _ask_all(port: int, paths: Mapping[str, str]) -> dict[str, list[float]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    taken: dict[str, list[float]] = {state: [] for state in paths}
     for number in range(WARM_UP + ROUNDS):
-        for is_known in random.sample([True, False], 2):
-            path = door.path if is_known else f"{PATH}{uuid4()}"
-            spent = _refused(connection, path, address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        for state in random.sample([*paths], len(paths)):
+            spent = _refused(connection, paths[state], address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
             if number >= WARM_UP:
-                taken[is_known].append(spent)
+                taken[state].append(spent)
     connection.close()
-    return taken[True], taken[False]
+    return taken
 
 
 def _refused(connection: http.client.HTTPConnection, path: str, *, address: str) -> float:
