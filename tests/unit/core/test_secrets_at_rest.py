@@ -21,6 +21,25 @@ def test_what_was_sealed_with_any_of_the_keys_is_opened(text: str) -> None:
     assert box.seal(text) != box.seal(text)
 
 
+class CountingFernet(Fernet):
+    """Counts how often it is tried."""
+
+    tried = 0
+
+    def decrypt(self, token: bytes | str, ttl: int | None = None) -> bytes:
+        self.tried += 1
+        return super().decrypt(token, ttl)
+
+
+@pytest.mark.parametrize("key", [NEW, OLD])
+def test_every_key_is_tried_whichever_fits(key: str) -> None:
+    box = SecretBox([NEW, OLD])
+    fernets = [CountingFernet(NEW), CountingFernet(OLD)]
+    box._fernets = list(fernets)
+    assert box.open(SecretBox([key]).seal("hunter2")) == "hunter2"
+    assert [fernet.tried for fernet in fernets] == [1, 1]
+
+
 @pytest.mark.parametrize("sealed", [b"", b"garbage", SecretBox([OLD]).seal("hunter2")])
 def test_what_no_key_opens_is_an_outage(sealed: bytes) -> None:
     with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
