@@ -1,8 +1,9 @@
 """Prefect blocks: what we talk to, with its secrets."""
 
+from blocks.forges import GiteaForge, LocalForge
 from blocks.registry import OciRegistry
 
-BLOCKS = (OciRegistry,)
+BLOCKS = (OciRegistry, GiteaForge, LocalForge)
 
 
 def register_blocks() -> None:

@@ -17,8 +17,8 @@ _LOCK = 0x626F6F74
 """An advisory lock of PostgreSQL, so that two starts do not migrate at once."""
 
 
-def migrate(catalog: Catalog) -> None:
-    """Run every version that the database lacks, in one transaction; several callers take turns.
+def migrate(catalog: Catalog, *, to: str = "head") -> None:
+    """Run every version up to `to` that the database lacks, in one transaction; several callers take turns.
 
     Raises CatalogUnavailable, and Conflict when the database belongs to a version that this code does not know.
     """
@@ -28,7 +28,7 @@ def migrate(catalog: Catalog) -> None:
         config = _config()
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
         except CommandError as error:
             raise Conflict(
                 f"the database cannot be brought up to date: {error}",

@@ -10,12 +10,14 @@ from typing import Any
 
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
+from bootpress.adapters.forges import OpenForges
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.connections import PrefectConnections
 from bootpress.adapters.orchestrator.events import PrefectEvents
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
 from bootpress.adapters.orchestrator.wakeup import wakeup_of
+from bootpress.adapters.runner_hosts import DockerHosts
 from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context, Limits
 from bootpress.core.secrets_at_rest import SecretBox
@@ -44,6 +46,8 @@ def production(settings: Settings) -> Context:
         clock=SystemClock(),
         secrets=SecretBox(settings.encryption_keys),
         verifier=CosignVerifier(),
+        forges=OpenForges(local_folder=settings.home / "forge"),
+        runner_hosts=DockerHosts(),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
         launcher=PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)),

@@ -30,6 +30,7 @@ from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
 from bootpress.surfaces.api.connections import Bounds
 from bootpress.surfaces.api.serve import server
+from tests.support.fake_forge import FakeForges, FakeRunnerHosts
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, RealClock
 
 PUBLIC_URL = "https://press.example.org"
@@ -149,6 +150,8 @@ def running_press(
         secrets=SecretBox(chosen.encryption_keys),
         verifier=CosignVerifier(),
         registries=registries,
+        forges=FakeForges(),
+        runner_hosts=FakeRunnerHosts(),
         connections=connections or FakeConnections(),
         launcher=launcher,
         event_sink=sink,

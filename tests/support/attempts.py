@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.ports import Work
 from bootpress.core.publications import ingest
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Attempt
@@ -20,12 +21,8 @@ class LostAnswers(FakeLauncher):
     def answer(self) -> None:
         pass
 
-    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
-        super().launch_delivery(delivery_id, key=key, run_name=run_name)
-        raise OrchestratorUnavailable("the answer was lost")
-
-    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
-        super().launch_batch(batch_id, run_name=run_name)
+    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+        super().launch(work, subject, key=key, run_name=run_name)
         raise OrchestratorUnavailable("the answer was lost")
 
 

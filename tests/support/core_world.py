@@ -34,6 +34,7 @@ from bootpress.core.webhooks.models import Delivery, Webhook
 from bootpress.core.webhooks.receiving import Bell
 from bootpress.core.webhooks.service import provision_webhook
 from bootpress.core.webhooks.storing import Receipt
+from tests.support.fake_forge import FakeForges, FakeRunnerHosts
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, FixedClock
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
 
@@ -142,6 +143,8 @@ class World:
         self.clock = FixedClock()
         self.launcher = FakeLauncher()
         self.connections = FakeConnections()
+        self.forges = FakeForges()
+        self.runner_hosts = FakeRunnerHosts()
         self.sink = FakeEventSink()
         self.errors: list[Exception] = []
         """What attempts met, in order."""
@@ -154,6 +157,8 @@ class World:
             secrets=SecretBox(self.keys),
             verifier=VERIFIER,
             registries=registries or OneRegistry(self.layout),
+            forges=self.forges,
+            runner_hosts=self.runner_hosts,
             connections=self.connections,
             launcher=self.launcher,
             event_sink=self.sink,

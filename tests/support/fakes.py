@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from bootpress.core.errors import OrchestratorUnavailable, Rejected
-from bootpress.core.ports import OutgoingEvent, RegistryConnection
+from bootpress.core.ports import ForgeConnection, OutgoingEvent, RegistryConnection, Work
 
 
 class FixedClock:
@@ -62,12 +62,17 @@ class _Away:
 
 @dataclass(frozen=True)
 class Launch:
-    """One call of a launcher: `key` is the attempt's id, or the batch's."""
+    """One call of a launcher: `key` is the attempt's id for a delivery, the batch's for a batch."""
 
-    delivery_id: UUID | None
+    work: Work
+    subject: UUID
     key: UUID
     run_name: str
     run_id: UUID
+
+    @property
+    def delivery_id(self) -> UUID | None:
+        return self.subject if self.work is Work.DELIVERY else None
 
 
 class FakeLauncher(_Away):
@@ -76,30 +81,40 @@ class FakeLauncher(_Away):
     def __init__(self) -> None:
         super().__init__()
         self.asked = 0
+        self.waiting: set[UUID] = set()
+        """Runs that wait, and that `resume` wakes."""
+        self.resumed: list[UUID] = []
         self._runs: dict[UUID, Launch] = {}
         self._lock = threading.Lock()
 
     @property
     def deliveries(self) -> list[Launch]:
         """The runs of single deliveries, in the order they were launched."""
-        return [launch for launch in self._runs.values() if launch.delivery_id is not None]
+        return self.of(Work.DELIVERY)
 
     @property
     def batches(self) -> list[Launch]:
         """The runs of batches, in the order they were launched."""
-        return [launch for launch in self._runs.values() if launch.delivery_id is None]
+        return self.of(Work.BATCH)
 
-    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
-        return self._launch(Launch(delivery_id, key, run_name, uuid4()))
+    def of(self, work: Work) -> list[Launch]:
+        """Return the runs of one kind, in the order they were launched."""
+        return [launch for launch in self._runs.values() if launch.work is work]
 
-    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
-        return self._launch(Launch(None, batch_id, run_name, uuid4()))
-
-    def _launch(self, launch: Launch) -> UUID:
+    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+        launch = Launch(work, subject, key, run_name, uuid4())
         with self._lock:
             self.asked += 1
             self.answer()
-            return self._runs.setdefault(launch.key, launch).run_id
+            return self._runs.setdefault(key, launch).run_id
+
+    def resume(self, run_id: UUID) -> bool:
+        self.answer()
+        if run_id not in self.waiting:
+            return False
+        self.waiting.remove(run_id)
+        self.resumed.append(run_id)
+        return True
 
 
 class FakeConnections(_Away):
@@ -108,6 +123,7 @@ class FakeConnections(_Away):
     def __init__(self) -> None:
         super().__init__()
         self._registries: dict[tuple[UUID, str], RegistryConnection] = {}
+        self._forges: dict[tuple[UUID, str], ForgeConnection] = {}
 
     def save_registry(self, account_id: UUID, connection: RegistryConnection) -> None:
         self.answer()
@@ -120,6 +136,19 @@ class FakeConnections(_Away):
     def list_registries(self, account_id: UUID) -> Sequence[RegistryConnection]:
         self.answer()
         found = [connection for (owner, _), connection in self._registries.items() if owner == account_id]
+        return sorted(found, key=lambda connection: connection.name)
+
+    def save_forge(self, account_id: UUID, connection: ForgeConnection) -> None:
+        self.answer()
+        self._forges[account_id, connection.name] = connection
+
+    def find_forge(self, account_id: UUID, name: str) -> ForgeConnection | None:
+        self.answer()
+        return self._forges.get((account_id, name))
+
+    def list_forges(self, account_id: UUID) -> Sequence[ForgeConnection]:
+        self.answer()
+        found = [connection for (owner, _), connection in self._forges.items() if owner == account_id]
         return sorted(found, key=lambda connection: connection.name)
 
 

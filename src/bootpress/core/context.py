@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from bootpress.core.catalog import Catalog
-from bootpress.core.ports import Clock, Connections, EventSink, Launcher, Registries, SignatureVerifier
+from bootpress.core.ports import (
+    Clock,
+    Connections,
+    EventSink,
+    Forges,
+    Launcher,
+    Registries,
+    RunnerHosts,
+    SignatureVerifier,
+)
 from bootpress.core.secrets_at_rest import SecretBox
 
 
@@ -29,6 +38,8 @@ class Context:
     secrets: SecretBox
     verifier: SignatureVerifier
     registries: Registries
+    forges: Forges
+    runner_hosts: RunnerHosts
     connections: Connections
     launcher: Launcher
     event_sink: EventSink

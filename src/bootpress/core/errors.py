@@ -10,7 +10,11 @@
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
+    │   ├── RunnerHostUnavailable
     │   └── CatalogUnavailable
+    ├── Refused                    somebody else says no, until an operator changes something there
+    │   ├── ForgeRefused           a token, a scope, an owner, a switch
+    │   └── RunnerHostRefused      an image, a name, a permission
     ├── InvalidInput               the caller sent something malformed
     ├── Unauthenticated            no valid credential
     ├── Forbidden                  a permission is missing
@@ -85,8 +89,24 @@ class ForgeUnavailable(Unavailable):
     """The forge does not answer."""
 
 
+class RunnerHostUnavailable(Unavailable):
+    """The Docker host does not answer."""
+
+
 class CatalogUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class Refused(BootpressError):
+    """Somebody else answers, says no, and will say so again until an operator changes something there."""
+
+
+class ForgeRefused(Refused):
+    """The forge refuses: the message says what, the hint which token, scope, owner or switch to change."""
+
+
+class RunnerHostRefused(Refused):
+    """The Docker host refuses: an image it has not, a name that is taken, a permission."""
 
 
 class InvalidInput(BootpressError):

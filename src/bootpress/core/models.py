@@ -1,12 +1,14 @@
 """Every table of the catalog, so that one import makes the whole schema known."""
 
 from bootpress.core.accounts.models import Account, ApiToken, StoredAnswer
+from bootpress.core.builds.models import Build, ListedRun
 from bootpress.core.catalog import Base
 from bootpress.core.events.models import Event, Undelivered
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.webhooks.models import Attempt, Delivery, Webhook
+from bootpress.core.workers.models import CiWorker, Procedure
 
 metadata = Base.metadata
 
@@ -15,10 +17,14 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "Attempt",
+    "Build",
+    "CiWorker",
     "DeletionStep",
     "Delivery",
     "Event",
+    "ListedRun",
     "NodePlatform",
+    "Procedure",
     "Publication",
     "StoredAnswer",
     "Undelivered",

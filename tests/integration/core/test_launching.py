@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from bootpress.core.context import Limits
 from bootpress.core.errors import OrchestratorUnavailable, Superseded
+from bootpress.core.ports import Work
 from bootpress.core.publications import ingest
 from bootpress.core.webhooks import attempts, rules
 from bootpress.core.webhooks.attempts import RelayReport
@@ -103,10 +104,10 @@ def test_an_attempt_of_a_batch_that_was_taken_back_while_it_began_is_renewed_wit
     read: list[tuple[UUID, UUID]] = []
 
     class BeginsAtOnce(LostAnswers):
-        def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
-            read.extend(attempts.attempts_of_batch(world.context, batch_id))
+        def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+            read.extend(attempts.attempts_of_batch(world.context, subject))
             attempts.begin(world.context, read[0][0], attempt_id=read[0][1], flow_run_id=None)
-            return super().launch_batch(batch_id, run_name=run_name)
+            return super().launch(work, subject, key=key, run_name=run_name)
 
     context = replace(world.context, launcher=BeginsAtOnce())
     with pytest.raises(OrchestratorUnavailable):

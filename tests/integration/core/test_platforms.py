@@ -65,10 +65,12 @@ def test_null_takes_a_registry_connection_away(world: World) -> None:
     assert update(world, registry=None, forge=None)["registry"] is None
 
 
-def test_a_forge_is_refused_while_none_can_be_connected(world: World) -> None:
+def test_a_forge_that_is_not_connected_is_refused(world: World) -> None:
     with pytest.raises(InvalidInput, match="no forge connection 'main'") as caught:
         world.platform(forge="main")
     assert caught.value.field == "forge"
+    world.call("system_connect_forge", name="main", kind="local")
+    world.platform(forge="main")
 
 
 def test_without_its_connections_a_platform_that_names_none_is_saved(world: World) -> None:

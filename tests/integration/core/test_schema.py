@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -77,4 +78,19 @@ def test_a_start_gives_up_in_the_end_in_words_that_tell_no_password(
     assert caught.value.hint
     assert "Background on this error" not in str(caught.value)
     assert str(catalog.url.password) not in str(caught.value)
+    catalog.close()
+
+
+ACME = {"id": uuid4().hex, "at": "2025-06-01 12:00:00+00:00"}
+
+
+def test_what_an_earlier_version_kept_is_there_in_the_next(database_url: str) -> None:
+    catalog = Catalog(database_url)
+    schema.migrate(catalog, to="0001")
+    with catalog.altering() as connection:
+        connection.execute(text("INSERT INTO accounts (id, name, created_at) VALUES (:id, 'acme', :at)"), ACME)
+    schema.migrate(catalog)
+    assert schema.is_current(catalog)
+    with catalog.reading() as session:
+        assert session.scalars(text("SELECT name FROM accounts")).all() == ["acme"]
     catalog.close()

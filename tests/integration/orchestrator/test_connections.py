@@ -11,7 +11,8 @@ from contextlib import closing
 import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.connections import KEPT_SECONDS, PrefectConnections, document_name
+from bootpress.adapters.orchestrator.connections import PrefectConnections
+from bootpress.adapters.orchestrator.documents import KEPT_SECONDS, document_name
 from bootpress.core.errors import OrchestratorUnavailable
 from bootpress.core.ports import RegistryConnection
 from tests.support.ports import free_port

@@ -9,10 +9,13 @@ import pytest
 
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.deploying import deploy
-from bootpress.adapters.orchestrator.launcher import BATCH, DELIVERY, PrefectLauncher
+from bootpress.adapters.orchestrator.launcher import DEPLOYMENTS, PrefectLauncher
 from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.ports import Work
 from tests.support.ports import free_port
 from tests.support.prefect_worker import PROJECT
+
+DELIVERY, BATCH = (DEPLOYMENTS[work][0] for work in (Work.DELIVERY, Work.BATCH))
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("project")
 def test_a_delivery_becomes_a_run_that_is_given_its_id_alone(api: PrefectApi) -> None:
     delivery_id, key = uuid.uuid4(), uuid.uuid4()
 
-    run_id = PrefectLauncher(api).launch_delivery(delivery_id, key=key, run_name="slug at 0123456")
+    run_id = PrefectLauncher(api).launch(Work.DELIVERY, delivery_id, key=key, run_name="slug at 0123456")
 
     run = api.get(f"/flow_runs/{run_id}")
     assert run["parameters"] == {"delivery_id": str(delivery_id)}
@@ -33,7 +36,7 @@ def test_a_delivery_becomes_a_run_that_is_given_its_id_alone(api: PrefectApi) ->
 def test_a_batch_becomes_a_run_whose_key_is_the_batch(api: PrefectApi) -> None:
     batch_id = uuid.uuid4()
 
-    run_id = PrefectLauncher(api).launch_batch(batch_id, run_name="50 deliveries")
+    run_id = PrefectLauncher(api).launch(Work.BATCH, batch_id, key=batch_id, run_name="50 deliveries")
 
     run = api.get(f"/flow_runs/{run_id}")
     assert run["parameters"] == {"batch_id": str(batch_id)}
@@ -45,20 +48,20 @@ def test_the_same_key_is_the_same_run_and_another_key_another(api: PrefectApi) -
     delivery_id, key = uuid.uuid4(), uuid.uuid4()
     launcher = PrefectLauncher(api)
 
-    first = launcher.launch_delivery(delivery_id, key=key, run_name="first")
+    first = launcher.launch(Work.DELIVERY, delivery_id, key=key, run_name="first")
 
-    assert PrefectLauncher(api).launch_delivery(delivery_id, key=key, run_name="again") == first
-    assert launcher.launch_delivery(delivery_id, key=uuid.uuid4(), run_name="anew") != first
+    assert PrefectLauncher(api).launch(Work.DELIVERY, delivery_id, key=key, run_name="again") == first
+    assert launcher.launch(Work.DELIVERY, delivery_id, key=uuid.uuid4(), run_name="anew") != first
 
 
 def test_a_deployment_that_was_made_anew_is_found_again(api: PrefectApi) -> None:
     launcher = PrefectLauncher(api)
-    launcher.launch_batch(uuid.uuid4(), run_name="before")
+    launcher.launch(Work.BATCH, uuid.uuid4(), key=uuid.uuid4(), run_name="before")
     old = api.get(f"/deployments/name/{BATCH}")["id"]
     api.delete(f"/deployments/{old}")
     deploy(PROJECT, api)
 
-    run_id = launcher.launch_batch(uuid.uuid4(), run_name="after")
+    run_id = launcher.launch(Work.BATCH, uuid.uuid4(), key=uuid.uuid4(), run_name="after")
 
     assert api.get(f"/flow_runs/{run_id}")["deployment_id"] == api.get(f"/deployments/name/{BATCH}")["id"] != old
 
@@ -67,7 +70,7 @@ def test_a_missing_deployment_is_named_with_what_to_do(api: PrefectApi) -> None:
     api.delete(f"/deployments/{api.get(f'/deployments/name/{BATCH}')['id']}")
 
     with pytest.raises(OrchestratorUnavailable, match=r"no deployment ingest-backlog/relay \(apply prefect.yaml"):
-        PrefectLauncher(api).launch_batch(uuid.uuid4(), run_name="nowhere")
+        PrefectLauncher(api).launch(Work.BATCH, uuid.uuid4(), key=uuid.uuid4(), run_name="nowhere")
 
     deploy(PROJECT, api)
 
@@ -77,6 +80,6 @@ def test_a_server_that_is_away_is_noticed_at_once() -> None:
     began = time.monotonic()
 
     with pytest.raises(OrchestratorUnavailable, match="cannot be reached"):
-        PrefectLauncher(away).launch_delivery(uuid.uuid4(), key=uuid.uuid4(), run_name="never")
+        PrefectLauncher(away).launch(Work.DELIVERY, uuid.uuid4(), key=uuid.uuid4(), run_name="never")
 
     assert time.monotonic() - began < 1

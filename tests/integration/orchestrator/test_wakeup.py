@@ -15,6 +15,7 @@ import pytest
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
 from bootpress.adapters.orchestrator.wakeup import Wakeup, wake, wakeup_of
+from bootpress.core.ports import Work
 from bootpress.stack.home import Home
 from tests.support.prefect_server import PrefectServer
 from tests.support.prefect_worker import resident_worker, start, wait_for_state
@@ -81,7 +82,7 @@ def test_the_launcher_rings(api: PrefectApi, tmp_path: Path) -> None:
     async def scene() -> None:
         wakeup = Wakeup(tmp_path / "wakeup")
         launcher = PrefectLauncher(api, wakeup=tmp_path / "wakeup")
-        await asyncio.to_thread(launcher.launch_batch, uuid.uuid4(), run_name="woken")
+        await asyncio.to_thread(launcher.launch, Work.BATCH, uuid.uuid4(), key=uuid.uuid4(), run_name="woken")
         assert await waited(wakeup, LONG) < LONG / 2
         wakeup.close()
 

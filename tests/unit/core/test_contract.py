@@ -33,6 +33,7 @@ WEBHOOK = "id label status url secret_preview received_count last_received_at la
 MINTED_WEBHOOK = "webhook_id webhook_url webhook_secret action"
 TOKEN = "id name permissions created_at expires_at revoked_at"
 EVENT = "id kind severity source actor payload occurred_at"
+FORGE = "name kind url"
 CONNECTION = "name kind host username plain_http"
 
 
@@ -49,13 +50,14 @@ ANSWERS: Mapping[str, set[str]] = {
     "provision_disk_image_webhook": set(MINTED_WEBHOOK.split()),
     "recent_events": within("events", EVENT),
     "revoke_api_token": within("token", TOKEN),
+    "system_connect_forge": within("connection", FORGE + " version user missing_scopes actions_enabled"),
     "system_connect_registry": within("connection", CONNECTION),
     "system_create_node_platform": ONE_PLATFORM,
     "system_disable_disk_image_webhook": ONE_WEBHOOK,
     "system_enable_disk_image_webhook": ONE_WEBHOOK,
     "system_get_disk_image_publication": ONE_PUBLICATION | within("artifacts", ARTIFACT) | {"artifact_count"},
     "system_get_node_platform": ONE_PLATFORM,
-    "system_list_connections": within("connections", CONNECTION),
+    "system_list_connections": within("connections", f"{CONNECTION} {FORGE}"),
     "system_list_disk_image_deliveries": within("deliveries", DELIVERY) | {"next_cursor"},
     "system_list_disk_image_publications": within("publications", PUBLICATION) | {"next_cursor"},
     "system_list_disk_image_webhooks": within("webhooks", WEBHOOK),

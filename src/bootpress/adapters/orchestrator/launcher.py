@@ -5,14 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
 from bootpress.adapters.orchestrator.wakeup import wake
 from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.ports import Work
 
-DELIVERY = "ingest-publication/webhook"
-BATCH = "ingest-backlog/relay"
+DEPLOYMENTS: Final[Mapping[Work, tuple[str, str]]] = {
+    Work.DELIVERY: ("ingest-publication/webhook", "delivery_id"),
+    Work.BATCH: ("ingest-backlog/relay", "batch_id"),
+    Work.BUILD: ("build-disk-image/dispatched", "build_id"),
+    Work.BOOTSTRAP: ("bootstrap-disk-image-ci/operation", "procedure_id"),
+    Work.PROVISION_WORKER: ("provision-ci-worker/operation", "procedure_id"),
+    Work.TERMINATE_WORKER: ("terminate-ci-worker/operation", "procedure_id"),
+}
+"""The deployment that does each kind of work, and the parameter that names its row."""
 
 
 class PrefectLauncher:
@@ -28,13 +37,20 @@ class PrefectLauncher:
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def launch_delivery(self, delivery_id: UUID, *, key: UUID, run_name: str) -> UUID:
-        """Start a run of `ingest-publication/webhook` for one delivery; return the flow run's id."""
-        return self._launch(DELIVERY, {"delivery_id": str(delivery_id)}, key, run_name)
+    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+        """Start a run about one row, whose id is `subject`; return the flow run's id."""
+        deployment, parameter = DEPLOYMENTS[work]
+        return self._launch(deployment, {parameter: str(subject)}, key, run_name)
 
-    def launch_batch(self, batch_id: UUID, *, run_name: str) -> UUID:
-        """Start a run of `ingest-backlog/relay` for the deliveries of a batch; return the flow run's id."""
-        return self._launch(BATCH, {"batch_id": str(batch_id)}, batch_id, run_name)
+    def resume(self, run_id: UUID) -> bool:
+        """Wake a run that waits for us; False if it does not wait, not yet or no more."""
+        try:
+            answer = self._api.post(f"/flow_runs/{run_id}/resume", {"run_input": {}})
+        except NotThere:
+            return False
+        if self._wakeup is not None:
+            wake(self._wakeup)
+        return bool(answer["status"] == "ACCEPT")
 
     def _launch(self, deployment: str, parameters: dict[str, str], key: UUID, run_name: str) -> UUID:
         body = {"name": run_name, "parameters": parameters, "idempotency_key": str(key), "state": {"type": "SCHEDULED"}}

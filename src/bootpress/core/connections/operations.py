@@ -8,8 +8,8 @@ from pydantic import Field, SecretStr, StrictBool
 
 from bootpress.core.connections import service
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Request, Text, operation
-from bootpress.core.ports import RegistryConnection
+from bootpress.core.operations import Answer, Request, Text, Unless, operation
+from bootpress.core.ports import ForgeConnection, ForgeKind, RegistryConnection
 
 READ = "system.connections.read"
 MANAGE = "system.connections.manage"
@@ -58,10 +58,47 @@ class ListConnections(Request):
     """Nothing to choose."""
 
 
+class ConnectForge(Request):
+    """A forge and a token of it; the embedded one (`local`) needs neither URL nor token."""
+
+    name: Name = service.DEFAULT
+    kind: ForgeKind
+    url: Unless[Text] = None
+    token: Annotated[SecretStr | None, Field(min_length=1, max_length=16384)] = None
+
+
+class ForgeView(Answer):
+    """A forge connection, without its token."""
+
+    name: str
+    kind: ForgeKind
+    url: str
+
+    @classmethod
+    def of(cls, connection: ForgeConnection) -> ForgeView:
+        """Show a connection."""
+        return cls(name=connection.name, kind=connection.kind, url=connection.url)
+
+
+class CheckedForgeView(ForgeView):
+    """A forge connection, and what the forge said when it was checked."""
+
+    version: str
+    user: str
+    missing_scopes: list[str]
+    actions_enabled: bool | None
+
+
+class ForgeAnswer(Answer):
+    """One forge connection."""
+
+    connection: CheckedForgeView
+
+
 class ConnectionList(Answer):
     """Connections, by kind and name."""
 
-    connections: list[ConnectionView]
+    connections: list[ConnectionView | ForgeView]
 
 
 @operation(permission=MANAGE)
@@ -81,8 +118,31 @@ def system_connect_registry(context: Context, caller: Caller, request: ConnectRe
     return ConnectionAnswer(connection=ConnectionView.of(connection))
 
 
+@operation(permission=MANAGE)
+def system_connect_forge(context: Context, caller: Caller, request: ConnectForge) -> ForgeAnswer:
+    """Connect a forge: checked before it is saved, by calls that change nothing."""
+    connection, info = service.connect_forge(
+        context,
+        caller.account_id,
+        name=request.name,
+        kind=request.kind,
+        url=request.url,
+        token=request.token.get_secret_value() if request.token else None,
+    )
+    return ForgeAnswer(
+        connection=CheckedForgeView(
+            **ForgeView.of(connection).model_dump(),
+            version=info.version,
+            user=info.user,
+            missing_scopes=list(info.missing_scopes),
+            actions_enabled=info.actions_enabled,
+        )
+    )
+
+
 @operation(permission=READ, changes=False)
 def system_list_connections(context: Context, caller: Caller, request: ListConnections) -> ConnectionList:
     """List what the account is connected to, never a secret."""
-    rows = context.connections.list_registries(caller.account_id)
-    return ConnectionList(connections=[ConnectionView.of(row) for row in rows])
+    forges = [ForgeView.of(row) for row in context.connections.list_forges(caller.account_id)]
+    registries = [ConnectionView.of(row) for row in context.connections.list_registries(caller.account_id)]
+    return ConnectionList(connections=[*forges, *registries])

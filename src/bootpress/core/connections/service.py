@@ -1,13 +1,13 @@
-"""Which registry connection serves a host."""
+"""Which registry connection serves a host, and which forge a repository lies on."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from bootpress.core.addresses import check_host
+from bootpress.core.addresses import check_base, check_host
 from bootpress.core.context import Context
-from bootpress.core.errors import InvalidInput, RegistryUnavailable
-from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.errors import Conflict, InvalidInput, RegistryUnavailable
+from bootpress.core.ports import Forge, ForgeConnection, ForgeInfo, ForgeKind, Registry, RegistryConnection
 
 DEFAULT = "default"
 
@@ -44,6 +44,16 @@ def check_name(context: Context, account_id: UUID, host: str, name: str) -> None
         )
 
 
+def check_forge_name(context: Context, account_id: UUID, name: str) -> None:
+    """Raise InvalidInput unless the account has a forge connection of that name."""
+    if context.connections.find_forge(account_id, name) is None:
+        raise InvalidInput(
+            f"field forge: there is no forge connection {name[:100]!r}",
+            hint="connect it first with system_connect_forge, or leave forge away",
+            field="forge",
+        )
+
+
 def _misfit(connection: RegistryConnection | None, name: str, host: str) -> str:
     where = f"is for {connection.host}" if connection else "does not exist"
     return f"{name[:100]!r} {where}; the platform's images lie on {host}"
@@ -64,3 +74,51 @@ def connect_registry(context: Context, account_id: UUID, connection: RegistryCon
     context.registries.open(checked).check()
     context.connections.save_registry(account_id, checked)
     return checked
+
+
+def open_forge(context: Context, account_id: UUID, name: str | None = None) -> tuple[str, Forge]:
+    """Open the forge of that name, else the account's `default`, else its only one; return its name too.
+
+    Raises Conflict where there is none, OrchestratorUnavailable when connections cannot be read.
+    """
+    connections = {one.name: one for one in context.connections.list_forges(account_id)}
+    chosen = connections.get(name or DEFAULT)
+    if chosen is None and name is None and len(connections) == 1:
+        chosen = next(iter(connections.values()))
+    if chosen is None:
+        what = f"no forge {name!r} is connected" if name else "no forge is connected"
+        others = f"; there are: {', '.join(sorted(connections))}" if connections else ""
+        raise Conflict(what + others, hint="connect one with system_connect_forge")
+    return chosen.name, context.forges.open(chosen)
+
+
+def connect_forge(
+    context: Context, account_id: UUID, *, name: str, kind: ForgeKind, url: str | None, token: str | None
+) -> tuple[ForgeConnection, ForgeInfo]:
+    """Check a forge connection by calls that change nothing, then save it."""
+    connection = ForgeConnection(name, kind, _forge_url(context, kind, url), token)
+    if kind is ForgeKind.GITEA and token is None:
+        raise InvalidInput(
+            "field token: a Gitea needs one", hint="make one in Gitea: Settings, Applications", field="token"
+        )
+    if kind is ForgeKind.LOCAL and token is not None:
+        raise InvalidInput("field token: the embedded forge takes none", hint="leave it away", field="token")
+    info = context.forges.open(connection).check()
+    context.connections.save_forge(account_id, connection)
+    return connection, info
+
+
+def _forge_url(context: Context, kind: ForgeKind, url: str | None) -> str:
+    if kind is ForgeKind.LOCAL:
+        if url is not None and url.rstrip("/") != context.forges.local_url:
+            raise InvalidInput(
+                "field url: the embedded forge is in the home of this installation",
+                hint=f"leave it away, or say {context.forges.local_url}",
+                field="url",
+            )
+        return context.forges.local_url
+    if url is None:
+        raise InvalidInput(
+            "field url: which Gitea?", hint="say the base of its pages: https://gitea.example", field="url"
+        )
+    return check_base(url, field="url")

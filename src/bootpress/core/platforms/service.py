@@ -50,7 +50,7 @@ def create_platform(
     """Create a platform whose repository and trust policy hold; Conflict when the slug is taken."""
     repository = _normalise(oci_repository)
     context.verifier.check_policy(trust)
-    _check_fields(fields)
+    _check_fields(context, account_id, fields)
     if fields.get("registry_name") is not None:
         connections.check_name(context, account_id, repository.host, fields["registry_name"])
     now = context.clock.now()
@@ -86,7 +86,7 @@ def update_platform(
     repository = _normalise(oci_repository) if oci_repository is not None else None
     if trust is not None:
         context.verifier.check_policy(trust)
-    _check_fields(fields)
+    _check_fields(context, account_id, fields)
     if repository is not None or fields.get("registry_name") is not None:
         _check_registry(context, account_id, platform, repository, fields)
     try:
@@ -111,7 +111,7 @@ def list_platforms(context: Context, account_id: UUID) -> list[NodePlatform]:
         return list(session.scalars(query))
 
 
-def _check_fields(fields: Mapping[str, Any]) -> None:
+def _check_fields(context: Context, account_id: UUID, fields: Mapping[str, Any]) -> None:
     if fields.get("boot_check") == "required":
         # Kept as asked but never done, it would let through what the operator wants stopped.
         raise Unsupported(
@@ -119,11 +119,7 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
             hint="leave boot_check away, or say off",
         )
     if fields.get("forge_name") is not None:
-        raise InvalidInput(
-            f"field forge: there is no forge connection {fields['forge_name'][:100]!r}",
-            hint="forges cannot be connected yet: leave forge away",
-            field="forge",
-        )
+        connections.check_forge_name(context, account_id, fields["forge_name"])
 
 
 def _check_registry(

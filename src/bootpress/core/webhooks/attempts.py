@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
+from bootpress.core.ports import Work
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.leases import is_due, is_live, live, lock_due
 from bootpress.core.webhooks.models import Attempt, Delivery
@@ -164,7 +165,7 @@ def _launch_one(context: Context, delivery_id: UUID) -> bool:
     made = _make_attempts(context, [delivery_id], batch_id=None)
     for attempt_id, run_name in made.items():
         with _given_back(context, [attempt_id]):
-            run_id = context.launcher.launch_delivery(delivery_id, key=attempt_id, run_name=run_name)
+            run_id = context.launcher.launch(Work.DELIVERY, delivery_id, key=attempt_id, run_name=run_name)
             _remember_run(context, [attempt_id], run_id)
     return bool(made)
 
@@ -174,7 +175,7 @@ def _launch_batch(context: Context, delivery_ids: Sequence[UUID]) -> int:
     made = _make_attempts(context, delivery_ids, batch_id=batch_id)
     if made:
         with _given_back(context, list(made)):
-            run_id = context.launcher.launch_batch(batch_id, run_name=f"{len(made)} deliveries")
+            run_id = context.launcher.launch(Work.BATCH, batch_id, key=batch_id, run_name=f"{len(made)} deliveries")
             _remember_run(context, list(made), run_id)
     return len(made)
 

@@ -39,6 +39,8 @@ class Webhook(Row):
     received_count: Mapped[int] = mapped_column(default=0)
     last_received_at: Mapped[datetime | None]
     last_rotated_at: Mapped[datetime | None]
+    unconfirmed_since: Mapped[datetime | None]
+    """Since when the forge that is to have the present secret has not confirmed it; null where none is, or it has."""
     created_at: Mapped[datetime]
 
 
@@ -70,6 +72,8 @@ class Delivery(Row):
     """What the announcement calls the platform: its slug, or its id where an operator named it so."""
     node_platform_id: Mapped[UUID | None] = mapped_column(ForeignKey("node_platforms.id"))
     """The platform that the name stood for when a publication was claimed, or that an operator meant: names move."""
+    build_id: Mapped[UUID | None]
+    """The build that this is the callback of; without a foreign key, which SQLite cannot add later."""
     oci_ref: Mapped[str]
     git_sha: Mapped[str | None]
     status: Mapped[str]

@@ -30,6 +30,7 @@ STATUSES: tuple[tuple[type[errors.BootpressError], int], ...] = (
     (errors.Conflict, 409),
     (errors.RateLimited, 429),
     (errors.Unsupported, 501),
+    (errors.Refused, 502),
     (errors.Unavailable, 503),
 )
 """The first class that an error is an instance of counts."""

@@ -1,0 +1,1 @@
+"""Builds: dispatched at a forge, awaited, matched with the delivery that they end in."""

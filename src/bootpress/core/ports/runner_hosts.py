@@ -1,0 +1,43 @@
+"""Hosts on which runners of a forge run as containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSpec:
+    """A runner to run: what it registers with, and as what."""
+
+    worker_id: UUID
+    name: str
+    image: str
+    forge_url: str
+    registration_token: str = field(repr=False)
+    labels: tuple[str, ...]
+
+
+class RunnerHost(Protocol):
+    """A Docker host. Raises RunnerHostUnavailable while it does not answer, RunnerHostRefused for what it refuses."""
+
+    def start(self, spec: RunnerSpec) -> str:
+        """Run a runner's container, restarted on failure; one that is there for this worker is kept. Return its id."""
+
+    def is_running(self, container_id: str) -> bool:
+        """Tell whether a container runs."""
+
+    def logs(self, container_id: str, *, lines: int) -> Sequence[str]:
+        """Return the end of what a container said."""
+
+    def remove(self, worker_id: UUID) -> None:
+        """Stop and remove a worker's container; an absent one is removed."""
+
+
+class RunnerHosts(Protocol):
+    """Open Docker hosts."""
+
+    def open(self, url: str | None) -> RunnerHost:
+        """Return a host by the URL of its Docker daemon; None is this machine's."""

@@ -1,0 +1,75 @@
+"""Tables of CI workers, and of the procedures that set them up and take them down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bootpress.core.catalog import Row
+
+
+class CiWorker(Row):
+    """What a label stands for: a build repository on a forge, its webhook, its signing key, its runner."""
+
+    __tablename__ = "ci_workers"
+    __table_args__ = (
+        Index(
+            "one_worker_per_label",
+            "account_id",
+            "label_key",
+            unique=True,
+            sqlite_where=text("status != 'revoked'"),
+            postgresql_where=text("status != 'revoked'"),
+        ),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    label: Mapped[str]
+    label_key: Mapped[str]
+    """The label trimmed and case-folded: what labels are compared by."""
+    status: Mapped[str]
+    forge_name: Mapped[str] = mapped_column("forge")
+    """Name of the forge connection."""
+    repo: Mapped[str | None]
+    """`owner/name`; none for a runner of a whole installation."""
+    webhook_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhooks.id"))
+    read_token_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_tokens.id"))
+    public_key: Mapped[str | None]
+    """PEM of the key that the repository signs with, where we made it."""
+    unconfirmed_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The private key, sealed, until the forge has confirmed that it has it."""
+    labels: Mapped[list[str]]
+    """Labels that a runner which we run is registered with."""
+    runner_host: Mapped[str | None]
+    container_id: Mapped[str | None]
+    last_seen_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Procedure(Row):
+    """One call that a flow carries out step by step, each step's effect recorded before the next."""
+
+    __tablename__ = "procedures"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    kind: Mapped[str]
+    actor: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    """The fields of the call; none is a secret."""
+    status: Mapped[str]
+    effects: Mapped[dict[str, Any]]
+    """What each step has done, by step; no secret."""
+    ci_worker_id: Mapped[UUID | None] = mapped_column(ForeignKey("ci_workers.id"))
+    flow_run_id: Mapped[UUID | None]
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What the caller is told, sealed; deleted when it is read or its time is over."""
+    answer_until: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None]
+    """Class, message, hint and field of what it failed with."""
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
