@@ -27,6 +27,7 @@ from bootpress.core.errors import RegistryUnavailable
 Resolve = Callable[[str], list[str]]
 """Return the addresses of a host, or raise OSError."""
 READ = 1024 * 1024  # httpcore asks for 64 KiB; fewer turns through Python make a blob take half the time
+RECORD = 16 * 1024  # of TLS one read brings one record, which has no more than this (RFC 8446, 5.1)
 PUBLIC, PRIVATE, LOOPBACK = range(3)
 
 
@@ -87,6 +88,7 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream, keeper: Keeper) -> None:
         self._inner, self._keeper = inner, keeper
+        self._is_tls = inner.get_extra_info("ssl_object") is not None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read for httpcore: more than it asks for."""
@@ -96,13 +98,26 @@ class Stream(httpcore.NetworkStream):
         """Read what is there, or wait for it; nothing means that no more comes."""
         watch = self._keeper.watch
         try:
-            data = self._inner.read(max_bytes, self._keeper.allow(timeout))
+            data = (self._take_records if self._is_tls else self._inner.read)(max_bytes, self._keeper.allow(timeout))
         except httpcore.ReadTimeout as error:
             self._keeper.allow(timeout)
             raise httpcore.ReadTimeout(f"nothing came for {timeout} s") from error
         if watch:
             watch.saw(len(data))
         return data
+
+    def _take_records(self, max_bytes: int, timeout: float | None) -> bytes:
+        """Read a record, and those that are there already: the fewer chunks, the fewer waits for the interpreter."""
+        records = [self._inner.read(min(max_bytes, RECORD), timeout)]
+        left = max_bytes - len(records[0])
+        try:
+            while left and records[-1]:
+                records.append(self._inner.read(min(left, RECORD), self._keeper.allow(0)))
+                left -= len(records[-1])
+        except httpcore.ReadError as error:
+            if not isinstance(error.__cause__, ssl.SSLWantReadError | BlockingIOError):
+                raise
+        return b"".join(records)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of it."""
