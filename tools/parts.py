@@ -82,7 +82,7 @@ PARTS = (
     _gitea("126", "1.26.4", go="1.26.3"),
     _gitea("125", "1.25.5", go="1.25.8"),
     # Executes workflow files: the tests' runner asks it to.
-    Part(name="act", version="0.2.89", module="github.com/nektos/act", go="1.24.0"),
+    Part(name="act", version="0.2.89", module="github.com/nektos/act", go="1.25.0"),
     # What signs without keys: a certificate authority and its log, two transparency logs, time stamps.
     Part(name="fulcio", version="1.8.8", module="github.com/sigstore/fulcio", go="1.26.0"),
     Part(name="rekor1", version="1.5.4", module="github.com/sigstore/rekor", package="cmd/rekor-server", go="1.25.11"),
