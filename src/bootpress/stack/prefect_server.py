@@ -14,7 +14,10 @@ from bootpress.stack.home import Home
 from bootpress.stack.ports import LOOPBACK
 from bootpress.stack.processes import Spec, python
 
-DATABASE: Final = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+DATABASE: Final = tuple(
+    f"PREFECT_{of}_DATABASE_{name}" for of in ("SERVER", "API") for name in ("CONNECTION_URL", "DRIVER")
+)
+"""By any of these the environment names a database: whole, or by the driver in front of its parts."""
 HEALTH_SECONDS: Final = 1.0
 KEPT: Final = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",

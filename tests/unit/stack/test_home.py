@@ -197,3 +197,13 @@ def test_our_own_processes_ask_prefect_for_no_tokens_unless_told_to(
         Settings(home=home.folder), home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base
     )
     assert settings_of_prefect(environment, "s.client.csrf_support_enabled") == asked
+
+
+def test_prefects_database_is_the_environments_whole_or_in_parts_or_else_in_the_home(home: Home) -> None:
+    def url(**base: str) -> str | None:
+        return prefect_server.spec(home, 4200, base).environment.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
+
+    assert url() == f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
+    assert url(PREFECT_SERVER_DATABASE_CONNECTION_URL="postgresql+asyncpg://db/prefect") is not None
+    assert url(PREFECT_SERVER_DATABASE_DRIVER="postgresql+asyncpg", PREFECT_SERVER_DATABASE_HOST="db") is None
+    assert url(PREFECT_API_DATABASE_DRIVER="postgresql+asyncpg", PREFECT_API_DATABASE_HOST="db") is None
