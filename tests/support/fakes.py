@@ -83,6 +83,8 @@ class FakeLauncher(_Away):
         self.asked = 0
         self.waiting: set[UUID] = set()
         """Runs that wait, and that `resume` wakes."""
+        self.runs: dict[Work, Callable[[Launch], None]] = {}
+        """What a run of a kind of work does, at once and in the caller's thread; nothing where none is named."""
         self.resumed: list[UUID] = []
         self._runs: dict[UUID, Launch] = {}
         self._lock = threading.Lock()
@@ -106,7 +108,10 @@ class FakeLauncher(_Away):
         with self._lock:
             self.asked += 1
             self.answer()
-            return self._runs.setdefault(key, launch).run_id
+            made = self._runs.setdefault(key, launch)
+        if made is launch and work in self.runs:
+            self.runs[work](launch)
+        return made.run_id
 
     def resume(self, run_id: UUID) -> bool:
         self.answer()

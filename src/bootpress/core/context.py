@@ -27,6 +27,8 @@ class Limits:
     """Ingest runs of one delivery each that may be under way at once."""
     batches_in_flight: int = 2
     batch_size: int = 50
+    procedure_seconds: float = 120.0
+    """How long a call waits for the flow that carries it out."""
 
 
 @dataclass(frozen=True, slots=True)

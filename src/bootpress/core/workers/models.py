@@ -61,11 +61,16 @@ class Procedure(Row):
     actor: Mapped[str]
     request: Mapped[dict[str, Any]]
     """The fields of the call; none is a secret."""
+    claims: Mapped[list[str]]
+    """What no other unfinished procedure of the account may work on, in words: `the label edge`."""
     status: Mapped[str]
+    lease_until: Mapped[datetime]
+    """Until when it is believed to live without a sign of life."""
     effects: Mapped[dict[str, Any]]
     """What each step has done, by step; no secret."""
     ci_worker_id: Mapped[UUID | None] = mapped_column(ForeignKey("ci_workers.id"))
     flow_run_id: Mapped[UUID | None]
+    """The flow run that carries it out; no other may record what it does."""
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     """What the caller is told, sealed; deleted when it is read or its time is over."""
     answer_until: Mapped[datetime | None]
