@@ -98,8 +98,8 @@ def api(stack: Stack) -> Iterator[PrefectApi]:
 
 
 def runs_of_tasks(api: PrefectApi, platform: str) -> dict[str, int]:
-    """Return how often each task ran in the one flow run of a platform, as Prefect counts it."""
-    [flow_run] = api.post("/flow_runs/filter", {"flow_runs": {"name": {"any_": [platform]}}})
+    """Return how often each task ran in the one flow run for a platform, as Prefect counts it."""
+    [flow_run] = api.post("/flow_runs/filter", {"flow_runs": {"name": {"any_": [f"{platform} @ images:v1"]}}})
     of_run = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
     found = {task["name"].rpartition("-")[0]: task["run_count"] for task in api.post("/task_runs/filter", of_run)}
     return {name: count for name, count in found.items() if name in TASKS}
