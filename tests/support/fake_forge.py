@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -221,7 +221,7 @@ class FakeForge:
 class FakeForges:
     """Every connection leads to one forge."""
 
-    local_url = "file:///home/press/forge"
+    local_url = "file:///srv/press/forge"
 
     def __init__(self) -> None:
         self.forge = FakeForge()
@@ -231,19 +231,36 @@ class FakeForges:
 
 
 class FakeRunnerHost:
-    """Containers in memory."""
+    """Containers in memory; `log` is what each of them says, `on_start` what comes of one that starts."""
 
     def __init__(self) -> None:
         self.containers: dict[UUID, tuple[str, RunnerSpec]] = {}
         self.away = False
+        self.log = ["registered"]
+        self.on_start: Callable[[RunnerSpec], None] = lambda _: None
+        self.has_token: set[str] = set()
 
     def _asked(self) -> None:
         if self.away:
             raise RunnerHostUnavailable("the fake Docker host is away")
 
+    def check(self) -> str:
+        self._asked()
+        return "fake"
+
     def start(self, spec: RunnerSpec) -> str:
         self._asked()
-        return self.containers.setdefault(spec.worker_id, (uuid4().hex, spec))[0]
+        container_id, made_for = self.containers.get(spec.worker_id, ("", spec))
+        if not container_id or replace(made_for, registration_token="") != replace(spec, registration_token=""):
+            container_id = uuid4().hex
+            self.containers[spec.worker_id] = (container_id, spec)
+            self.has_token.add(container_id)
+            self.on_start(spec)
+        return container_id
+
+    def forget_token(self, container_id: str) -> None:
+        self._asked()
+        self.has_token.discard(container_id)
 
     def is_running(self, container_id: str) -> bool:
         self._asked()
@@ -251,7 +268,7 @@ class FakeRunnerHost:
 
     def logs(self, container_id: str, *, lines: int) -> Sequence[str]:
         self._asked()
-        return ["registered"][:lines]
+        return self.log[-lines:] if any(found == container_id for found, _ in self.containers.values()) else []
 
     def remove(self, worker_id: UUID) -> None:
         self._asked()
