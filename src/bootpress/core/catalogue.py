@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bootpress.core.accounts import operations as accounts
+from bootpress.core.builds import operations as builds
 from bootpress.core.connections import operations as connections
 from bootpress.core.events import operations as events
 from bootpress.core.operations import Operation
@@ -13,7 +14,7 @@ from bootpress.core.publications import operations as publications
 from bootpress.core.retention import operations as retention
 from bootpress.core.webhooks import operations as webhooks
 
-NOUNS = (accounts, connections, events, platforms, publications, retention, webhooks)
+NOUNS = (accounts, builds, connections, events, platforms, publications, retention, webhooks)
 
 
 def _collect() -> dict[str, Operation[Any, Any]]:

@@ -37,6 +37,14 @@ FORGE = "name kind url"
 CONNECTION = "name kind host username plain_http"
 
 
+RUN = "id status conclusion event ref head_sha url created_at"
+JOB = "id name status conclusion runner started_at completed_at"
+BUILD = """
+    id node_platform_id platform_slug status repo workflow ref dispatch_id run_id run_url head_sha flow_run_id
+    delivery_id publication_id error_message created_at deadline_at finished_at
+"""
+
+
 def within(name: str, fields: str) -> set[str]:
     return {f"{name}.{field}" for field in fields.split()}
 
@@ -45,8 +53,13 @@ ONE_PLATFORM = within("node_platform", PLATFORM)
 ONE_PUBLICATION = within("publication", PUBLICATION)
 ONE_WEBHOOK = within("webhook", WEBHOOK)
 ANSWERS: Mapping[str, set[str]] = {
+    "cancel_gitea_workflow_run": within("run", RUN),
     "create_api_token": {"token_id", "token"},
+    "dispatch_gitea_workflow": {"run_id", "build_id", "flow_run_id", "warnings"},
+    "get_gitea_job_logs": {"logs"},
+    "get_gitea_workflow_run": within("run", RUN) | within("jobs", JOB),
     "list_api_tokens": within("tokens", TOKEN),
+    "list_gitea_workflow_runs": within("runs", RUN),
     "provision_disk_image_webhook": set(MINTED_WEBHOOK.split()),
     "recent_events": within("events", EVENT),
     "revoke_api_token": within("token", TOKEN),
@@ -58,6 +71,7 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_get_disk_image_publication": ONE_PUBLICATION | within("artifacts", ARTIFACT) | {"artifact_count"},
     "system_get_node_platform": ONE_PLATFORM,
     "system_list_connections": within("connections", f"{CONNECTION} {FORGE}"),
+    "system_list_disk_image_builds": within("builds", BUILD) | {"next_cursor"},
     "system_list_disk_image_deliveries": within("deliveries", DELIVERY) | {"next_cursor"},
     "system_list_disk_image_publications": within("publications", PUBLICATION) | {"next_cursor"},
     "system_list_disk_image_webhooks": within("webhooks", WEBHOOK),
@@ -75,6 +89,10 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_update_node_platform": ONE_PLATFORM,
 }
 WORDS: Mapping[tuple[str, str], str] = {
+    ("system_list_disk_image_builds", "BuildStatus"): (
+        "dispatched running callback_received published failed timed_out lost_callback_recovered cancelled"
+    ),
+    ("list_gitea_workflow_runs", "RunStatus"): "queued in_progress completed",
     ("system_list_disk_image_deliveries", "DeliveryStatus"): "received processing done failed",
     ("system_list_disk_image_publications", "PublicationStatus"): (
         "queued verifying published failed retired purged revoked"
@@ -91,6 +109,9 @@ SEVERITY: Mapping[str, str] = {
     "system.disk_image_reannounced": "low",
     "system.disk_image_webhook_secret_rotated": "medium",
     "system.disk_image_webhook_revoked": "medium",
+    "system.disk_image_build_dispatched": "low",
+    "system.disk_image_build_stuck": "high",
+    "system.disk_image_build_recovered": "medium",
 }
 
 

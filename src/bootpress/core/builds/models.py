@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
@@ -16,8 +16,15 @@ class Build(Row):
 
     __tablename__ = "builds"
     __table_args__ = (
-        Index("builds_by_status", "status", "deadline_at"),
+        Index("builds_by_status", "status", "looked_at"),
         Index("builds_by_account", "account_id", "created_at"),
+        Index("builds_by_repository", "account_id", "repo", "created_at"),
+        Index(
+            "unreported_builds",
+            "finished_at",
+            sqlite_where=text("reported_at IS NULL"),
+            postgresql_where=text("reported_at IS NULL"),
+        ),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
@@ -47,6 +54,8 @@ class Build(Row):
     run_ended_at: Mapped[datetime | None]
     """When the forge was first seen to say that the run had ended."""
     finished_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime | None]
+    """When its flow run has said how it ended, or was found to be gone."""
 
 
 class ListedRun(Row):

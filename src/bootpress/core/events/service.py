@@ -43,6 +43,9 @@ class Kind(StrEnum):
     REANNOUNCED = "system.disk_image_reannounced"
     WEBHOOK_SECRET_ROTATED = "system.disk_image_webhook_secret_rotated"  # noqa: S105 - the name of an event
     WEBHOOK_REVOKED = "system.disk_image_webhook_revoked"
+    BUILD_DISPATCHED = "system.disk_image_build_dispatched"
+    BUILD_STUCK = "system.disk_image_build_stuck"
+    BUILD_RECOVERED = "system.disk_image_build_recovered"
 
 
 SEVERITIES: Mapping[Kind, Severity] = {
@@ -51,6 +54,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.RESTORED: Severity.MEDIUM,
     Kind.WEBHOOK_SECRET_ROTATED: Severity.MEDIUM,
     Kind.WEBHOOK_REVOKED: Severity.MEDIUM,
+    Kind.BUILD_STUCK: Severity.HIGH,
+    Kind.BUILD_RECOVERED: Severity.MEDIUM,
 }
 
 

@@ -100,6 +100,7 @@ def upgrade() -> None:
         sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("run_ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"],
@@ -118,7 +119,15 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("builds", schema=None) as batch_op:
         batch_op.create_index("builds_by_account", ["account_id", "created_at"], unique=False)
-        batch_op.create_index("builds_by_status", ["status", "deadline_at"], unique=False)
+        batch_op.create_index("builds_by_repository", ["account_id", "repo", "created_at"], unique=False)
+        batch_op.create_index("builds_by_status", ["status", "looked_at"], unique=False)
+        batch_op.create_index(
+            "unreported_builds",
+            ["finished_at"],
+            unique=False,
+            sqlite_where=sa.text("reported_at IS NULL"),
+            postgresql_where=sa.text("reported_at IS NULL"),
+        )
 
     op.create_table(
         "procedures",
