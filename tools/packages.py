@@ -41,12 +41,16 @@ PARTS = {
     "certificates": SystemPart(("ca-certificates",), ("update-ca-certificates",)),
     # A forge keeps its repositories with it.
     "git": SystemPart(("git",), ("git",)),
+    # What the template of a build repository builds images with.
+    "image-tools": SystemPart(
+        ("cpio", "curl", "erofs-utils", "openssl", "zstd"), ("cpio", "curl", "mkfs.erofs", "openssl", "zstd")
+    ),
     # Gitea holds SQLite, which is C.
     "compiler": SystemPart(("gcc", "libc6-dev"), ("gcc",)),
 }
 NEEDED = {
     "demo": ("docker-registry",),
-    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git"),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools"),
     "parts": ("certificates", "compiler"),
 }
 WITHOUT = {
