@@ -1,0 +1,153 @@
+"""One job: its checkout, and its scripts one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from bootpress.adapters.forges.local import files, leftovers, lookups
+from bootpress.adapters.forges.local.git import git
+from bootpress.adapters.forges.local.joblog import JobLog
+from bootpress.adapters.forges.local.surroundings import Surroundings
+from bootpress.adapters.forges.local.workflow import JobPlan, Step
+from bootpress.core.errors import BootpressError
+
+TICK_SECONDS: Final = 0.05
+GRACE_SECONDS: Final = 5.0
+"""What a script gets to end by itself when it is to end."""
+
+
+class Stopped(Exception):
+    """The whole run is to end now."""
+
+    def __init__(self, reason: str, conclusion: str, *, at_once: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.conclusion = conclusion
+        self.at_once = at_once
+        """Whether there is no time to let scripts end by themselves."""
+
+
+class JobRun:
+    """Runs a job; `look` raises Stopped once the run is to end."""
+
+    def __init__(self, job: JobPlan, around: Surroundings, log: JobLog, look: Callable[[], None]) -> None:
+        self._job = job
+        self._around = around
+        self._log = log
+        self._look = look
+        self._added: dict[str, str] = {}
+        self._path: list[str] = []
+        self._deadline = time.monotonic() + job.seconds if job.seconds is not None else None
+
+    def go(self, env: Mapping[str, str]) -> str:
+        """Run every step whose condition holds; return the job's conclusion. No process of it is left behind."""
+        try:
+            try:
+                self._check_out()
+            except BootpressError as error:
+                self._log.say(f"the checkout failed: {error}")
+                return "failure"
+            return self._steps(env)
+        finally:
+            if not leftovers.end_all(self._around.mark):
+                self._log.say("some processes of this job could not be ended")
+
+    def _check_out(self) -> None:
+        spec, workspace = self._around.spec, self._around.workspace
+        self._log.say(f"checking out {spec.repository} at {spec.sha}")
+        files.make_folder(workspace)
+        git("init", "--quiet", "--template=", cwd=workspace)
+        git("remote", "add", "origin", f"{self._around.orders.forge_url}/{spec.repository}.git", cwd=workspace)
+        git("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*", spec.sha, cwd=workspace)
+        branch = spec.ref.removeprefix("refs/heads/")
+        how = ("-B", branch) if branch != spec.ref else ("--detach",)
+        git("checkout", "--quiet", *how, spec.sha, cwd=workspace)
+
+    def _steps(self, env: Mapping[str, str]) -> str:
+        failed = False
+        for number, step in enumerate(self._job.steps, start=1):
+            holds = {"success": not failed, "failure": failed, "always": True}[step.condition]
+            if not holds:
+                self._log.say(f"==> {number}. {step.name}: skipped")
+                continue
+            if not self._step(number, step, {**env, **self._job.env}):
+                failed = failed or not step.may_fail
+        return "failure" if failed else "success"
+
+    def _step(self, number: int, step: Step, env: Mapping[str, str]) -> bool:
+        known = self._fill(env, {}) | self._added
+        known |= self._fill(step.env, known)
+        name = lookups.fill(step.name, self._around.contexts(known))
+        self._log.say(f"==> {number}. {name}")
+        script = self._around.folder / "temp" / f"step-{number}.sh"
+        files.write(script, lookups.fill(step.script, self._around.contexts(known)).encode())
+        folder = self._around.workspace / lookups.fill(step.folder, self._around.contexts(known))
+        try:
+            code = self._run(step, script, folder, known)
+            self._added |= self._around.assigned()
+            self._path = self._around.added_paths() + self._path
+        except (OSError, ValueError) as error:  # no such folder, or more than an environment holds
+            self._log.say(f"this step cannot be started: {getattr(error, 'strerror', None) or 'a NUL in a value'}")
+            return False
+        except BootpressError as error:
+            self._log.say(str(error))
+            return False
+        finally:
+            script.unlink(missing_ok=True)
+        if code != 0:
+            self._log.say(f"this step failed: {_ending(code)}")
+        return code == 0
+
+    def _fill(self, env: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+        contexts = self._around.contexts(known)
+        return {name: lookups.fill(value, contexts) for name, value in env.items()}
+
+    def _run(self, step: Step, script: Path, folder: Path, env: Mapping[str, str]) -> int:
+        deadlines = [self._deadline, time.monotonic() + step.seconds if step.seconds is not None else None]
+        deadline = min((each for each in deadlines if each is not None), default=None)
+        process = subprocess.Popen(
+            [*step.shell, str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log.output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=self._around.environment(env, self._path),
+            start_new_session=True,
+        )
+        try:
+            return self._await(process, deadline)
+        except Stopped as stopped:
+            _end(process, at_once=stopped.at_once)
+            raise
+
+    def _await(self, process: subprocess.Popen[bytes], deadline: float | None) -> int:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(TICK_SECONDS)
+            self._look()
+            if deadline is not None and time.monotonic() > deadline:
+                self._log.say("this took longer than its timeout-minutes")
+                _end(process)
+                return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
+    """End a script and its process group, gently at first."""
+    if not at_once:
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+            return
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"ended by signal {signal.Signals(-code).name}"

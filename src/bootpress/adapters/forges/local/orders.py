@@ -1,0 +1,54 @@
+"""What a run's process is told by the one that starts it: over a pipe, since there are secrets in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+RUN_SECONDS: Final = 6 * 3600.0
+LOG_BYTES: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a run may take, and how much each of its jobs may print."""
+
+    run_seconds: float = RUN_SECONDS
+    log_bytes: int = LOG_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a run needs besides its folder; the pipe stays open for as long as its owner lives."""
+
+    forge_url: str
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    cache: str
+    """Folder of the repository that outlives its runs; `~/.cache` of every job."""
+    host: Mapping[str, str]
+    """What jobs get of this machine's environment."""
+    run_seconds: float = RUN_SECONDS
+    log_bytes: int = LOG_BYTES
+
+    def encode(self) -> bytes:
+        """Return the line to be sent."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Orders:
+        """Read the line that was sent."""
+        return cls(**json.loads(line))
+
+
+def host_environment() -> dict[str, str]:
+    """Return what a job may know of this machine: where programs are, and which proxies lead out. Nothing of ours."""
+    found = {"PATH": os.pathsep.join(os.get_exec_path()), "LANG": "C.UTF-8"}
+    for kind, url in urllib.request.getproxies_environment().items():
+        name = f"{kind}_proxy"
+        found |= {name: url, name.upper(): url}
+    return found

@@ -1,0 +1,51 @@
+"""Where the embedded forge keeps what.
+
+    <owner>/<name>.git                          bare repositories, as git knows them
+    .state/repositories/<owner>/<name>/         secrets (sealed), variables, switches, cache
+    .state/pushes/                              one file for each push that nobody looked at yet
+    .state/runs/<id>/                           one folder for each run: see `runs`
+
+No owner begins with a dot, so `.state` is nobody's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootpress.core.ports import GitRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths below the forge's folder, which is open to our user alone."""
+
+    root: Path
+
+    def repository(self, repository: GitRepository) -> Path:
+        """Return the folder of a bare repository."""
+        return self.root / repository.owner / f"{repository.name}.git"
+
+    def settings(self, repository: GitRepository) -> Path:
+        """Return the folder of what is set for a repository."""
+        return self.state / "repositories" / repository.owner / repository.name
+
+    @property
+    def state(self) -> Path:
+        """Return the folder of everything but the repositories."""
+        return self.root / ".state"
+
+    @property
+    def runs(self) -> Path:
+        """Return the folder of the runs."""
+        return self.state / "runs"
+
+    @property
+    def pushes(self) -> Path:
+        """Return the folder of what was pushed."""
+        return self.state / "pushes"
+
+    @property
+    def keeper(self) -> Path:
+        """Return the file that the process holds locked whose runs they are."""
+        return self.state / "keeper.lock"

@@ -1,0 +1,97 @@
+"""What is pushed: git runs our hook, which leaves a file; whoever runs the workflows takes it up."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bootpress.adapters.forges.local import files
+from bootpress.adapters.forges.local.entering import enter, workflows
+from bootpress.adapters.forges.local.git import Bare, Revision
+from bootpress.adapters.forges.local.places import Places
+from bootpress.adapters.forges.local.runs import Runs
+from bootpress.adapters.forges.local.triggers import PUSH
+from bootpress.core.errors import InvalidInput, Unsupported
+from bootpress.core.ports import GitRepository
+
+HOOK: Final = """\
+#!/bin/sh
+# Written by bootpress: leaves what was pushed in a file, which it takes up to start the workflows that want it.
+set -eu
+umask 077
+here=$(pwd -P)
+name=${here##*/}
+above=${here%/*}
+folder=$above/../.state/pushes
+mkdir -p "$folder"
+file=$(mktemp "$folder/.new-XXXXXXXXXX")
+{ printf '%s/%s\\n' "${above##*/}" "${name%.git}"; cat; } > "$file"
+mv "$file" "$folder/push-${file##*-}"
+"""
+"""Its working directory is the repository; the first line it writes is `owner/name`."""
+MAX_REFS: Final = 20
+"""Of one push; more than that are a repository that moves here, and nobody wants so many builds."""
+MAX_BYTES: Final = 1 << 20
+_LINE = re.compile(r"(?:0+|[0-9a-f]{40,64}) ([0-9a-f]{40,64}) (refs/(?:heads|tags)/\S{1,250})", re.ASCII)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What was pushed at once."""
+
+    id: str
+    repository: GitRepository
+    revisions: list[Revision]
+
+
+def leave(places: Places, repository: GitRepository, push: str, *, old: str, revision: Revision) -> None:
+    """Leave a push as the hook does, for what was committed without one."""
+    line = f"{repository}\n{old} {revision.commit} {revision.ref}\n"
+    files.write(places.pushes / f"push-{push}", line.encode())
+
+
+def take_up(places: Places, runs: Runs) -> None:
+    """Enter the runs that waiting pushes start; one that cannot be read is dropped."""
+    for name in files.names(places.pushes):
+        for push in _read(places, name):
+            bare = Bare(places.repository(push.repository))
+            is_off = (places.settings(push.repository) / "actions_disabled").exists()
+            if bare.exists() and not is_off:
+                _enter(bare, runs, push)
+        (places.pushes / name).unlink(missing_ok=True)
+
+
+def _read(places: Places, name: str) -> Iterator[Push]:
+    with (places.pushes / name).open("rb") as file:
+        lines = file.read(MAX_BYTES).decode(errors="replace").splitlines()
+    try:
+        repository = GitRepository.parse(lines[0] if lines else "")
+    except InvalidInput:
+        logger.warning("dropped a push of no repository")
+        return
+    found = [match for match in map(_LINE.fullmatch, lines[1:]) if match and match[1].strip("0")]
+    if len(found) > MAX_REFS:
+        logger.warning("a push to %s has %d refs: the first %d count", repository, len(found), MAX_REFS)
+    yield Push(name, repository, [Revision(match[2], match[1]) for match in found[:MAX_REFS]])
+
+
+def _enter(bare: Bare, runs: Runs, push: Push) -> None:
+    known = {spec.push for _, spec, _ in runs.all()}  # it was killed between entering a run and deleting the file
+    for revision in push.revisions:
+        found = bare.resolve(revision.ref)
+        if found is None:
+            continue  # deleted since
+        # A tag of its own has an id that is not its commit's.
+        commit = Revision(revision.ref, bare.commit_of(revision.commit) or found.commit)
+        for source in workflows(bare, commit.commit):
+            key = f"{push.id} {revision.ref} {source.name}"
+            try:
+                is_wanted = source.triggers().match(revision.ref)
+            except Unsupported:
+                is_wanted = True  # perhaps: its run will have failed, and say what is not understood
+            if is_wanted and key not in known:
+                enter(runs, push.repository, source, event=PUSH, revision=commit, inputs={}, push=key)

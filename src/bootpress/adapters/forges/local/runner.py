@@ -1,0 +1,119 @@
+"""The process of one run: `python -m bootpress.adapters.forges.local.runner FOLDER LOCK`.
+
+Its first line of input is its orders; then nothing comes, until the pipe is closed: by its owner, or by the kernel when
+the owner dies. LOCK is the descriptor of the run's lock, which is held for as long as this process lives.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from bootpress.adapters.forges.local import document, files, workflow
+from bootpress.adapters.forges.local.job import JobRun, Stopped
+from bootpress.adapters.forges.local.joblog import JobLog, Masks
+from bootpress.adapters.forges.local.orders import Orders
+from bootpress.adapters.forges.local.runs import DIED, RunFolder, RunState, now
+from bootpress.adapters.forges.local.surroundings import Surroundings
+from bootpress.core.ports import RunStatus
+
+
+class Watch:
+    """Looks whether the run is to end, and why."""
+
+    def __init__(self, folder: RunFolder, owner: IO[bytes], seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._alone = threading.Event()
+        threading.Thread(target=self._wait_for_end, args=(owner,), name="owner", daemon=True).start()
+
+    def look(self) -> None:
+        """Raise Stopped once the run is to end."""
+        if self._alone.is_set():
+            raise Stopped(DIED, "failure", at_once=True)
+        if self._folder.is_to_be_cancelled():
+            raise Stopped("cancelled", "cancelled")
+        if time.monotonic() > self._deadline:
+            raise Stopped(f"the run took longer than {self._seconds:.0f} s", "failure")
+
+    def _wait_for_end(self, owner: IO[bytes]) -> None:
+        owner.read()
+        self._alone.set()
+
+
+class Runner:
+    """Runs the jobs of a run, one after the other, and writes down how far it has come."""
+
+    def __init__(self, folder: RunFolder, orders: Orders, watch: Watch) -> None:
+        self._folder = folder
+        self._orders = orders
+        self._watch = watch
+        self._spec = folder.spec()
+        self._plan = workflow.plan(document.load(folder.workflow))
+        self._state = folder.state()
+
+    def go(self) -> None:
+        """Run it to its end."""
+        results: dict[str, str] = {}
+        try:
+            for number, job in enumerate(self._plan.jobs):
+                self._watch.look()
+                results[job.key] = self._job(number, job, {key: results[key] for key in job.needs})
+        except Stopped as stopped:
+            self._save(self._state.ended(stopped.conclusion))
+            return
+        found = set(results.values())
+        conclusion = next((each for each in ("failure", "success") if each in found), "skipped")
+        self._save(RunState(RunStatus.COMPLETED, conclusion, self._state.jobs))
+
+    def _job(self, number: int, job: workflow.JobPlan, needs: dict[str, str]) -> str:
+        well = all(result == "success" for result in needs.values())
+        if not {"success": well, "failure": "failure" in needs.values(), "always": True}[job.condition]:
+            self._note(number, RunStatus.COMPLETED, "skipped")
+            return "skipped"
+        self._note(number, RunStatus.IN_PROGRESS, None)
+        log = JobLog(self._folder.log(number), Masks(self._orders.secrets.values()), limit=self._orders.log_bytes)
+        around = Surroundings.of(self._folder, self._spec, self._orders, job, self._plan.name)
+        try:
+            conclusion = JobRun(job, around, log, self._watch.look).go(self._plan.env)
+        except Stopped as stopped:
+            log.say(stopped.reason)
+            raise
+        finally:
+            log.close()
+            files.remove_tree(around.folder)
+        self._note(number, RunStatus.COMPLETED, conclusion)
+        return conclusion
+
+    def _note(self, number: int, status: RunStatus, conclusion: str | None) -> None:
+        at = now()
+        job = replace(self._state.jobs[number], status=status, conclusion=conclusion)
+        job = replace(job, started_at=at) if status is RunStatus.IN_PROGRESS else replace(job, completed_at=at)
+        jobs = [*self._state.jobs[:number], job, *self._state.jobs[number + 1 :]]
+        self._save(RunState(RunStatus.IN_PROGRESS, None, jobs))
+
+    def _save(self, state: RunState) -> None:
+        self._state = state
+        self._folder.save(state)
+
+
+def main() -> None:
+    """Take the orders and run."""
+    folder, lock = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
+    os.set_inheritable(lock, False)  # noqa: FBT003 - its only parameter; no script may keep a dead run alive
+    os.umask(0o077)
+    orders = Orders.decode(sys.stdin.buffer.readline())
+    try:
+        Runner(folder, orders, Watch(folder, sys.stdin.buffer, orders.run_seconds)).go()
+    finally:
+        files.remove_tree(folder.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Runs as they lie on disk.
+
+    <id>/run.json        what is to be run; written once
+    <id>/workflow.yml    the workflow file of the commit
+    <id>/state.json      how far it has come
+    <id>/logs/<n>.log    of job <n>, from 0 on; what there is to say of the run itself is in the first one
+    <id>/lock            locked by the process that runs it, for as long as it lives
+    <id>/cancel          is there once somebody wants it to end
+    <id>/work/           checkout, home and scripts; deleted at the end
+
+Only whoever holds the lock writes `state.json`. So a run that is in progress, and that nobody holds locked, is one
+whose process died: whoever sees that first says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bootpress.adapters.forges.local import files, leftovers
+from bootpress.core.errors import ForgeUnavailable
+from bootpress.core.ports import RunStatus
+
+KEPT: Final = 500
+"""Runs of which state and logs are kept, in all repositories together."""
+MAX_WAITING: Final = 100
+DIED: Final = "the process that ran this has died (bootpress was stopped, or killed): run it again"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What is to be run."""
+
+    repository: str
+    workflow: str
+    event: str
+    ref: str
+    """`refs/heads/…` or `refs/tags/…`."""
+    sha: str
+    created_at: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    push: str | None = None
+    """Which push it is of, so that a push that is looked at twice is built once."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How far a job has come."""
+
+    name: str
+    status: RunStatus = RunStatus.QUEUED
+    conclusion: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How far a run has come."""
+
+    status: RunStatus
+    conclusion: str | None
+    jobs: Sequence[JobState]
+
+    def ended(self, conclusion: str) -> RunState:
+        """Return how it is once it has ended so, with every job that had not: begun ones too, others were skipped."""
+        at = now()
+        jobs = [
+            job
+            if job.status is RunStatus.COMPLETED
+            else replace(
+                job,
+                status=RunStatus.COMPLETED,
+                conclusion=conclusion if job.started_at or number == 0 else "skipped",
+                completed_at=at,
+            )
+            for number, job in enumerate(self.jobs)
+        ]
+        return RunState(RunStatus.COMPLETED, conclusion, jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Return the run's id."""
+        return self.path.name
+
+    @property
+    def work(self) -> Path:
+        """Return the folder that is deleted at the end."""
+        return self.path / "work"
+
+    @property
+    def workflow(self) -> bytes:
+        """Return the workflow file."""
+        return (self.path / "workflow.yml").read_bytes()
+
+    def log(self, number: int) -> Path:
+        """Return where the log of a job is, once it has begun."""
+        return self.path / "logs" / f"{number}.log"
+
+    def spec(self) -> RunSpec:
+        """Return what is to be run."""
+        return RunSpec(**json.loads((self.path / "run.json").read_bytes()))
+
+    def state(self) -> RunState:
+        """Return how far it has come, as it was written."""
+        found = json.loads((self.path / "state.json").read_bytes())
+        jobs = [JobState(**{**job, "status": RunStatus(job["status"])}) for job in found["jobs"]]
+        return RunState(RunStatus(found["status"]), found["conclusion"], jobs)
+
+    def save(self, state: RunState) -> None:
+        """Write how far it has come; for whoever holds the lock."""
+        files.write(self.path / "state.json", json.dumps(asdict(state)).encode())
+
+    def try_lock(self) -> int | None:
+        """Lock the run, or return None: see `files.try_lock`."""
+        return files.try_lock(self.path / "lock")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the lock while the block lasts, if nobody else does; tells which."""
+        descriptor = self.try_lock()
+        try:
+            yield descriptor is not None
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def ask_to_cancel(self) -> None:
+        """Tell the process that runs it to end it."""
+        files.touch(self.path / "cancel")
+
+    def is_to_be_cancelled(self) -> bool:
+        """Tell whether somebody wants it to end."""
+        return (self.path / "cancel").exists()
+
+    def note(self, number: int, text: str) -> None:
+        """Add a line to a job's log from outside the job."""
+        path = self.log(number)
+        with files.touch(path).open("ab") as log:
+            log.write(stamped(text.encode()))
+
+
+class Runs:
+    """All runs, of every repository; several processes use the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ended: dict[str, tuple[RunSpec, RunState]] = {}
+        """What changes no more."""
+
+    def ids(self) -> Sequence[str]:
+        """List the ids of the runs, newest first."""
+        return sorted((name for name in files.names(self._folder) if name.isdecimal()), key=int, reverse=True)
+
+    def folder(self, run_id: str) -> RunFolder:
+        """Return where a run is, or would be."""
+        return RunFolder(self._folder / run_id)
+
+    def find(self, run_id: str) -> tuple[RunSpec, RunState] | None:
+        """Return a run, settled if its process died, or None."""
+        if run_id in self._ended:
+            return self._ended[run_id]
+        if not (run_id.isascii() and run_id.isdecimal()):
+            return None
+        folder = self.folder(run_id)
+        try:
+            spec, state = folder.spec(), folder.state()
+            if state.status is RunStatus.IN_PROGRESS:
+                state = _settled(folder)
+        except FileNotFoundError:
+            return None  # there never was one, or it is no longer kept
+        except (ValueError, TypeError, KeyError) as error:
+            raise ForgeUnavailable(f"what was written down of run {run_id} cannot be read", hint=str(folder)) from error
+        if state.status is RunStatus.COMPLETED:
+            self._ended[run_id] = spec, state
+        return spec, state
+
+    def waiting(self) -> Sequence[str]:
+        """List the runs that nobody has begun, oldest first."""
+        return [run_id for run_id, _, state in self.all() if state.status is RunStatus.QUEUED][::-1]
+
+    def running(self) -> Sequence[str]:
+        """List the runs that are in progress."""
+        return [run_id for run_id, _, state in self.all() if state.status is RunStatus.IN_PROGRESS]
+
+    def all(self) -> Iterator[tuple[str, RunSpec, RunState]]:
+        """List every run that can be read, newest first."""
+        for run_id in self.ids():
+            with contextlib.suppress(ForgeUnavailable):
+                if (found := self.find(run_id)) is not None:
+                    yield run_id, *found
+
+    def create(self, spec: RunSpec, workflow: bytes, state: RunState, *, why: str | None = None) -> str:
+        """Write down a run and return its id, which is greater than every one before it; `why` begins its log.
+
+        Raises ForgeUnavailable while too many wait.
+        """
+        with files.locked(self._folder / ".lock"):
+            if state.status is RunStatus.QUEUED and len(self.waiting()) >= MAX_WAITING:
+                raise ForgeUnavailable(f"{MAX_WAITING} runs wait already", hint="wait, or cancel some of them")
+            run_id = self._next_id()
+            made = RunFolder(Path(tempfile.mkdtemp(dir=self._folder, prefix=".new-")))
+            files.write(made.path / "run.json", json.dumps(asdict(spec)).encode())
+            files.write(made.path / "workflow.yml", workflow)
+            files.touch(made.path / "lock")
+            if why is not None:
+                made.note(0, why)
+            made.save(state)
+            made.path.rename(self._folder / run_id)
+            self._forget_old()
+        return run_id
+
+    def _next_id(self) -> str:
+        counter = self._folder / ".last"
+        last = max(int(files.read(counter) or 0), *(int(name) for name in self.ids()[:1]), 0)
+        files.write(counter, str(last + 1).encode())
+        return str(last + 1)
+
+    def _forget_old(self) -> None:
+        for run_id in self.ids()[KEPT:]:
+            found = self.find(run_id)
+            if found is None or found[1].status is RunStatus.COMPLETED:
+                shutil.rmtree(self._folder / run_id, ignore_errors=True)
+                self._ended.pop(run_id, None)
+
+
+def _settled(folder: RunFolder) -> RunState:
+    """Return how a run is that was in progress: still, or, once its process is gone, failed."""
+    with folder.locked() as is_ours:
+        state = folder.state()
+        if not is_ours or state.status is not RunStatus.IN_PROGRESS:
+            return state
+        at = next((number for number, job in enumerate(state.jobs) if job.status is RunStatus.IN_PROGRESS), 0)
+        leftovers.end_all(f"{folder.work}/")
+        files.remove_tree(folder.work)
+        folder.note(at, DIED)
+        ended = state.ended("failure")
+        folder.save(ended)
+        return ended
+
+
+def now() -> str:
+    """Return the present moment as it is written down."""
+    return datetime.now(UTC).isoformat()
+
+
+def stamped(line: bytes) -> bytes:
+    """Return a line of a log as Gitea shows it: the moment, a space, the text."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode() + line + b"\n"

@@ -1,0 +1,1 @@
+"""Forges as they are: the embedded one here, and Gitea."""
