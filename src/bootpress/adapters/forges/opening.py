@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from bootpress.adapters.forges.gitea import GiteaForge, Turns
 from bootpress.core.errors import Unsupported
-from bootpress.core.ports import Forge, ForgeConnection
+from bootpress.core.ports import Forge, ForgeConnection, ForgeKind
+
+MAX_OPEN = 64
+"""Connections that are kept: each try with another token is another one."""
 
 
 class OpenForges:
@@ -15,6 +19,7 @@ class OpenForges:
     def __init__(self, *, local_folder: Path) -> None:
         self._local_folder = local_folder
         self._open: dict[ForgeConnection, Forge] = {}
+        self._turns = Turns()
         self._lock = threading.Lock()
 
     @property
@@ -25,9 +30,13 @@ class OpenForges:
     def open(self, connection: ForgeConnection) -> Forge:
         """Return the forge of a connection."""
         with self._lock:
-            if connection not in self._open:
-                self._open[connection] = self._make(connection)
-            return self._open[connection]
+            forge = self._open.pop(connection, None) or self._make(connection)
+            if len(self._open) >= MAX_OPEN:
+                del self._open[next(iter(self._open))]  # who still uses it keeps it
+            self._open[connection] = forge
+            return forge
 
     def _make(self, connection: ForgeConnection) -> Forge:
+        if connection.kind is ForgeKind.GITEA:
+            return GiteaForge(connection.url, connection.token, turns=self._turns)
         raise Unsupported(f"there is no adapter for {connection.kind} yet")

@@ -1,0 +1,6 @@
+"""Gitea, over its REST API: versions 1.25 and 1.26, and what is alike in those around them."""
+
+from bootpress.adapters.forges.gitea.forge import GiteaForge
+from bootpress.adapters.forges.gitea.limits import Limits, Timing, Turns
+
+__all__ = ["GiteaForge", "Limits", "Timing", "Turns"]

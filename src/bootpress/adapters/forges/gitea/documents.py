@@ -1,0 +1,138 @@
+"""The parts of Gitea's answers that are read (its `modules/structs`); whatever else they say is left aside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Document(BaseModel):
+    """One JSON object of Gitea's."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class VersionDocument(Document):
+    """`GET /version`."""
+
+    version: str
+
+
+class UserDocument(Document):
+    """A user, or an organisation."""
+
+    login: str
+
+
+class Permissions(Document):
+    """What our token's user may do with a repository."""
+
+    admin: bool = False
+
+
+class RepositoryDocument(Document):
+    """`GET /repos/{owner}/{name}`."""
+
+    owner: UserDocument
+    name: str
+    default_branch: str
+    empty: bool
+    has_actions: bool
+    archived: bool = False
+    html_url: str
+    permissions: Permissions | None = None
+
+
+class ContentDocument(Document):
+    """A file; `content` is null where Gitea finds it too large to send, or where it is no file."""
+
+    type: str
+    size: int
+    encoding: str | None = None
+    content: str | None = None
+
+
+class TreeEntry(Document):
+    """A file or folder of a commit."""
+
+    path: str
+
+
+class TreeDocument(Document):
+    """One page of a commit's tree."""
+
+    tree: list[TreeEntry] | None
+    truncated: bool
+
+
+class SecretDocument(Document):
+    """An Actions secret: its name, never its value."""
+
+    name: str
+
+
+class VariableDocument(Document):
+    """An Actions variable."""
+
+    name: str
+    data: str
+
+
+class DispatchedDocument(Document):
+    """What a dispatch with `return_run_details` is answered with, from 1.26."""
+
+    workflow_run_id: int
+
+
+class RunDocument(Document):
+    """A workflow run; it does not say when it was created, and times that have not come are the epoch."""
+
+    id: int
+    path: str
+    """`<file>@<full ref>`, such as `build.yml@refs/tags/v1`."""
+    event: str
+    display_title: str
+    head_sha: str
+    status: str
+    conclusion: str | None = None
+    html_url: str
+    started_at: datetime
+    completed_at: datetime
+    trigger_actor: UserDocument | None = None
+
+
+class JobDocument(Document):
+    """A job of a run; times that have not come are the epoch."""
+
+    id: int
+    run_id: int
+    name: str
+    status: str
+    conclusion: str | None = None
+    runner_name: str | None = None
+    created_at: datetime
+    started_at: datetime
+    completed_at: datetime
+
+
+class LabelDocument(Document):
+    """A label of a runner."""
+
+    name: str
+
+
+class RunnerDocument(Document):
+    """A runner."""
+
+    id: int
+    name: str
+    status: str
+    busy: bool
+    labels: list[LabelDocument] | None = None
+
+
+class TokenDocument(Document):
+    """A runner registration token."""
+
+    token: str

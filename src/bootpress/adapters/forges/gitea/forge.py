@@ -1,0 +1,43 @@
+"""The port `Forge`, spoken to a Gitea."""
+
+from __future__ import annotations
+
+from bootpress.adapters.forges.gitea.api import GiteaApi
+from bootpress.adapters.forges.gitea.checking import check
+from bootpress.adapters.forges.gitea.dispatching import Dispatching
+from bootpress.adapters.forges.gitea.limits import Limits, Timing, Turns
+from bootpress.adapters.forges.gitea.repositories import Repositories
+from bootpress.adapters.forges.gitea.runners import Runners
+from bootpress.adapters.forges.gitea.runs import Runs
+from bootpress.adapters.forges.gitea.settings import Settings
+from bootpress.core.ports import ForgeInfo
+
+
+class GiteaForge(Repositories, Settings, Dispatching, Runs, Runners):
+    """One Gitea, spoken to with one token; shared by threads, and constructing it does no I/O.
+
+    `turns` is shared by all that dispatch from this process. Stock Gitea has no OIDC for Actions, and its API always
+    gives a repository's current registration token.
+    """
+
+    has_oidc = False
+    rotates_registration_token = False
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        turns: Turns | None = None,
+        limits: Limits | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        super().__init__(GiteaApi(url, token, limits=limits, timing=timing), turns or Turns())
+
+    def __repr__(self) -> str:
+        """Say where."""
+        return f"GiteaForge({self._api.url!r})"
+
+    def check(self) -> ForgeInfo:
+        """Make sure by calls that change nothing that this is a Gitea and that it accepts our token."""
+        return check(self._api)

@@ -1,0 +1,13 @@
+"""What every part of the Gitea forge stands on."""
+
+from __future__ import annotations
+
+from bootpress.adapters.forges.gitea.api import GiteaApi
+from bootpress.adapters.forges.gitea.limits import Turns
+
+
+class Part:
+    """A part of the port `Forge`."""
+
+    def __init__(self, api: GiteaApi, turns: Turns) -> None:
+        self._api, self._turns = api, turns
