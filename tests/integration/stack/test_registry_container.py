@@ -31,7 +31,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a daemon that has the registry's image, made of the packaged program."""
     program = parts.require("docker-registry")
     with running_daemon(tmp_path_factory.mktemp("docker")) as url:
-        make_image(url, container.IMAGE, [program], entrypoint=str(program))
+        make_image(url, container.IMAGE, [program], entrypoint=[str(program)])
         yield url
 
 

@@ -23,14 +23,23 @@ class RunnerSpec:
 class RunnerHost(Protocol):
     """A Docker host. Raises RunnerHostUnavailable while it does not answer, RunnerHostRefused for what it refuses."""
 
+    def check(self) -> str:
+        """Make sure by a call that changes nothing that the host answers us; return its version."""
+
     def start(self, spec: RunnerSpec) -> str:
-        """Run a runner's container, restarted on failure; one that is there for this worker is kept. Return its id."""
+        """Run a runner's container, restarted on failure; return its id.
+
+        One that is there for this worker and runs as asked is kept; one that was made otherwise is replaced.
+        """
+
+    def forget_token(self, container_id: str) -> None:
+        """Take the registration token from a container that has registered; an absent container has none."""
 
     def is_running(self, container_id: str) -> bool:
-        """Tell whether a container runs."""
+        """Tell whether a container runs; an absent one does not, nor does one between a failure and its restart."""
 
     def logs(self, container_id: str, *, lines: int) -> Sequence[str]:
-        """Return the end of what a container said."""
+        """Return the end of what a container said, at most 64 KiB; an absent one said nothing."""
 
     def remove(self, worker_id: UUID) -> None:
         """Stop and remove a worker's container; an absent one is removed."""
@@ -40,4 +49,4 @@ class RunnerHosts(Protocol):
     """Open Docker hosts."""
 
     def open(self, url: str | None) -> RunnerHost:
-        """Return a host by the URL of its Docker daemon; None is this machine's."""
+        """Return a host by the URL of its Docker daemon; None is this machine's. InvalidInput for what is no URL."""
