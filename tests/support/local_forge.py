@@ -33,9 +33,10 @@ def eventually(look: Callable[[], Found], *, what: str, seconds: float = 30.0) -
 class Embedded:
     """A forge with one repository, and how tests look at it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, box: SecretBox | None = None) -> None:
         self.places = Places(folder)
-        self.box = SecretBox([Fernet.generate_key().decode()])
+        self.key = Fernet.generate_key().decode()
+        self.box = box or SecretBox([self.key])
         self.forge = LocalForge(folder, self.box)
 
     def keeper(self, *, bounds: Bounds | None = None) -> Keeper:

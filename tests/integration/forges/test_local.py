@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bootpress.adapters.forges.local import Bounds
 from bootpress.core.ports import RunStatus
 from tests.support.local_forge import REPOSITORY, Embedded, eventually, kept
+from tests.support.processes import Program
 
 DISPATCHED = "on: {workflow_dispatch: {inputs: {slug: {default: none}, dispatch_id: {type: string}}}}\n"
 
@@ -99,7 +106,7 @@ def test_secrets_reach_scripts_and_are_masked_in_logs_and_encrypted_on_disk(runn
     secret, key = "correct horse battery", "-----BEGIN KEY-----\nAAAABBBB\n-----END KEY-----"
     running.add(
         steps(
-            'test "$A" = "correct horse battery"\necho "it is $A, key: ${{ secrets.key }}"',
+            'test "$(rev <<< "$A")" = "yrettab esroh tcerroc"\necho "it is $A, key: ${{ secrets.key }}"',
             'printf "correct horse"\nsleep 0.3\necho " battery"',
             'echo "::add-mask::$(echo l33t | rev)"',
             "rev <<< l33ter",
@@ -185,6 +192,147 @@ def test_a_run_is_cancelled_while_it_waits_and_while_it_runs(running: Embedded, 
         assert running.ended(each).conclusion == "cancelled"
         assert "cancelled" in running.log(each)
     assert not any(is_alive(pid) for pid in pids.read_text().split())
+
+
+def test_a_pushed_tag_starts_what_wants_it_and_a_pushed_branch_does_not(running: Embedded, tmp_path: Path) -> None:
+    running.add("on: {push: {tags: ['v*']}}\njobs: {build: {runs-on: x, steps: [{run: git describe --tags}]}}\n")
+    clone = running.clone(tmp_path / "clone")
+    running.git("commit", "--quiet", "--allow-empty", "-m", "More", cwd=clone)
+    running.git("tag", "-a", "-m", "First", "v1", cwd=clone)  # a tag with an id of its own
+    running.git("tag", "other", cwd=clone)
+    running.git("push", "--quiet", "origin", "main", "v1", "other", cwd=clone)
+    run = eventually(lambda: running.forge.list_runs(REPOSITORY), what="a run")[0]
+    assert (run.event, run.ref, run.head_sha) == ("push", "v1", running.git("rev-parse", "HEAD", cwd=clone).strip())
+    assert running.ended(run.id).conclusion == "success"
+    assert "\nv1" in running.log(run.id)
+    running.git("push", "--quiet", "origin", ":v1", cwd=clone)
+    eventually(lambda: not list(running.places.pushes.iterdir()), what="all pushes are looked at")
+    assert len(running.forge.list_runs(REPOSITORY)) == 1
+
+
+def test_a_push_that_nobody_looked_at_is_built_later_and_once(embedded: Embedded) -> None:
+    embedded.add("on: push\njobs: {build: {runs-on: x, steps: [{run: echo built}]}}\n")
+    (push,) = embedded.places.pushes.iterdir()
+    content = push.read_bytes()
+    with kept(embedded):
+        run = eventually(lambda: embedded.forge.list_runs(REPOSITORY), what="a run")[0]
+        assert embedded.ended(run.id).conclusion == "success"
+        push.write_bytes(content)  # as if it had been killed before it forgot the push
+        eventually(lambda: not push.exists(), what="it was looked at again")
+        assert [run.event for run in embedded.forge.list_runs(REPOSITORY)] == ["push"]
+
+
+def test_a_run_whose_process_was_killed_has_failed_and_says_so(running: Embedded, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    running.add(steps(f"echo $PPID > {pids}.parent\nsetsid sleep 300 & echo $! > {pids}.child\nwait"))
+    run_id = running.dispatch()
+    child = eventually(
+        lambda: Path(f"{pids}.child").exists() and Path(f"{pids}.child").read_text().strip(), what="at it"
+    )
+    os.kill(int(Path(f"{pids}.parent").read_text()), signal.SIGKILL)
+    assert running.ended(run_id).conclusion == "failure"
+    assert "has died" in running.log(run_id)
+    assert running.jobs(run_id)["build"].conclusion == "failure"
+    assert not is_alive(str(child))
+    assert not (running.places.runs / run_id / "work").exists()
+
+
+def test_after_a_restart_what_ran_has_failed_and_what_waited_is_run(embedded: Embedded, tmp_path: Path) -> None:
+    go, pid = tmp_path / "go", tmp_path / "pid"
+    embedded.add(steps(f"echo $$ > {pid}\nuntil test -e {go}\ndo sleep 0.05\ndone"))
+    with kept(embedded):
+        ids = [embedded.dispatch() for _ in range(3)]
+        eventually(lambda: pid.exists() and pid.read_text(), what="the first is at it")
+        assert embedded.forge.list_runners(REPOSITORY)[0].is_online
+    assert not is_alive(pid.read_text().strip())
+    assert not embedded.forge.list_runners(REPOSITORY)[0].is_online
+    assert embedded.run(ids[0]).conclusion == "failure"
+    assert "has died" in embedded.log(ids[0])
+    go.touch()
+    again = Embedded(embedded.places.root, box=embedded.box)
+    with kept(again):
+        assert again.ended(ids[2]).conclusion == "success"
+
+
+def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: Embedded, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    embedded.add(steps(f"echo $$ > {pid}\nsleep 300"))
+    run_id = embedded.dispatch()
+    code = f"""
+import time
+from pathlib import Path
+from bootpress.adapters.forges.local import Keeper, Places
+from bootpress.core.secrets_at_rest import SecretBox
+Keeper(Places(Path({str(embedded.places.root)!r})), SecretBox([{embedded.key!r}])).start()
+time.sleep(300)
+"""
+    with Program([sys.executable, "-c", code], log=tmp_path / "keeper.log") as keeper:
+        eventually(lambda: pid.exists() and pid.read_text(), what="it is at it")
+        os.kill(keeper.pid, signal.SIGKILL)
+        eventually(lambda: not is_alive(pid.read_text().strip()), what="the script has ended")
+        assert embedded.ended(run_id).conclusion == "failure"
+
+
+def test_two_keepers_of_one_forge_run_each_run_once(embedded: Embedded) -> None:
+    embedded.add(steps("echo once"))
+    with kept(embedded), kept(Embedded(embedded.places.root, box=embedded.box)):
+        ids = [embedded.dispatch() for _ in range(4)]
+        for each in ids:
+            assert embedded.ended(each).conclusion == "success"
+            assert embedded.log(each).count("\nonce") == 1
+
+
+def test_a_log_is_cut_at_its_bound_and_the_job_goes_on(embedded: Embedded) -> None:
+    embedded.add(steps("head -c 30000000 <(yes 0123456789)", "head -c 300000 /dev/zero | tr '\\0' x"))
+    with kept(embedded, bounds=Bounds(log_bytes=1_000_000)):
+        run = embedded.ended(embedded.dispatch())
+    assert run.conclusion == "success"
+    with embedded.forge.open_log(REPOSITORY, f"{run.id}-0") as pieces:
+        log = b"".join(pieces)
+    assert 990_000 < len(log) < 1_000_200
+    assert log.endswith(b"the log is cut here, at 1,000,000 bytes\n")
+
+
+def test_a_run_that_takes_too_long_is_ended(embedded: Embedded) -> None:
+    embedded.add(steps("sleep 300"))
+    with kept(embedded, bounds=Bounds(run_seconds=1)):
+        run = embedded.ended(embedded.dispatch())
+    assert run.conclusion == "failure"
+    assert "took longer than 1 s" in embedded.log(run.id)
+
+
+def test_a_job_is_called_what_it_says_markup_and_all(running: Embedded) -> None:
+    name = "<b onclick='x'>{{ 1 }}</b> ] [link](http://x) \\"
+    running.add(steps("true").replace("runs-on", f"name: {json.dumps(name + ' ${{ inputs.slug }}')}\n    runs-on"))
+    run = running.ended(running.dispatch({"slug": "<i>"}))
+    assert list(running.jobs(run.id)) == [f"{name} <i>"]
+
+
+def test_what_one_step_sets_the_next_one_has(running: Embedded) -> None:
+    running.add(
+        steps(
+            'printf "A=1\\nB<<END\\ntwo\\nlines\\nEND\\n" >> "$GITHUB_ENV"\nmkdir bin\necho "echo mine" > bin/tool\n'
+            'chmod +x bin/tool\necho "$PWD/bin" >> "$GITHUB_PATH"',
+            'test "$A" = 1 -a "$B" = "two\nlines"\ntool\necho "again ${{ env.A }}"',
+            'echo "no assignment" >> "$GITHUB_ENV"',
+        )
+    )
+    run = running.ended(running.dispatch())
+    assert "\nmine\nagain 1\n" in running.log(run.id)
+    assert run.conclusion == "failure"
+    assert "neither NAME=value nor NAME<<END" in running.log(run.id)
+
+
+def test_a_dismissed_runner_lets_runs_wait_until_it_is_taken_back(running: Embedded) -> None:
+    running.add(steps("true"))
+    assert [runner.labels for runner in running.forge.list_runners(REPOSITORY)] == [("disk-image-builder",)]
+    running.forge.delete_runner(REPOSITORY, "built-in")
+    assert running.forge.list_runners(REPOSITORY) == []
+    run_id = running.dispatch()
+    time.sleep(0.6)
+    assert running.run(run_id).status is RunStatus.QUEUED
+    running.forge.registration_token(REPOSITORY)
+    assert running.ended(run_id).conclusion == "success"
 
 
 def is_alive(pid: str) -> bool:
