@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from pathlib import Path
+
 import pytest
 
 from bootpress.adapters.oci import Network, OciRegistries
 from bootpress.adapters.oci.origins import Origin
 from bootpress.adapters.oci.pools import environment_proxy
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.ports import RegistryConnection
+from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
-from tests.support.hostile_registry import HostileRegistry, answer
+from tests.integration.registry.conftest import LIMITS
+from tests.support.hostile_registry import HostileRegistry, answer, hostile_registry
 from tests.support.quick_time import QuickTime
+from tests.support.tls import make_tls
+from tests.support.tunnel import running_tunnel
 
 REPOSITORY = Repository("registry.test:5000", "os/images")
 PATH = "http://registry.test:5000/v2/os/images/manifests/v1"
@@ -46,6 +53,25 @@ def test_a_secure_registry_is_asked_through_a_tunnel(hostile: HostileRegistry, q
         registries.open(RegistryConnection("default", REPOSITORY.host)).find_tag(REPOSITORY, "v1")
     assert {(request.method, request.path) for request in hostile.requests} == {("CONNECT", "registry.test:5000")}
     registries.close()
+
+
+@pytest.mark.parametrize("to_proxy", ["http", "https"])
+@pytest.mark.parametrize("large", [1 << 20, 1 << 30], ids=["large", "small"])
+def test_a_blob_comes_through_a_tunnel_whole(tmp_path: Path, quick: QuickTime, to_proxy: str, large: int) -> None:
+    tls, content = make_tls(tmp_path, ["registry.test"]), b"blob" * (1 << 20)
+    blob = Descriptor("a/b", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
+    with (
+        hostile_registry(tls.server) as secure,
+        running_tunnel(secure.port, tls.server if to_proxy == "https" else None) as proxy,
+    ):
+        secure.on(f"/v2/os/images/blobs/{blob.digest}", answer(200, content))
+        network = Network(lambda: tls.client, find_proxy=lambda _: proxy)
+        registries = OciRegistries(
+            limits=dataclasses.replace(LIMITS, large_body=large), timing=quick.timing, network=network
+        )
+        registries.open(RegistryConnection("default", REPOSITORY.host)).verify_blob(REPOSITORY, blob)
+        assert len(secure.requests) == 1
+        registries.close()
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://", "http://127.0.0.1:port", "ftp://127.0.0.1"])

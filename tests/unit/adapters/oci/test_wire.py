@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
-
 import httpcore
 import pytest
 
 from bootpress.adapters.oci import Timing
 from bootpress.adapters.oci.origins import Origin
-from bootpress.adapters.oci.wire import (
-    LOOPBACK,
-    PRIVATE,
-    PUBLIC,
-    RECORD,
-    Backend,
-    Keeper,
-    Stream,
-    Watch,
-    reach,
-    resolve_host,
-)
+from bootpress.adapters.oci.wire import LOOPBACK, PRIVATE, PUBLIC, Backend, Keeper, Watch, reach, resolve_host
 from bootpress.core.errors import RegistryUnavailable
 
 
@@ -183,58 +170,3 @@ def test_without_a_rate_there_is_only_the_deadline() -> None:
     clock.time = 900
     watch.saw(0)
     assert watch.allow(None) == 100
-
-
-class Records(httpcore.NetworkStream):
-    """A TLS connection on which these records are there already; then nothing, or what is said."""
-
-    def __init__(self, *records: bytes, then: type[OSError] = ssl.SSLWantReadError) -> None:
-        self.records, self.then = list(records), then
-        self.asked: list[tuple[int, float | None]] = []
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self.asked.append((max_bytes, timeout))
-        if not self.records:
-            raise httpcore.ReadError from self.then()
-        record = self.records.pop(0)
-        if len(record) > max_bytes:
-            self.records.insert(0, record[max_bytes:])
-        return record[:max_bytes]
-
-    def get_extra_info(self, info: str) -> object:
-        return self if info == "ssl_object" else None
-
-
-def test_records_that_are_there_are_taken_together_and_no_others_waited_for() -> None:
-    records = Records(b"a" * RECORD, b"b", b"c" * 100)
-    assert Stream(records, Keeper()).take(1 << 20, 5) == b"a" * RECORD + b"b" + b"c" * 100
-    assert records.asked == [(RECORD, 5), (RECORD, 0), (RECORD, 0), (RECORD, 0)]
-
-
-def test_of_records_no_more_is_taken_than_is_asked_for() -> None:
-    records = Records(b"a" * 100, b"b" * 100)
-    assert Stream(records, Keeper()).take(150, 5) == b"a" * 100 + b"b" * 50
-    assert records.records == [b"b" * 50]
-
-
-def test_the_end_of_a_connection_comes_after_its_last_record() -> None:
-    stream = Stream(Records(b"a", b"", b""), Keeper())
-    assert [stream.take(10, 5), stream.take(10, 5)] == [b"a", b""]
-
-
-def test_a_connection_that_breaks_behind_a_record_is_not_taken_for_one_that_waits() -> None:
-    for broken in (ConnectionResetError, ssl.SSLError):
-        with pytest.raises(httpcore.ReadError):
-            Stream(Records(b"a", then=broken), Keeper()).take(10, 5)
-
-
-def test_many_small_records_do_not_outlast_the_deadline() -> None:
-    clock, keeper = Clock(), Keeper()
-
-    class Endless(Records):
-        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            clock.time += 1
-            return b"a"
-
-    with keeper.keeping(Watch(clock.timing, deadline=130)), pytest.raises(httpcore.ReadTimeout, match="as a whole"):
-        Stream(Endless(), keeper).take(1 << 20, 5)
