@@ -10,51 +10,62 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.table import Measured, at_most, seconds, share
-from bootpress.adapters.oci import Layer, OciRegistries
+from benchmarks.table import Measured, at_most, share
+from bootpress.adapters.oci import Layer, Network, OciRegistries
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository, parse_repository
 from tests.support import parts
 from tests.support.registry import running_registry
+from tests.support.tls import make_tls
 
 MIB = 1024 * 1024
 LAYERS = 4
 LAYER_BYTES = 256 * MIB
+SECURE_NAME = "registry.test"
 ROUNDS = 7
 BAR = 0.85
 MEMORY_BAR = 200
 
 
 def measure(folder: Path) -> list[Measured]:
-    """Push 1 GiB in four layers, then verify and pull it in turn."""
-    with running_registry(folder / "blobs") as host:
+    """Push 1 GiB in four layers, then verify and pull it in turn: by HTTP, and from the same storage by HTTPS."""
+    store, trusted = folder / "blobs", make_tls(folder, [SECURE_NAME]).file
+    with running_registry(store) as host:
         repository = Repository(host, "bench/large")
         digest = _push(repository, folder)
-        verified, pulled, memory = [], [], 0
-        for _ in range(ROUNDS):
-            taken, peak = _verify_in_a_process(repository, digest)
-            verified.append(taken)
-            memory = max(memory, peak)
-            pulled.append(_pull(repository.at(digest), folder / "pulled"))
-    ours, hashed = statistics.median(verified), _hash()
+        ours, pulled, memory = _compare(repository.at(digest), folder / "pulled", trusted, ["--plain-http"])
+    with running_registry(store, tls=trusted) as address:
+        host = address.replace("127.0.0.1", SECURE_NAME)
+        options = ["--ca-file", str(trusted), "--resolve", f"{host}:127.0.0.1"]
+        secure = _compare(f"{host}/bench/large@{digest}", folder / "pulled", trusted, options)
+    hashed = _hash()
     return [
-        share(
-            "1 GiB in 4 layers verified, nothing stored",
-            ours,
-            statistics.median(pulled),
-            beside="`oras pull`",
-            bar=BAR,
-        ),
-        Measured(
-            "the same, beside SHA-256 alone",
-            seconds(ours),
-            f"{seconds(hashed)} for 1 GiB in memory",
-            f"{ours / hashed:.2f}",
-        ),
-        Measured("the same, peak memory of the process", f"{memory} MB", "", "", at_most(MEMORY_BAR, " MB"), memory),
+        share("1 GiB in 4 layers verified, nothing stored", ours, pulled, beside="`oras pull`", bar=BAR),
+        share("the same, beside SHA-256 alone", ours, hashed, beside="for 1 GiB in memory"),
+        _within("the same, peak memory of the process", memory),
+        share("the same by HTTPS", secure[0], secure[1], beside="`oras pull`", bar=BAR),
+        _within("the same by HTTPS, peak memory of the process", secure[2]),
     ]
+
+
+def _within(what: str, memory: int) -> Measured:
+    return Measured(what, f"{memory} MB", "", "", at_most(MEMORY_BAR, " MB"), memory)
+
+
+def _compare(reference: str, pulled: Path, trusted: Path, options: Sequence[str]) -> tuple[float, float, int]:
+    """Return seconds of a verification and of a pull, and MB at most in use by the first."""
+    verifications, pulls = [], []
+    for _ in range(ROUNDS):
+        verifications.append(_verify_in_a_process(reference, trusted))
+        pulls.append(_pull(reference, pulled, options))
+    return (
+        statistics.median(taken for taken, _ in verifications),
+        statistics.median(pulls),
+        max(peak for _, peak in verifications),
+    )
 
 
 def _push(repository: Repository, folder: Path) -> str:
@@ -72,16 +83,18 @@ def _push(repository: Repository, folder: Path) -> str:
     return digest
 
 
-def _verify_in_a_process(repository: Repository, digest: str) -> tuple[float, int]:
+def _verify_in_a_process(reference: str, trusted: Path) -> tuple[float, int]:
     """Return seconds of the verification and MB at most in use; a process of its own, so that the peak is its own."""
-    words = [sys.executable, "-m", "benchmarks.blobs", str(repository), digest]
-    said = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120).stdout.split()
-    return float(said[0]), int(said[1])
+    environment = {**os.environ, "SSL_CERT_FILE": str(trusted)}
+    words = [sys.executable, "-m", "benchmarks.blobs", reference]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120, env=environment)
+    taken, peak = done.stdout.split()
+    return float(taken), int(peak)
 
 
-def _pull(reference: str, folder: Path) -> float:
+def _pull(reference: str, folder: Path, options: Sequence[str]) -> float:
     begun = time.perf_counter()
-    words = [str(parts.require("oras")), "pull", "--plain-http", "--no-tty", "-o", str(folder), reference]
+    words = [str(parts.require("oras")), "pull", *options, "--no-tty", "-o", str(folder), reference]
     subprocess.run(words, check=True, capture_output=True, timeout=120)
     taken = time.perf_counter() - begun
     shutil.rmtree(folder)
@@ -100,7 +113,8 @@ def verify(repository: Repository, digest: str) -> None:
     """Verify every blob as the ingest does, and print seconds and peak memory."""
     from bootpress.core.publications.blobs import verify_all  # noqa: PLC0415 - its import is not what is measured
 
-    registries = OciRegistries()
+    loopback = Network(resolve=lambda _: ["127.0.0.1"], find_proxy=lambda _: None)
+    registries = OciRegistries(network=loopback)
     registry = registries.open(RegistryConnection("bench", repository.host))
     begun = time.perf_counter()
     manifest = registry.fetch_manifest(repository, digest)
@@ -116,4 +130,5 @@ def _peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    verify(parse_repository(sys.argv[1]), sys.argv[2])
+    name, _, digest = sys.argv[1].partition("@")
+    verify(parse_repository(name), digest)
