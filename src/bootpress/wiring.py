@@ -11,6 +11,7 @@ from typing import Any
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.forges import OpenForges
+from bootpress.adapters.forges.local import Keeper, Places
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.connections import PrefectConnections
@@ -46,7 +47,7 @@ def production(settings: Settings) -> Context:
         clock=SystemClock(),
         secrets=SecretBox(settings.encryption_keys),
         verifier=CosignVerifier(),
-        forges=OpenForges(local_folder=settings.home / "forge"),
+        forges=OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys)),
         runner_hosts=DockerHosts(),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
@@ -55,6 +56,15 @@ def production(settings: Settings) -> Context:
         public_url=public_url(settings),
         limits=Limits(launches_in_flight=settings.launches_in_flight),
     )
+
+
+def forge_keeper(settings: Settings) -> Keeper:
+    """Return what runs the embedded forge's workflows; for the one process of an installation that is to do so."""
+    return Keeper(Places(_forge_folder(settings).absolute()), SecretBox(settings.encryption_keys))
+
+
+def _forge_folder(settings: Settings) -> Path:
+    return settings.home / "forge"
 
 
 @functools.cache

@@ -6,18 +6,23 @@ import threading
 from pathlib import Path
 
 from bootpress.adapters.forges.gitea import GiteaForge, Turns
-from bootpress.core.errors import Unsupported
+from bootpress.adapters.forges.local import LocalForge
 from bootpress.core.ports import Forge, ForgeConnection, ForgeKind
+from bootpress.core.secrets_at_rest import SecretBox
 
 MAX_OPEN = 64
 """Connections that are kept: each try with another token is another one."""
 
 
 class OpenForges:
-    """The port `Forges`; `local_folder` is where the embedded forge keeps its repositories and runs."""
+    """The port `Forges`; `local_folder` is where the embedded forge keeps its repositories and runs.
 
-    def __init__(self, *, local_folder: Path) -> None:
-        self._local_folder = local_folder
+    It encrypts its secrets with `box`.
+    """
+
+    def __init__(self, *, local_folder: Path, box: SecretBox) -> None:
+        self._local_folder = local_folder.absolute()
+        self._box = box
         self._open: dict[ForgeConnection, Forge] = {}
         self._turns = Turns()
         self._lock = threading.Lock()
@@ -25,7 +30,7 @@ class OpenForges:
     @property
     def local_url(self) -> str:
         """Return the URL of the embedded forge."""
-        return self._local_folder.absolute().as_uri()
+        return self._local_folder.as_uri()
 
     def open(self, connection: ForgeConnection) -> Forge:
         """Return the forge of a connection."""
@@ -37,6 +42,6 @@ class OpenForges:
             return forge
 
     def _make(self, connection: ForgeConnection) -> Forge:
-        if connection.kind is ForgeKind.GITEA:
-            return GiteaForge(connection.url, connection.token, turns=self._turns)
-        raise Unsupported(f"there is no adapter for {connection.kind} yet")
+        if connection.kind is ForgeKind.LOCAL:
+            return LocalForge(self._local_folder, self._box)
+        return GiteaForge(connection.url, connection.token, turns=self._turns)
