@@ -23,6 +23,7 @@ from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context, Limits
 from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.settings import Settings
+from bootpress.packaged import build_repository
 
 ENDPOINTS = "endpoints.json"
 DEFAULT_PORT = 8480
@@ -57,6 +58,8 @@ def production(settings: Settings) -> Context:
         limits=Limits(launches_in_flight=settings.launches_in_flight),
     )
 
+        local_registry=lambda: local_registry(settings),
+        build_repository=build_repository,
 
 def forge_keeper(settings: Settings) -> Keeper:
     """Return what runs the embedded forge's workflows; for the one process of an installation that is to do so."""
@@ -83,6 +86,12 @@ def public_url(settings: Settings) -> str:
 
 def _endpoints(home: Path) -> dict[str, Any]:
     try:
+def local_registry(settings: Settings) -> str | None:
+    """Return `host:port` of the registry of this installation: as configured, else the one that runs beside us."""
+    running = _endpoints(settings.home).get("registry")
+    return settings.registry or (str(running) if running else None)
+
+
         found = json.loads((home / ENDPOINTS).read_text())
     except (OSError, ValueError):
         return {}

@@ -9,7 +9,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpress.core.ports import RegistryConnection
@@ -30,6 +30,7 @@ class Key:
 
     private: Path
     public: Path
+    password: str = field(default="", repr=False)
 
     @property
     def pem(self) -> str:
@@ -65,7 +66,8 @@ class Cosign:
     def sign(self, image: str, key: Key, *options: str) -> None:
         """Sign an image in the format that is this version's own, with no log."""
         offline = "--tlog-upload=false" if self.major == 2 else f"--signing-config={self._signing_config}"
-        self._run(["sign", f"--key={key.private}", offline, "--yes", *options, image])
+        words = ["sign", f"--key={key.private}", offline, "--yes", *options, image]
+        self._run(words, {"COSIGN_PASSWORD": key.password})
 
     def sign_legacy(self, image: str, key: Key) -> None:
         """Sign in the format of cosign 2 with cosign 3."""

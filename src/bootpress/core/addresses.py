@@ -50,6 +50,15 @@ def check_networks(given: str, *, field: str) -> list[str]:
     return found
 
 
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL, or `//host:port`, leads to this machine only."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def client_of(address: str) -> str:
     """Return who is counted under an address: of IPv6 the network of 64 bits, within which anybody has any address."""
     try:

@@ -13,8 +13,9 @@ from bootpress.core.platforms import operations as platforms
 from bootpress.core.publications import operations as publications
 from bootpress.core.retention import operations as retention
 from bootpress.core.webhooks import operations as webhooks
+from bootpress.core.workers import operations as workers
 
-NOUNS = (accounts, builds, connections, events, platforms, publications, retention, webhooks)
+NOUNS = (accounts, builds, connections, events, platforms, publications, retention, webhooks, workers)
 
 
 def _collect() -> dict[str, Operation[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -48,6 +49,10 @@ class Context:
     public_url: str
     """Base of the URLs that others call, without a slash at its end."""
     limits: Limits = Limits()
+    local_registry: Callable[[], str | None] = lambda: None
+    """Return `host:port` of the registry that this installation runs or is configured with, as it is now."""
+    build_repository: Callable[[], Mapping[str, bytes]] = dict
+    """Return the files that a build repository begins with, by path."""
 
 
 @dataclass(frozen=True, slots=True)

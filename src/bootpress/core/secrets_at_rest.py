@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bootpress.core.errors import CatalogUnavailable
 
@@ -15,6 +18,7 @@ class SecretBox:
     """Encrypt and decrypt short texts."""
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
         self._fernets = [Fernet(key) for key in keys]
         self._marking = [hashlib.sha256(b"bootpress mark" + key.encode()).digest() for key in keys]
 
@@ -41,6 +45,14 @@ class SecretBox:
         The first is to be kept; one that was kept under an older key is among the others.
         """
         return [hmac.digest(key, content, "sha256") for key in self._marking]
+
+    def derive(self, purpose: bytes) -> list[bytes]:
+        """Return 32 bytes for a purpose out of each key, the first key's first (HKDF, RFC 5869)."""
+        return [_derived(key, purpose) for key in self._keys]
+
+
+def _derived(key: str, purpose: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(base64.urlsafe_b64decode(key))
 
 
 def _decrypted(fernet: Fernet, sealed: bytes) -> bytes | None:

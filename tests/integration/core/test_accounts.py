@@ -14,6 +14,7 @@ from bootpress.core.accounts import service
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.catalogue import OPERATIONS, PERMISSIONS
 from bootpress.core.errors import BootpressError, Forbidden, InvalidInput, NotFound, Unauthenticated
+from bootpress.core.workers.models import CiWorker
 from tests.support.core_world import World
 
 ID_FIELDS = {"id", "publication_id", "webhook_id", "node_platform_id", "platform"}
@@ -119,6 +120,7 @@ def rows_of(world: World) -> Rows:
     platform_id = world.platform("edge")
     publication_id = world.publish()
     token_id = token_id or mint(world)[0]
+    worker_id = add_worker(world)
     rows = Rows()
     for name, operation in OPERATIONS.items():
         for field in ID_FIELDS & operation.request.model_fields.keys():
@@ -126,11 +128,24 @@ def rows_of(world: World) -> Rows:
                 rows[name, field] = str(platform_id)
             elif field == "webhook_id":
                 rows[name, field] = str(world.webhook_id)
+            elif "ci_worker" in name:
+                rows[name, field] = str(worker_id)
             elif "token" in name:
                 rows[name, field] = str(token_id)
             else:
                 rows[name, field] = str(publication_id)
     return rows
+
+
+def add_worker(world: World) -> UUID:
+    """Add a CI worker that no forge is asked about."""
+    at = world.clock.now()
+    with world.catalog.writing() as session:
+        worker = CiWorker(account_id=world.account_id, label="ci", label_key="ci", status="revoked", forge_name="none",
+                          labels=[], created_at=at, revoked_at=at)  # fmt: skip
+        session.add(worker)
+        session.flush()
+        return worker.id
 
 
 def answer(world: World, name: str, caller: Any, fields: dict[str, str]) -> str:

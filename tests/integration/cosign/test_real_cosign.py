@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor
+from bootpress.core.workers.signing_keys import create_key_pair
 from tests.integration.cosign.conftest import Bench
 from tests.support.cosign import Cosign, Key
 from tests.support.registries import everywhere
@@ -37,6 +39,23 @@ def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
     assert found.docker_reference == {2: str(bench.repository), 3: None}[major]
     with pytest.raises(SignatureRejected, match="signed by another key"):
         bench.verify(digest, other.pem)
+
+
+@pytest.mark.parametrize("major", BOTH)
+def test_cosign_signs_with_a_key_that_we_made_and_its_password_alone(bench: Bench, tmp_path: Path, major: int) -> None:
+    cosign, made, digest = bench.cosign(major, tmp_path), create_key_pair(), bench.push_image()
+    key = Key(tmp_path / "ours.key", tmp_path / "ours.pub", made.password)
+    key.private.write_text(made.private_pem)
+    key.public.write_text(made.public_pem)
+    with pytest.raises(AssertionError, match="decrypt"):
+        cosign.sign(bench.repository.at(digest), replace(key, password="not it"))
+
+    cosign.sign(bench.repository.at(digest), key)
+
+    assert cosign.verifies(bench.repository.at(digest), key.public)
+    assert bench.verify(digest, made.public_pem).signer.mode == "keys"
+    assert made.password not in repr(made)
+    assert "PRIVATE KEY" not in repr(made)
 
 
 @pytest.mark.part("cosign3")

@@ -31,6 +31,10 @@ DELIVERY = """
 """
 WEBHOOK = "id label status url secret_preview received_count last_received_at last_rotated_at"
 MINTED_WEBHOOK = "webhook_id webhook_url webhook_secret action"
+BOOTSTRAPPED = """
+    ok action repo_created webhook_id webhook_url webhook_secret ci_worker_id ci_worker_token gitea_secrets_set
+    gitea_variables_set cosign_public_key warnings flow_run_id
+"""
 TOKEN = "id name permissions created_at expires_at revoked_at"
 EVENT = "id kind severity source actor payload occurred_at"
 FORGE = "name kind url"
@@ -53,6 +57,7 @@ ONE_PLATFORM = within("node_platform", PLATFORM)
 ONE_PUBLICATION = within("publication", PUBLICATION)
 ONE_WEBHOOK = within("webhook", WEBHOOK)
 ANSWERS: Mapping[str, set[str]] = {
+    "bootstrap_disk_image_ci": set(BOOTSTRAPPED.split()),
     "cancel_gitea_workflow_run": within("run", RUN),
     "create_api_token": {"token_id", "token"},
     "dispatch_gitea_workflow": {"run_id", "build_id", "flow_run_id", "warnings"},
@@ -70,6 +75,7 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_enable_disk_image_webhook": ONE_WEBHOOK,
     "system_get_disk_image_publication": ONE_PUBLICATION | within("artifacts", ARTIFACT) | {"artifact_count"},
     "system_get_node_platform": ONE_PLATFORM,
+    "system_list_ci_workers": within("workers", "id name role status labels last_seen_at"),
     "system_list_connections": within("connections", f"{CONNECTION} {FORGE}"),
     "system_list_disk_image_builds": within("builds", BUILD) | {"next_cursor"},
     "system_list_disk_image_deliveries": within("deliveries", DELIVERY) | {"next_cursor"},
@@ -93,6 +99,7 @@ WORDS: Mapping[tuple[str, str], str] = {
         "dispatched running callback_received published failed timed_out lost_callback_recovered cancelled"
     ),
     ("list_gitea_workflow_runs", "RunStatus"): "queued in_progress completed",
+    ("system_list_ci_workers", "RunnerStatus"): "online offline pending revoked",
     ("system_list_disk_image_deliveries", "DeliveryStatus"): "received processing done failed",
     ("system_list_disk_image_publications", "PublicationStatus"): (
         "queued verifying published failed retired purged revoked"

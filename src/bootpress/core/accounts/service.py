@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
+from bootpress.core.accounts import read_tokens
 from bootpress.core.accounts.models import Account, ApiToken
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 
 TOKEN_PREFIX = "bp_"  # noqa: S105 - marks our tokens for secret scanners
-MAX_TOKEN = 200
+MAX_TOKEN = 500
 
 
 def create_account(context: Context, name: str) -> UUID:
@@ -71,6 +72,8 @@ def authenticate(context: Context, text: str) -> Caller:
     with context.catalog.reading() as session:
         token = session.scalar(select(ApiToken).where(ApiToken.token_sha256 == _hash(text)))
     if token is None or token.revoked_at is not None:
+        raise refusal
+    if token.ci_worker_id is not None and not read_tokens.is_genuine(context.secrets, text, token.id):
         raise refusal
     if token.expires_at is not None and token.expires_at <= context.clock.now():
         raise refusal

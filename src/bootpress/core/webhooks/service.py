@@ -55,7 +55,7 @@ def _provision(context: Context, account_id: UUID, label: str, key: str, actor: 
             .with_for_update()
         )
         if webhook is not None:
-            return ProvisionedWebhook(webhook, _rotate(context, session, webhook, actor, timedelta()), created=False)
+            return ProvisionedWebhook(webhook, rotate(context, session, webhook, actor, timedelta()), created=False)
         secret = new_secret()
         webhook = Webhook(
             id=uuid4(),
@@ -83,7 +83,7 @@ def rotate_secret(
                 f"webhook {webhook_id} is revoked: it takes no new secret",
                 hint="provision_disk_image_webhook makes another for its label",
             )
-        return webhook, _rotate(context, session, webhook, actor, overlap)
+        return webhook, rotate(context, session, webhook, actor, overlap)
 
 
 def move(context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, to: str) -> Webhook:
@@ -120,7 +120,8 @@ def find_webhook(session: Session, account_id: UUID, webhook_id: UUID) -> Webhoo
     return webhook
 
 
-def _rotate(context: Context, session: Session, webhook: Webhook, actor: str, overlap: timedelta) -> str:
+def rotate(context: Context, session: Session, webhook: Webhook, actor: str, overlap: timedelta) -> str:
+    """Give a webhook a new secret in the running transaction; return it. What was to be confirmed is no more."""
     now = context.clock.now()
     secret = new_secret()
     webhook.previous_secret = webhook.secret if overlap else None
@@ -128,6 +129,7 @@ def _rotate(context: Context, session: Session, webhook: Webhook, actor: str, ov
     webhook.secret = context.secrets.seal(secret)
     webhook.secret_preview = rules.secret_preview(secret)
     webhook.last_rotated_at = now
+    webhook.unconfirmed_since = None
     events.record(
         session,
         events.Kind.WEBHOOK_SECRET_ROTATED,

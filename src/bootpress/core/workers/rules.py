@@ -1,11 +1,13 @@
-"""Pure rules of procedures."""
+"""Pure rules of CI workers and procedures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bootpress.core.transitions import StateMachine
-from bootpress.core.workers.states import ProcedureStatus
+from bootpress.core.webhooks.rules import label_key
+from bootpress.core.workers.states import ProcedureStatus, RunnerStatus
 
 LEASE = timedelta(seconds=30)
 """How long a run that carries out a procedure is believed to live without a sign of life."""
@@ -34,3 +36,47 @@ def queue_lease(patience_seconds: float) -> timedelta:
 def is_dead(*, lease_until: datetime, now: datetime) -> bool:
     """Tell whether nobody works on an unfinished procedure any more."""
     return lease_until <= now
+
+
+def owner_of(name: str, labels: Sequence[str], label_keys: Sequence[str]) -> int:
+    """Return which of the workers of one repository, oldest first, a runner belongs to.
+
+    It is the one whose label the runner has as its name or one of its labels, else the oldest.
+    """
+    own = [label_key(name), *(label_key(label) for label in labels)]
+    matching = (index for index, key in enumerate(label_keys) if key in own)
+    return next(matching, 0)
+
+
+def runner_status(*, is_revoked: bool, registered: int, online: int) -> RunnerStatus:
+    """Return how a worker is, of whose runners so many are registered and so many online."""
+    if is_revoked:
+        return RunnerStatus.REVOKED
+    if online:
+        return RunnerStatus.ONLINE
+    return RunnerStatus.OFFLINE if registered else RunnerStatus.PENDING
+
+
+def needs_key(*, is_known: bool, has_key: bool, rotate: bool, replaces: bool) -> tuple[bool, str | None]:
+    """Tell whether a pipeline needs another signing key, and what to warn of.
+
+    `is_known`: we made the key of before; `has_key`: the repository has one; `replaces`: also one of somebody else's.
+    """
+    if is_known and rotate:
+        return True, (
+            "the signing key is another now: until a platform trusts cosign_public_key, it rejects what is built next;"
+            " name both keys in its trust while builds signed with the old one are under way"
+        )
+    if is_known and has_key:
+        return False, None
+    if is_known:
+        return True, (
+            "the repository has the signing key of before no more, so there is another now: name cosign_public_key in"
+            " the trust of its platforms"
+        )
+    if has_key and not replaces:
+        return False, (
+            "the repository has a COSIGN_PRIVATE_KEY that was not made here: it is kept, and its public key is not"
+            " known; create_signing_key replaces it"
+        )
+    return True, None

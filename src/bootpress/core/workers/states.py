@@ -12,6 +12,15 @@ class WorkerState(StrEnum):
     REVOKED = "revoked"
 
 
+class RunnerStatus(StrEnum):
+    """How a worker is, in the words of the contract: pending until a runner registers."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    PENDING = "pending"
+    REVOKED = "revoked"
+
+
 class ProcedureKind(StrEnum):
     """What a flow is to carry out step by step."""
 

@@ -160,6 +160,10 @@ def upgrade() -> None:
     with op.batch_alter_table("procedures", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_procedures_account_id"), ["account_id"], unique=False)
 
+    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("ci_worker_id", sa.Uuid(), nullable=True))
+        batch_op.create_index(batch_op.f("ix_api_tokens_ci_worker_id"), ["ci_worker_id"], unique=False)
+
     with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("build_id", sa.Uuid(), nullable=True))
 

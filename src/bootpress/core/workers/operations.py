@@ -1,0 +1,142 @@
+"""Public operations on CI workers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StrictBool
+
+from bootpress.core.addresses import check_base
+from bootpress.core.context import Caller, Context
+from bootpress.core.errors import InvalidInput
+from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
+from bootpress.core.ports import GitRepository
+from bootpress.core.workers import plan, procedures, service
+from bootpress.core.workers.service import SeenWorker
+from bootpress.core.workers.sites import FOUND
+from bootpress.core.workers.states import ProcedureKind, RunnerStatus
+
+BOOTSTRAP = "system.disk_image_ci.bootstrap"
+READ = "system.ci_workers.read"
+
+
+class BootstrapDiskImageCi(Request):
+    """The build repository, and what its pipeline is called here."""
+
+    owner: Title
+    repo: Title
+    label: Annotated[Text, Field(max_length=200)]
+    platform_slug: Unless[Title] = None
+    platform_api_base: Unless[Text] = None
+    create_platform_read_token: StrictBool = False
+    create_signing_key: Annotated[
+        Unless[StrictBool], Field(description="By default where the forge has no OIDC for its jobs")
+    ] = None
+    rotate_signing_key: StrictBool = False
+
+
+class BootstrappedCi(Answer):
+    """What was set up; the webhook's secret and the runner's token are shown this once."""
+
+    ok: bool
+    action: Literal["created", "rotated"]
+    repo_created: bool
+    webhook_id: UUID
+    webhook_url: str
+    webhook_secret: str | None
+    ci_worker_id: UUID
+    ci_worker_token: str | None
+    gitea_secrets_set: list[str]
+    gitea_variables_set: list[str]
+    cosign_public_key: str | None
+    warnings: list[str]
+    flow_run_id: UUID
+
+
+class ListCiWorkers(Request):
+    """Nothing to choose."""
+
+
+class CiWorkerView(Answer):
+    """A CI worker, and how its runners are."""
+
+    id: UUID
+    name: str
+    role: Literal["ci_worker"]
+    status: RunnerStatus
+    labels: list[str]
+    last_seen_at: Moment | None
+
+    @classmethod
+    def of(cls, seen: SeenWorker) -> CiWorkerView:
+        """Show a worker."""
+        return cls(
+            id=seen.worker.id,
+            name=seen.worker.label,
+            role="ci_worker",
+            status=seen.status,
+            labels=list(seen.labels),
+            last_seen_at=seen.last_seen_at,
+        )
+
+
+class CiWorkerList(Answer):
+    """CI workers, oldest first."""
+
+    workers: list[CiWorkerView]
+
+
+def _read_permissions() -> list[str]:
+    from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
+
+    return [name for name in PERMISSIONS if name.endswith(".read")]
+
+
+@operation(permission=BOOTSTRAP, secrets=("webhook_secret", "ci_worker_token"))
+def bootstrap_disk_image_ci(context: Context, caller: Caller, request: BootstrapDiskImageCi) -> BootstrappedCi:
+    """Set a build repository up, with its webhook, secrets, signing key and runner's token; again: rotate them."""
+    label = plan.check_label(request.label)
+    repository = GitRepository.parse(f"{request.owner}/{request.repo}")
+    base = context.public_url
+    if request.platform_api_base is not None:
+        base = check_base(request.platform_api_base, field="platform_api_base")
+    if request.rotate_signing_key and request.create_signing_key is False:
+        raise InvalidInput(
+            "rotate_signing_key asks for a signing key that create_signing_key refuses", field="rotate_signing_key"
+        )
+    forge_name, forge = plan.choose_forge(context, caller.account_id, label, request.platform_slug)
+    findings = plan.look(context, caller.account_id, forge, repository)
+    wanted = plan.Plan(
+        label=label,
+        repo=str(repository),
+        forge=forge_name,
+        base=base,
+        platform_slug=request.platform_slug,
+        read_permissions=_read_permissions() if request.create_platform_read_token else [],
+        signing_key=_wants_key(request, has_oidc=forge.has_oidc),
+        replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
+        rotate_signing_key=request.rotate_signing_key,
+    )
+    answer = procedures.call(
+        context,
+        caller,
+        ProcedureKind.BOOTSTRAP,
+        request=wanted.as_json(),
+        claims=wanted.claims,
+        effects={FOUND: findings.as_json()},
+        run_name=f"bootstrap {label}",
+    )
+    return BootstrappedCi(ok=True, **{"ci_worker_token": None, **answer})
+
+
+def _wants_key(request: BootstrapDiskImageCi, *, has_oidc: bool) -> bool:
+    if request.create_signing_key is not None:
+        return request.create_signing_key
+    return request.rotate_signing_key or not has_oidc
+
+
+@operation(permission=READ, changes=False)
+def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWorkers) -> CiWorkerList:
+    """List the account's CI workers, and what the forge says of their runners."""
+    return CiWorkerList(workers=[CiWorkerView.of(seen) for seen in service.list_workers(context, caller.account_id)])

@@ -1,0 +1,92 @@
+"""CI workers, and what the forge says of their runners."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from bootpress.core.connections import service as connections
+from bootpress.core.context import Context
+from bootpress.core.errors import NotFound
+from bootpress.core.ports import GitRepository, Runner
+from bootpress.core.workers import rules
+from bootpress.core.workers.models import CiWorker
+from bootpress.core.workers.states import RunnerStatus, WorkerState
+
+REMEMBERED_EVERY: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWorker:
+    """A worker as it is now."""
+
+    worker: CiWorker
+    status: RunnerStatus
+    labels: Sequence[str]
+    last_seen_at: datetime | None
+
+
+def list_workers(context: Context, account_id: UUID) -> list[SeenWorker]:
+    """List an account's CI workers, oldest first, as the forge sees their runners at this moment.
+
+    Each repository is asked about once. Raises what the forge raises: a status that nobody gave is not made up.
+    """
+    with context.catalog.reading() as session:
+        query = select(CiWorker).where(CiWorker.account_id == account_id)
+        workers = session.scalars(query.order_by(CiWorker.created_at, CiWorker.id)).all()
+    runners = runners_of(context, account_id, workers)
+    seen = [_seen(context, worker, runners.get(worker.id, [])) for worker in workers]
+    _remember(context, seen)
+    return seen
+
+
+def runners_of(context: Context, account_id: UUID, workers: Sequence[CiWorker]) -> Mapping[UUID, list[Runner]]:
+    """Ask the forge for the runners of workers in use; return them by the id of the worker they belong to."""
+    places: dict[tuple[str, str], list[CiWorker]] = defaultdict(list)
+    for worker in workers:
+        if worker.status != WorkerState.REVOKED and worker.repo is not None:
+            places[worker.forge_name, worker.repo.casefold()].append(worker)
+    found: dict[UUID, list[Runner]] = defaultdict(list)
+    for (forge_name, _), here in places.items():
+        _, forge = connections.open_forge(context, account_id, forge_name)
+        try:
+            runners = forge.list_runners(GitRepository.parse(here[0].repo or ""))
+        except NotFound:
+            continue  # a repository that is gone has no runners
+        for runner in runners:
+            owner = rules.owner_of(runner.name, runner.labels, [one.label_key for one in here])
+            found[here[owner].id].append(runner)
+    return found
+
+
+def _seen(context: Context, worker: CiWorker, runners: Sequence[Runner]) -> SeenWorker:
+    online = [runner for runner in runners if runner.is_online]
+    status = rules.runner_status(
+        is_revoked=worker.status == WorkerState.REVOKED, registered=len(runners), online=len(online)
+    )
+    seen_at = [runner.last_seen_at for runner in runners if runner.last_seen_at is not None]
+    if online and not seen_at:
+        seen_at = [context.clock.now()]
+    known = [worker.last_seen_at] if worker.last_seen_at is not None else []
+    labels = dict.fromkeys(label for runner in runners for label in runner.labels)
+    return SeenWorker(worker, status, list(labels) or worker.labels, max([*seen_at, *known], default=None))
+
+
+def _remember(context: Context, seen: Sequence[SeenWorker]) -> None:
+    """Keep when a runner was seen last, for when the forge no longer says."""
+    news = [one for one in seen if _is_newer(one.last_seen_at, one.worker.last_seen_at)]
+    if news:
+        with context.catalog.writing() as session:
+            for one in news:
+                changed = update(CiWorker).where(CiWorker.id == one.worker.id).values(last_seen_at=one.last_seen_at)
+                session.execute(changed)
+
+
+def _is_newer(seen: datetime | None, known: datetime | None) -> bool:
+    return seen is not None and (known is None or seen - known >= REMEMBERED_EVERY)
