@@ -16,6 +16,7 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support import parts, postgres
+from tests.support.gitea import Gitea, running_gitea
 from tests.support.ports import free_port as _free_port
 from tests.support.prefect_server import PrefectServer, prefect_server
 from tests.support.registries import RunningRegistry, running
@@ -114,6 +115,20 @@ def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             if kind not in started:
                 started[kind] = stack.enter_context(running(kind, tmp_path_factory.mktemp(kind)))
             return started[kind]
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def open_gitea() -> Iterator[Callable[[str], Gitea]]:
+    """Return a function that gives the Gitea of a version, 126 or 125, started when a test first asks and shared."""
+    started: dict[str, Gitea] = {}
+    with ExitStack() as stack:
+
+        def get(version: str) -> Gitea:
+            if version not in started:
+                started[version] = stack.enter_context(running_gitea(version))
+            return started[version]
 
         yield get
 

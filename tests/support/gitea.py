@@ -52,7 +52,7 @@ PASSWORD_HASH_ALGO = pbkdf2_v2
 MODE = console
 LEVEL = Info
 [actions]
-ENABLED = true
+ENABLED = {actions}
 [repository]
 DEFAULT_BRANCH = main
 [session]
@@ -98,15 +98,15 @@ class Gitea:
 
 
 @contextmanager
-def running_gitea(version: str = "126") -> Iterator[Gitea]:
-    """Run one with an empty database; `version` is the part's: 126 or 125."""
+def running_gitea(version: str = "126", *, actions: bool = True) -> Iterator[Gitea]:
+    """Run one with an empty database, and with Actions or without; `version` is the part's: 126 or 125."""
     source = parts.require(f"gitea{version}")
     parts.require("git")
     # Not pytest's temporary folder: that one is closed to other users, and so would be the one in a private TMPDIR.
     home = Path(tempfile.mkdtemp(prefix="bootpress-gitea-", dir="/tmp" if USER else None))
     try:
         port, password = free_port(), secrets.token_urlsafe(12)
-        program = _install(source, home, port)
+        program = _install(source, home, port, actions=actions)
         environment = {"HOME": str(home), "GITEA_WORK_DIR": str(home), "PATH": os.environ["PATH"], "NO_PROXY": "*"}
         config = ["--config", str(home / "app.ini")]
         argv = [str(program), "web", *config]
@@ -119,7 +119,7 @@ def running_gitea(version: str = "126") -> Iterator[Gitea]:
         shutil.rmtree(home)
 
 
-def _install(source: Path, home: Path, port: int) -> Path:
+def _install(source: Path, home: Path, port: int, *, actions: bool) -> Path:
     """Copy the program and what it reads to where its user can read it, and write its configuration."""
     program = home / "gitea"
     shutil.copy(source, program)
@@ -127,7 +127,8 @@ def _install(source: Path, home: Path, port: int) -> Path:
     for name in ("options", "public", "templates"):
         shutil.copytree(source.parent / name, home / "static" / name)
     user = USER or pwd.getpwuid(os.geteuid()).pw_name
-    (home / "app.ini").write_text(CONFIG.format(user=user, home=home, port=port, secret=secrets.token_hex(16)))
+    config = CONFIG.format(user=user, home=home, port=port, secret=secrets.token_hex(16), actions=str(actions).lower())
+    (home / "app.ini").write_text(config)
     if USER:
         for path in (home, home / "app.ini"):
             shutil.chown(path, USER)
