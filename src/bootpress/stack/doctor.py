@@ -201,6 +201,7 @@ def _programs(home: Home) -> Iterator[Finding]:
         hint = "apt install docker-registry; without it `up` fetches it, or runs a container of it"
         yield Finding("docker-registry", Health.WARN, "not installed", hint)
     for name, use in (
+        ("git", "keeps the repositories of the embedded forge"),
         ("cosign", "signs images by hand"),
         ("oras", "pushes images by hand"),
         ("qemu-system-x86_64", "boots images to check them"),

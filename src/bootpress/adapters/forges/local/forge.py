@@ -117,7 +117,10 @@ class LocalForge:
             raise ForgeRefused(f"{repository} may not run workflows", hint="bootstrap_disk_image_ci lets it")
         revision = bare.resolve(ref)
         if revision is None or not revision.ref.startswith("refs/"):
-            raise NotFound(f"{repository} has no branch or tag {ref[:100]!r}", hint="leave ref away for the default")
+            raise NotFound(
+                f"{repository} has no branch or tag {ref[:100]!r} on which {workflow[:100]} could run",
+                hint="push it, or name another",
+            )
         source = find_workflow(bare, revision.commit, workflow)
         if source is None:
             raise NotFound(f"{repository} has no workflow {workflow[:100]!r} at {ref[:100]}")

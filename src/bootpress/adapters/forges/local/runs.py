@@ -6,7 +6,7 @@
     <id>/logs/<n>.log    of job <n>, from 0 on; what there is to say of the run itself is in the first one
     <id>/lock            locked by the process that runs it, for as long as it lives
     <id>/cancel          is there once somebody wants it to end
-    <id>/work/           checkout, home and scripts; deleted at the end
+    <id>/work            checkout, home and scripts of each job; deleted at the end
 
 Only whoever holds the lock writes `state.json`. So a run that is in progress, and that nobody holds locked, is one
 whose process died: whoever sees that first says so.
@@ -32,6 +32,7 @@ from bootpress.core.ports import RunStatus
 KEPT: Final = 500
 """Runs of which state and logs are kept, in all repositories together."""
 MAX_WAITING: Final = 100
+MAX_ID: Final = 18
 DIED: Final = "the process that ran this has died (bootpress was stopped, or killed): run it again"
 
 
@@ -175,7 +176,7 @@ class Runs:
         """Return a run, settled if its process died, or None."""
         if run_id in self._ended:
             return self._ended[run_id]
-        if not (run_id.isascii() and run_id.isdecimal()):
+        if not (run_id.isascii() and run_id.isdecimal() and len(run_id) <= MAX_ID):
             return None
         folder = self.folder(run_id)
         try:
