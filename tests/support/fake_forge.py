@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import yaml
 
-from bootpress.core.errors import ForgeUnavailable, NotFound, RunnerHostUnavailable, Unsupported
+from bootpress.core.errors import ForgeRefused, ForgeUnavailable, NotFound, RunnerHostUnavailable, Unsupported
 from bootpress.core.ports import (
     Forge,
     ForgeConnection,
@@ -27,6 +27,9 @@ from bootpress.core.ports import (
 )
 
 WORKFLOWS = ".gitea/workflows/"
+BRANCH = "main"
+COMMIT = "c0ffee"
+"""The only commit there ever is: the newest, or that of the newest dispatch."""
 
 
 @dataclass
@@ -43,6 +46,12 @@ class FakeRepository:
     jobs: dict[str, list[Job]] = field(default_factory=dict)
     logs: dict[str, bytes] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)
+    trees: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Of each tag and each commit, the files."""
+
+    def tree(self, ref: str | None) -> dict[str, bytes] | None:
+        """Return the files of a ref."""
+        return self.files if ref in {None, BRANCH} else self.trees.get(ref or "")
 
 
 class FakeForge:
@@ -87,7 +96,7 @@ class FakeForge:
         if repository not in self.repositories:
             info = RepositoryInfo(
                 repository,
-                default_branch="main",
+                default_branch=BRANCH,
                 is_empty=True,
                 actions_enabled=True,
                 may_administer=True,
@@ -101,9 +110,19 @@ class FakeForge:
         found = self._find(repository)
         found.info = replace(found.info, actions_enabled=True)
 
+    def disable_actions(self, repository: GitRepository) -> None:
+        """Let a repository run nothing, as somebody may in its settings."""
+        found = self._find(repository)
+        found.info = replace(found.info, actions_enabled=False)
+
+    def add_tag(self, repository: GitRepository, name: str) -> None:
+        """Tag the newest commit."""
+        found = self._find(repository)
+        found.trees[name] = dict(found.files)
+
     def read_file(self, repository: GitRepository, path: str, *, ref: str | None = None) -> bytes | None:
         self._asked("read_file")
-        return self._find(repository).files.get(path)
+        return (self._find(repository).tree(ref) or {}).get(path)
 
     def add_files(self, repository: GitRepository, files: Mapping[str, bytes], *, message: str) -> Sequence[str]:
         self._asked("add_files")
@@ -144,12 +163,17 @@ class FakeForge:
     ) -> str | None:
         self._asked("dispatch")
         found = self._find(repository)
-        source = found.files.get(WORKFLOWS + workflow)
-        if source is None:
+        if not found.info.actions_enabled:
+            raise ForgeRefused(f"Actions are disabled for {repository}", hint="enable them")
+        tree = found.tree(ref)
+        if tree is None:
+            raise NotFound(f"{repository} has no branch or tag {ref}")
+        if WORKFLOWS + workflow not in tree:
             raise NotFound(f"{repository} has no workflow {workflow}")
-        triggers = yaml.safe_load(source)
-        if "workflow_dispatch" not in (triggers.get("on") or triggers.get(True) or {}):  # YAML 1.1 reads `on` as true
+        source = yaml.safe_load(tree[WORKFLOWS + workflow])
+        if "workflow_dispatch" not in (source.get("on") or source.get(True) or {}):  # YAML 1.1 reads `on` as true
             raise NotFound(f"{workflow} of {repository} cannot be dispatched")
+        names = [job.get("name", key) for key, job in source.get("jobs", {"build": {}}).items()]
         run_id = str(next(self._ids))
         found.runs[run_id] = WorkflowRun(
             run_id,
@@ -158,14 +182,30 @@ class FakeForge:
             None,
             "workflow_dispatch",
             ref,
-            "c0ffee",
+            COMMIT,
             f"{found.info.url}/runs/{run_id}",
             datetime.now(UTC),
         )
+        found.trees[COMMIT] = dict(tree)
         found.inputs[run_id] = dict(inputs)
-        found.jobs[run_id] = [Job(run_id, run_id, "build", RunStatus.QUEUED, None, None, None, None)]
-        found.logs[run_id] = b""
+        found.jobs[run_id] = [
+            Job(run_id if number == 0 else f"{run_id}-{number}", run_id, name, RunStatus.QUEUED, None, None, None, None)
+            for number, name in enumerate(names)
+        ]
+        found.logs |= {job.id: b"" for job in found.jobs[run_id]}
         return run_id
+
+    def run_jobs(self, repository: GitRepository, *, log: bytes) -> None:
+        """Let a runner take every job that waits, say the same in each and succeed."""
+        found = self._find(repository)
+        found.runners["1"] = Runner("1", "fake", True, False, ("disk-image-builder",), None)  # noqa: FBT003 - online, idle
+        for run in [run for run in found.runs.values() if run.status is RunStatus.QUEUED]:
+            now = datetime.now(UTC)
+            found.logs |= {job.id: log for job in found.jobs[run.id]}
+            found.jobs[run.id] = [
+                replace(job, runner="fake", started_at=now, completed_at=now) for job in found.jobs[run.id]
+            ]
+            self.end_run(repository, run.id)
 
     def end_run(self, repository: GitRepository, run_id: str, conclusion: str = "success") -> None:
         """Let a run end, as a runner would."""

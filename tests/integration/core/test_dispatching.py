@@ -56,6 +56,7 @@ def test_the_repository_the_workflow_and_the_inputs_are_taken_as_the_tutorial_an
 ) -> None:
     source = b"on: {workflow_dispatch: {inputs: {platform_slug: , fast: , jobs: }}}"
     foundry.files[WORKFLOWS + WORKFLOW] = source
+    foundry.forge.add_tag(REPO, "v1")
     given = {"owner": "acme", "repo": "disk-images", "workflow": None, "workflow_file": WORKFLOW}
     answer = foundry.dispatch(
         account_id=str(world.account_id), ref="v1", inputs={"platform_slug": "x", "fast": True, "jobs": 4}, **given
