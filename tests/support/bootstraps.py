@@ -9,12 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.accounts.models import ApiToken
-from bootpress.core.ports import Forge, ForgeConnection, ForgeKind, GitRepository, Work
+from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, Work
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.workers import abandoning, bootstrap, procedures
 from bootpress.core.workers.models import CiWorker, Procedure
 from bootpress.core.workers.procedures import Hold
+from bootpress.core.workers.signing_keys import SigningKeyPair
 from tests.support.core_world import World
 from tests.support.fake_forge import FakeForge, FakeRepository
 from tests.support.fakes import Launch
@@ -61,6 +63,12 @@ class MortalForge:
         return made
 
 
+def quick_key_pair() -> SigningKeyPair:
+    """Make a key with nothing of what makes its password slow to guess."""
+    public_pem = SigningKey.create().public_pem
+    return SigningKeyPair(f"PRIVATE KEY of\n{public_pem}", f"password of {hash(public_pem)}", public_pem)
+
+
 class Pipelines:
     """A world with a forge, where bootstraps are carried out."""
 
@@ -75,6 +83,7 @@ class Pipelines:
             world.context,
             build_repository=lambda: TEMPLATE,
             local_registry=lambda: PUBLIC_REGISTRY,
+            create_signing_key=quick_key_pair,
             limits=replace(world.context.limits, procedure_seconds=1.0),
         )
         world.launcher.runs[Work.BOOTSTRAP] = self._run
@@ -128,9 +137,3 @@ class Pipelines:
     def _all(self, kind: Any) -> list[Any]:
         with self.world.catalog.reading() as session:
             return list(session.scalars(select(kind).order_by(kind.created_at, kind.id)))
-
-
-def forge_of(pipelines: Pipelines) -> Forge:
-    """Return the forge as callers meet it."""
-    forge: Forge = pipelines.world.forges.forge
-    return forge

@@ -18,6 +18,7 @@ from bootpress.core.ports import (
     SignatureVerifier,
 )
 from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.core.workers.signing_keys import SigningKeyPair, create_key_pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Limits:
     batch_size: int = 50
     procedure_seconds: float = 120.0
     """How long a call waits for the flow that carries it out."""
+    runner_seconds: float = 60.0
+    """How long a runner that was started may take until the forge says that it is online."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class Context:
     """Return `host:port` of the registry that this installation runs or is configured with, as it is now."""
     build_repository: Callable[[], Mapping[str, bytes]] = dict
     """Return the files that a build repository begins with, by path."""
+    create_signing_key: Callable[[], SigningKeyPair] = create_key_pair
+    runner_image: str = "gitea/act_runner"
+    """What runners that we run are containers of."""
 
 
 @dataclass(frozen=True, slots=True)

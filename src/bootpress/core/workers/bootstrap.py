@@ -24,7 +24,6 @@ from bootpress.core.workers import pipeline, procedures, rules
 from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.plan import Plan, platform_of, worker_of
 from bootpress.core.workers.procedures import Hold, Recording
-from bootpress.core.workers.signing_keys import create_key_pair
 from bootpress.core.workers.sites import Site, build_timeout, key_of_repository, note, others_of, warn
 
 MESSAGE: Final = "Add the build of disk images"
@@ -103,7 +102,7 @@ def make_signing_key(context: Context, hold: Hold) -> None:
         needed, said = rules.needs_key(
             is_known=known is not None, has_key=has_key, rotate=plan.rotate_signing_key, replaces=plan.replaces_key
         )
-    made = create_key_pair() if needed else None
+    made = context.create_signing_key() if needed else None
     with procedures.recording(context, hold) as record:
         worker = site.worker(record.session)
         worker.public_key = made.public_pem if made else known
