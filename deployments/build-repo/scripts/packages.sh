@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Debian packages as files, without installing them and without root. Sourced, after common.sh.
+# Without a network, what is in the cache is used: put packages there for machines that have none.
+
+# What outlives a job: the runner says where, or else it is the home of the user who runs it.
+CACHE=${DISK_IMAGE_CACHE:-${RUNNER_TOOL_CACHE:-$HOME/.cache}/disk-images}
+
+# use_apt ARCH own|system: choose the package lists that are asked, the machine's or our own for that architecture.
+use_apt() {
+    local lists=$CACHE/$1/lists
+    APT_OPTIONS=(-q -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=3)
+    if [[ $2 == own ]]; then
+        mkdir -p "$lists/partial" "$CACHE/$1/apt/archives/partial"
+        APT_OPTIONS+=(-o "APT::Architecture=$1" -o "APT::Architectures=$1" -o Dir::State::Status=/dev/null)
+        APT_OPTIONS+=(-o "Dir::State::Lists=$lists" -o "Dir::Cache=$CACHE/$1/apt")
+    fi
+}
+
+# ask_apt ARCH PACKAGE: have APT_OPTIONS know a package, from the machine's lists or from our own, fetched if need be.
+ask_apt() {
+    if [[ $1 == "$(dpkg --print-architecture)" ]]; then
+        use_apt "$1" system
+        if apt_line "$2" >/dev/null; then return; fi
+    fi
+    use_apt "$1" own
+    say "fetching the package lists for $1" >&2
+    apt-get "${APT_OPTIONS[@]}" update >&2 || return
+    apt_line "$2" >/dev/null
+}
+
+# apt_line PACKAGE: print the file name, size and hash that apt would download.
+apt_line() { apt-get "${APT_OPTIONS[@]}" download --print-uris "$1" 2>/dev/null | sed -n "s/^'[^']*' //p" | grep . ; }
+
+# fetch_package ARCH PACKAGE [PATTERN]: print where the package lies as a file, downloaded unless the cache has it.
+fetch_package() {
+    local arch=$1 package=$2 pattern=${3:-$2_*.deb} file hash folder found
+    mkdir -p "$CACHE/$arch"
+    if ! ask_apt "$arch" "$package"; then
+        found=$(find "$CACHE/$arch" -maxdepth 1 -name "$pattern" | sort --version-sort | tail -n 1)
+        [[ -n $found ]] || die "apt does not know the package $package for $arch, and $CACHE/$arch has none" \
+            "run apt-get update where the job runs, or put $pattern into $CACHE/$arch"
+        say "apt does not know $package: taking ${found##*/} from the cache" >&2
+        printf '%s' "$found"
+        return
+    fi
+    read -r file _ hash < <(apt_line "$package")
+    found=$CACHE/$arch/$file
+    if ! matches "$found" "$hash"; then
+        # In a folder of its own: another job may be at it too.
+        folder=$(mktemp -d "$CACHE/$arch/fetching-XXXXXX")
+        (cd "$folder" && apt-get "${APT_OPTIONS[@]}" download "$package" >&2) ||
+            { rm -rf "$folder" && die "the package $package could not be downloaded" "see above; is the mirror reachable?"; }
+        mv "$folder/$file" "$found"
+        rm -rf "$folder"
+        matches "$found" "$hash" || die "$file is not what apt promised ($hash)" "delete $found and try again"
+    fi
+    printf '%s' "$found"
+}
+
+# matches FILE HASH: tell whether a file is there and has this hash, as apt writes it.
+matches() { [[ -f $1 && $2 == SHA256:* && $(sha256sum <"$1") == "${2#SHA256:} "* ]]; }
+
+# fetch_kernel ARCH [PACKAGE]: the same for a kernel; by default the one that the distribution's own package points to.
+fetch_kernel() {
+    local arch=$1 name=${2-} real
+    if [[ -z $name ]]; then
+        name=linux-image-cloud-$arch
+        if grep -qs '^ID=ubuntu' /etc/os-release; then name=linux-image-virtual; fi
+    fi
+    if ask_apt "$arch" "$name"; then
+        real=$(apt-cache "${APT_OPTIONS[@]}" depends --important "$name" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+        name=${real:-$name}
+    fi
+    fetch_package "$arch" "$name" 'linux-image-[0-9]*.deb'
+}
