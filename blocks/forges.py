@@ -13,9 +13,7 @@ class GiteaForge(Block):
 
     _block_type_name = "GiteaForge"
     _block_type_slug = "giteaforge"
-    _description = (
-        "A Gitea that builds disk images, and the token that bootpress sets it up with."
-    )
+    _description = "A Gitea that builds disk images, and the token that bootpress sets it up with."
 
     url: str = Field(description="Base of its pages: https://gitea.example")
     token: SecretStr = Field(description="Access token with the scopes write:repository and read:user")
