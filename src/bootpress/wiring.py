@@ -10,8 +10,8 @@ from typing import Any
 
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.forges import OpenForges
 from bootpress.adapters.forges.local import Keeper, Places
+from bootpress.adapters.forges.opening import OpenForges
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.connections import PrefectConnections

@@ -1,5 +1,4 @@
-"""Forges: Gitea over HTTP, and the embedded one on this machine."""
+"""Forges: Gitea over HTTP, and the embedded one on this machine.
 
-from bootpress.adapters.forges.opening import OpenForges
-
-__all__ = ["OpenForges"]
+`opening` has all of them; nothing is imported here, since each run of the embedded one is a process that needs no other.
+"""

@@ -9,6 +9,7 @@ import yaml
 
 from bootpress.core.errors import Unsupported
 
+MAX_BYTES: Final = 1 << 18
 MAX_VALUES: Final = 20_000
 MAX_DEPTH: Final = 50
 
@@ -36,6 +37,8 @@ class _Loader(yaml.BaseLoader):
 
 def load(source: bytes) -> Mapping[str, Any]:
     """Read a workflow file; Unsupported if it is none."""
+    if len(source) > MAX_BYTES:
+        raise Unsupported(f"the workflow file has {len(source):,} bytes", hint=f"at most {MAX_BYTES:,}")
     loader = _Loader(source)
     try:
         found = loader.get_single_data()

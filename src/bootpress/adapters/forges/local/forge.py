@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import uuid
@@ -19,6 +18,7 @@ from bootpress.adapters.forges.local.keeper import Keeper
 from bootpress.adapters.forges.local.places import Places
 from bootpress.adapters.forges.local.runs import JobState, Runs, RunSpec, RunState
 from bootpress.adapters.forges.local.settings_of import SettingsOf
+from bootpress.adapters.forges.local.surroundings import user_name
 from bootpress.adapters.forges.local.triggers import DISPATCH
 from bootpress.adapters.forges.local.values import check_text
 from bootpress.core.errors import Conflict, ForgeRefused, NotFound, Unsupported
@@ -39,6 +39,8 @@ class LocalForge:
         self._places = Places(folder)
         self._box = box
         self._runs = Runs(self._places.runs)
+        self._labels: dict[GitRepository, tuple[str, tuple[str, ...]]] = {}
+        """Of each repository, for the commit that was looked at last."""
 
     def check(self) -> ForgeInfo:
         """Make sure that git and bash are here, and that the folder can be written."""
@@ -48,7 +50,7 @@ class LocalForge:
         there = next(folder for folder in (self._places.root, *self._places.root.parents) if folder.is_dir())
         if not os.access(there, os.W_OK | os.X_OK):
             raise ForgeRefused(f"the embedded forge cannot write to {there}", hint="give its folder to this user")
-        return ForgeInfo(f"embedded, git {version}", getpass.getuser(), (), actions_enabled=True)
+        return ForgeInfo(f"embedded, git {version}", user_name(), (), actions_enabled=True)
 
     def find_repository(self, repository: GitRepository) -> RepositoryInfo | None:
         """Return a repository, or None."""
@@ -202,7 +204,7 @@ class LocalForge:
                 name=RUNNER,
                 is_online=Keeper.is_there(self._places),
                 is_busy=is_busy,
-                labels=_labels(bare),
+                labels=self._labels_of(repository, bare),
                 last_seen_at=None,
             )
         ]
@@ -241,6 +243,15 @@ class LocalForge:
     def _running(self) -> Iterator[tuple[str, RunSpec, RunState]]:
         return (run for run in self._runs.all() if run[2].status is RunStatus.IN_PROGRESS)
 
+    def _labels_of(self, repository: GitRepository, bare: Bare) -> tuple[str, ...]:
+        head = bare.resolve(None)
+        if head is None:
+            return ()
+        known = self._labels.get(repository)
+        if known is None or known[0] != head.commit:
+            known = self._labels[repository] = head.commit, _labels(bare, head.commit)
+        return known[1]
+
     def _run(self, run_id: str, spec: RunSpec, state: RunState) -> WorkflowRun:
         return WorkflowRun(
             id=run_id,
@@ -268,10 +279,9 @@ def _job(run_id: str, number: int, job: JobState) -> Job:
     )
 
 
-def _labels(bare: Bare) -> tuple[str, ...]:
-    head = bare.resolve(None)
+def _labels(bare: Bare, commit: str) -> tuple[str, ...]:
     found: list[str] = []
-    for source in workflows(bare, head.commit) if head else ():
+    for source in workflows(bare, commit):
         try:
             found += workflow.labels(document.load(source.content))
         except Unsupported:

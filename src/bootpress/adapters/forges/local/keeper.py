@@ -41,6 +41,7 @@ class Keeper:
         self._runs = Runs(places.runs)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
+        self._trouble = ""
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -89,7 +90,7 @@ class Keeper:
             os.close(lock)
 
     def _look(self) -> None:
-        """Do what is to be done now; what goes wrong is tried again at the next look."""
+        """Do what is to be done now; what goes wrong is said once, and tried again at the next look."""
         try:
             pushes.take_up(self._places, self._runs)
             for run_id, process in list(self._processes.items()):
@@ -99,8 +100,11 @@ class Keeper:
                 if len(self._runs.running()) >= self._at_once:
                     break
                 self._begin(run_id)
-        except (BootpressError, OSError) as error:
-            logger.warning("the embedded forge: %s", error)
+            self._trouble = ""
+        except Exception as error:  # noqa: BLE001 - without this thread every run would wait for ever
+            if self._trouble != (trouble := f"{type(error).__name__}: {error}"):
+                logger.warning("the embedded forge: %s", trouble)
+            self._trouble = trouble
 
     def _begin(self, run_id: str) -> None:
         folder = self._runs.folder(run_id)
@@ -114,7 +118,12 @@ class Keeper:
             state = folder.state()
             if state.status is not RunStatus.QUEUED:
                 return
-            orders = self._orders(found[0].repository)  # before it is in progress: what cannot be read may come back
+            try:
+                orders = self._orders(found[0].repository)
+            except BootpressError as error:  # a secret that no key of ours opens
+                folder.note(0, f"nothing was run: {error}")
+                folder.save(state.ended("failure"))
+                return
             folder.save(replace(state, status=RunStatus.IN_PROGRESS))
             self._processes[run_id] = _start(folder, lock, orders)
         finally:

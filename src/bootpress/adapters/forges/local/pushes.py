@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from bootpress.adapters.forges.local import files
@@ -14,7 +16,7 @@ from bootpress.adapters.forges.local.git import Bare, Revision
 from bootpress.adapters.forges.local.places import Places
 from bootpress.adapters.forges.local.runs import Runs
 from bootpress.adapters.forges.local.triggers import PUSH
-from bootpress.core.errors import InvalidInput, Unsupported
+from bootpress.core.errors import BootpressError, InvalidInput, Unsupported
 from bootpress.core.ports import GitRepository
 
 HOOK: Final = """\
@@ -36,6 +38,8 @@ MAX_REFS: Final = 20
 """Of one push; more than that are a repository that moves here, and nobody wants so many builds."""
 MAX_BYTES: Final = 1 << 20
 _LINE = re.compile(r"(?:0+|[0-9a-f]{40,64}) ([0-9a-f]{40,64}) (refs/(?:heads|tags)/\S{1,250})", re.ASCII)
+PATIENCE_SECONDS: Final = 600.0
+"""For how long it is tried again to enter the runs of a push."""
 logger = logging.getLogger(__name__)
 
 
@@ -55,18 +59,24 @@ def leave(places: Places, repository: GitRepository, push: str, *, old: str, rev
 
 
 def take_up(places: Places, runs: Runs) -> None:
-    """Enter the runs that waiting pushes start; one that cannot be read is dropped."""
+    """Enter the runs that waiting pushes start; one that cannot be read, or not be entered for long, is dropped."""
     for name in files.names(places.pushes):
-        for push in _read(places, name):
-            bare = Bare(places.repository(push.repository))
-            is_off = (places.settings(push.repository) / "actions_disabled").exists()
-            if bare.exists() and not is_off:
-                _enter(bare, runs, push)
-        (places.pushes / name).unlink(missing_ok=True)
+        path = places.pushes / name
+        try:
+            for push in _read(path):
+                bare = Bare(places.repository(push.repository))
+                is_off = (places.settings(push.repository) / "actions_disabled").exists()
+                if bare.exists() and not is_off:
+                    _enter(bare, runs, push)
+        except BootpressError as error:
+            if time.time() - path.stat().st_mtime < PATIENCE_SECONDS:
+                continue
+            logger.warning("dropped a push: %s", error)
+        path.unlink(missing_ok=True)
 
 
-def _read(places: Places, name: str) -> Iterator[Push]:
-    with (places.pushes / name).open("rb") as file:
+def _read(path: Path) -> Iterator[Push]:
+    with path.open("rb") as file:
         lines = file.read(MAX_BYTES).decode(errors="replace").splitlines()
     try:
         repository = GitRepository.parse(lines[0] if lines else "")
@@ -76,7 +86,7 @@ def _read(places: Places, name: str) -> Iterator[Push]:
     found = [match for match in map(_LINE.fullmatch, lines[1:]) if match and match[1].strip("0")]
     if len(found) > MAX_REFS:
         logger.warning("a push to %s has %d refs: the first %d count", repository, len(found), MAX_REFS)
-    yield Push(name, repository, [Revision(match[2], match[1]) for match in found[:MAX_REFS]])
+    yield Push(path.name, repository, [Revision(match[2], match[1]) for match in found[:MAX_REFS]])
 
 
 def _enter(bare: Bare, runs: Runs, push: Push) -> None:

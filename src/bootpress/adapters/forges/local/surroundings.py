@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import platform
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,6 +112,14 @@ class Surroundings:
         return content.decode(errors="replace")
 
 
+def user_name() -> str:
+    """Return who we are on this machine; a user without a name has a number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def _assignments(written: str) -> dict[str, str]:
     found: dict[str, str] = {}
     lines = iter(written.splitlines())
@@ -134,7 +143,7 @@ def _assignments(written: str) -> dict[str, str]:
 def _github(run: RunFolder, spec: RunSpec, orders: Orders, workflow: str) -> dict[str, Any]:
     kind, _, name = spec.ref.removeprefix("refs/").partition("/")
     owner = spec.repository.partition("/")[0]
-    actor = getpass.getuser()
+    actor = user_name()
     return {
         "action": "",
         "actor": actor,
