@@ -13,9 +13,21 @@ from bootpress.core.publications.states import PublicationStatus
 from bootpress.core.transitions import StateMachine
 from bootpress.core.webhooks.rules import DELIVERY, UNFINISHED, WEBHOOK
 from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
+from bootpress.core.workers.rules import PROCEDURE
+from bootpress.core.workers.states import ProcedureStatus
 
 # Written out once more, from CONTRACT: the test and the table must agree on every arrow.
 ARROWS: dict[str, tuple[StateMachine[Any], type[StrEnum], dict[str, str]]] = {
+    "procedure": (
+        PROCEDURE,
+        ProcedureStatus,
+        {
+            "begin": "queued>running",
+            "begin again": "running>queued",
+            "finish": "running>done",
+            "fail": "queued>failed running>failed",
+        },
+    ),
     "webhook": (
         WEBHOOK,
         WebhookStatus,
