@@ -95,6 +95,7 @@ class Embedded:
 
 @contextmanager
 def kept(embedded: Embedded, *, bounds: Bounds | None = None) -> Iterator[Embedded]:
-    """Run the runs of a forge while the block lasts."""
+    """Run the runs of a forge while the block lasts; their processes have nothing to say but in the logs."""
     with embedded.keeper(bounds=bounds):
         yield embedded
+    assert [path.read_text() for path in embedded.places.runs.glob("*/runner.log") if path.stat().st_size] == []

@@ -40,9 +40,23 @@ class Orders:
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
-    def decode(cls, line: bytes) -> Orders:
-        """Read the line that was sent."""
+    def receive(cls, pipe: int) -> Orders:
+        """Read the line from a pipe; EOFError if its owner died meanwhile."""
+        line = b""
+        while not line.endswith(b"\n"):
+            if not (piece := os.read(pipe, 1 << 16)):
+                raise EOFError
+            line += piece
         return cls(**json.loads(line))
+
+
+def wait_for_end(pipe: int) -> None:
+    """Return once nobody holds the other end of a pipe any more.
+
+    It is read past Python's buffers: a thread that waits in one keeps the interpreter from ending.
+    """
+    while os.read(pipe, 1 << 16):
+        pass
 
 
 def host_environment() -> dict[str, str]:

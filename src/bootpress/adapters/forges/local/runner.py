@@ -12,21 +12,24 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import Final
 
 from bootpress.adapters.forges.local import document, files, workflow
 from bootpress.adapters.forges.local.job import JobRun, Stopped
 from bootpress.adapters.forges.local.joblog import JobLog, Masks
-from bootpress.adapters.forges.local.orders import Orders
+from bootpress.adapters.forges.local.orders import Orders, wait_for_end
 from bootpress.adapters.forges.local.runs import DIED, RunFolder, RunState, now
 from bootpress.adapters.forges.local.surroundings import Surroundings
 from bootpress.core.ports import RunStatus
+
+OWNER: Final = 0
+"""The pipe from our owner, as a descriptor: our standard input."""
 
 
 class Watch:
     """Looks whether the run is to end, and why."""
 
-    def __init__(self, folder: RunFolder, owner: IO[bytes], seconds: float) -> None:
+    def __init__(self, folder: RunFolder, owner: int, seconds: float) -> None:
         self._folder = folder
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
@@ -42,8 +45,8 @@ class Watch:
         if time.monotonic() > self._deadline:
             raise Stopped(f"the run took longer than {self._seconds:.0f} s", "failure")
 
-    def _wait_for_end(self, owner: IO[bytes]) -> None:
-        owner.read()
+    def _wait_for_end(self, owner: int) -> None:
+        wait_for_end(owner)
         self._alone.set()
 
 
@@ -108,9 +111,9 @@ def main() -> None:
     folder, lock = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
     os.set_inheritable(lock, False)  # noqa: FBT003 - its only parameter; no script may keep a dead run alive
     os.umask(0o077)
-    orders = Orders.decode(sys.stdin.buffer.readline())
+    orders = Orders.receive(OWNER)
     try:
-        Runner(folder, orders, Watch(folder, sys.stdin.buffer, orders.run_seconds)).go()
+        Runner(folder, orders, Watch(folder, OWNER, orders.run_seconds)).go()
     finally:
         files.remove_tree(folder.work)
 
