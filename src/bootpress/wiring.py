@@ -19,11 +19,12 @@ from bootpress.adapters.orchestrator.events import PrefectEvents
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
 from bootpress.adapters.orchestrator.wakeup import wakeup_of
 from bootpress.adapters.runner_hosts import DockerHosts
+from bootpress.core.builds.callbacks import CallbackLauncher
 from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context, Limits
 from bootpress.core.secrets_at_rest import SecretBox
-from bootpress.settings import Settings
 from bootpress.packaged import build_repository
+from bootpress.settings import Settings
 
 ENDPOINTS = "endpoints.json"
 DEFAULT_PORT = 8480
@@ -43,8 +44,9 @@ def production(settings: Settings) -> Context:
     Raises OrchestratorUnavailable when PREFECT_API_URL is not set.
     """
     prefect = PrefectApi.from_environment()
+    catalog = Catalog(settings.catalog_url)
     return Context(
-        catalog=Catalog(settings.catalog_url),
+        catalog=catalog,
         clock=SystemClock(),
         secrets=SecretBox(settings.encryption_keys),
         verifier=CosignVerifier(),
@@ -52,14 +54,14 @@ def production(settings: Settings) -> Context:
         runner_hosts=DockerHosts(),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
-        launcher=PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)),
+        launcher=CallbackLauncher(PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)), catalog),
         event_sink=PrefectEvents(prefect),
         public_url=public_url(settings),
         limits=Limits(launches_in_flight=settings.launches_in_flight),
-    )
-
         local_registry=lambda: local_registry(settings),
         build_repository=build_repository,
+    )
+
 
 def forge_keeper(settings: Settings) -> Keeper:
     """Return what runs the embedded forge's workflows; for the one process of an installation that is to do so."""
@@ -84,14 +86,14 @@ def public_url(settings: Settings) -> str:
     return str(running) if running else f"http://{settings.host}:{settings.port or DEFAULT_PORT}"
 
 
-def _endpoints(home: Path) -> dict[str, Any]:
-    try:
 def local_registry(settings: Settings) -> str | None:
     """Return `host:port` of the registry of this installation: as configured, else the one that runs beside us."""
     running = _endpoints(settings.home).get("registry")
     return settings.registry or (str(running) if running else None)
 
 
+def _endpoints(home: Path) -> dict[str, Any]:
+    try:
         found = json.loads((home / ENDPOINTS).read_text())
     except (OSError, ValueError):
         return {}
