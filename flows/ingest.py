@@ -27,6 +27,11 @@ def ingest(delivery_id: UUID) -> str | State[None]:
         attempt_id = begin(delivery_id)
     except Superseded as reason:
         return Completed(name="Superseded", message=f"Nothing to do: {reason}")
+    return carry_out(attempt_id)
+
+
+def carry_out(attempt_id: UUID) -> str | State[None]:
+    """Take all steps of an attempt that was begun, and report; what it meets is settled, and raised."""
     try:
         with holding(attempt_id):
             if not resolve(attempt_id):

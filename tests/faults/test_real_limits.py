@@ -17,6 +17,7 @@ import pytest
 from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry, Timing
 from bootpress.adapters.oci.manifests import digest_of
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
+from bootpress.core.builds.callbacks import CallbackLauncher
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
@@ -124,6 +125,7 @@ def test_an_installation_has_these_limits_and_real_time(tmp_path: Path, monkeypa
     transport = context.registries.open(RegistryConnection("default", "registry.example"))._transport
     assert (transport.limits, transport.timing) == (LIMITS, Timing())
     context.registries.close()
-    assert isinstance(context.launcher, PrefectLauncher)
-    context.launcher._api.close()
+    assert isinstance(context.launcher, CallbackLauncher)
+    assert isinstance(context.launcher.inner, PrefectLauncher)
+    context.launcher.inner._api.close()
     context.catalog.close()

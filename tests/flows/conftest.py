@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, te
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
+from bootpress.core.builds.callbacks import CallbackLauncher
 from bootpress.core.context import Context
 from bootpress.wiring import of_process
 from tests.support.layout_server import served
@@ -82,7 +83,8 @@ def stage(prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def _close(context: Context) -> None:
     """Close what the process would have kept to its end."""
     assert isinstance(context.registries, OciRegistries)
-    assert isinstance(context.launcher, PrefectLauncher)
+    assert isinstance(context.launcher, CallbackLauncher)
+    assert isinstance(context.launcher.inner, PrefectLauncher)
     context.registries.close()
-    context.launcher._api.close()
+    context.launcher.inner._api.close()
     context.catalog.close()

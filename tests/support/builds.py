@@ -7,9 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from bootpress.core.builds import callbacks
+from bootpress.core.builds.callbacks import Outlook
 from bootpress.core.builds.models import Build
 from bootpress.core.ports import GitRepository
-from tests.support.core_world import World
+from bootpress.core.webhooks import attempts
+from tests.support.core_world import REPOSITORY, World
 from tests.support.fake_forge import WORKFLOWS, FakeForge
 
 REPO = GitRepository("acme", "disk-images")
@@ -58,3 +61,31 @@ class Foundry:
         """Return all builds, oldest first."""
         with self.world.catalog.reading() as session:
             return list(session.scalars(select(Build).order_by(Build.created_at)))
+
+    def sleeping(self, **fields: Any) -> Build:
+        """Dispatch a build, and let its flow run look and go to sleep; return the build."""
+        build = self.build(self.dispatch(**fields)["build_id"])
+        assert build.flow_run_id is not None
+        assert self.look(build).attempt_id is None
+        self.world.launcher.waiting.add(build.flow_run_id)
+        return build
+
+    def look(self, build: Build) -> Outlook:
+        """Look as the build's own flow run does."""
+        return callbacks.look(self.world.context, build.id, flow_run_id=self.build(build.id).flow_run_id)
+
+    def call_back(self, build: Build, **body: Any) -> UUID:
+        """Announce a new image as the template's workflow does; return the delivery."""
+        given = {"dispatch_id": build.dispatch_id, "run_id": build.run_id, "git_sha": build.head_sha, **body}
+        digest = given.pop("digest", None) or self.world.images.image()
+        return self.world.announce(ref=f"{REPOSITORY}@{digest}", **given)
+
+    def wake_up(self, build: Build) -> str:
+        """Do what a flow run does that was woken: look, take up what it was given, and work."""
+        outlook = self.look(build)
+        assert outlook.delivery_id is not None
+        assert outlook.attempt_id is not None
+        run_id = self.build(build.id).flow_run_id
+        return self.world.work(
+            attempts.begin(self.world.context, outlook.delivery_id, attempt_id=outlook.attempt_id, flow_run_id=run_id)
+        )

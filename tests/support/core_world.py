@@ -19,6 +19,7 @@ from bootpress import schema
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.accounts.service import create_account
+from bootpress.core.builds.callbacks import CallbackLauncher
 from bootpress.core.catalog import Catalog
 from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.context import Caller, Context, Limits
@@ -160,7 +161,7 @@ class World:
             forges=self.forges,
             runner_hosts=self.runner_hosts,
             connections=self.connections,
-            launcher=self.launcher,
+            launcher=CallbackLauncher(self.launcher, self.catalog, pauses=(0.0,)),
             event_sink=self.sink,
             public_url="https://press.example",
             limits=limits or Limits(),

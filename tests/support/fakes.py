@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from bootpress.core.errors import OrchestratorUnavailable, Rejected
-from bootpress.core.ports import ForgeConnection, OutgoingEvent, RegistryConnection, Work
+from bootpress.core.ports import ForgeConnection, OutgoingEvent, RegistryConnection, Resumption, Work
 
 
 class FixedClock:
@@ -85,6 +85,8 @@ class FakeLauncher(_Away):
         """Runs that wait, and that `resume` wakes."""
         self.runs: dict[Work, Callable[[Launch], None]] = {}
         """What a run of a kind of work does, at once and in the caller's thread; nothing where none is named."""
+        self.over: set[UUID] = set()
+        """Runs that have ended."""
         self.resumed: list[UUID] = []
         self._runs: dict[UUID, Launch] = {}
         self._lock = threading.Lock()
@@ -113,13 +115,15 @@ class FakeLauncher(_Away):
             self.runs[work](launch)
         return made.run_id
 
-    def resume(self, run_id: UUID) -> bool:
+    def resume(self, run_id: UUID) -> Resumption:
         self.answer()
+        if run_id in self.over:
+            return Resumption.OVER
         if run_id not in self.waiting:
-            return False
+            return Resumption.NOT_YET
         self.waiting.remove(run_id)
         self.resumed.append(run_id)
-        return True
+        return Resumption.RESUMED
 
 
 class FakeConnections(_Away):

@@ -11,7 +11,7 @@ from uuid import UUID
 from bootpress.adapters.orchestrator.api import NotThere, PrefectApi
 from bootpress.adapters.orchestrator.wakeup import wake
 from bootpress.core.errors import OrchestratorUnavailable
-from bootpress.core.ports import Work
+from bootpress.core.ports import Resumption, Work
 
 DEPLOYMENTS: Final[Mapping[Work, tuple[str, str]]] = {
     Work.DELIVERY: ("ingest-publication/webhook", "delivery_id"),
@@ -22,6 +22,8 @@ DEPLOYMENTS: Final[Mapping[Work, tuple[str, str]]] = {
     Work.TERMINATE_WORKER: ("terminate-ci-worker/operation", "procedure_id"),
 }
 """The deployment that does each kind of work, and the parameter that names its row."""
+_ASLEEP: Final = "PAUSED"
+_ENDED: Final = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED", "CANCELLING"})
 
 
 class PrefectLauncher:
@@ -36,20 +38,34 @@ class PrefectLauncher:
         self._wakeup = wakeup
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._resuming = threading.Lock()
 
     def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
         """Start a run about one row, whose id is `subject`; return the flow run's id."""
         deployment, parameter = DEPLOYMENTS[work]
         return self._launch(deployment, {parameter: str(subject)}, key, run_name)
 
-    def resume(self, run_id: UUID) -> bool:
-        """Wake a run that waits for us; False if it does not wait, not yet or no more."""
-        try:
-            answer = self._api.post(f"/flow_runs/{run_id}/resume", {"run_input": {}})
-        except NotThere:
-            return False
+    def resume(self, run_id: UUID) -> Resumption:
+        """Wake a run that waits for us; one at a time, as Prefect on SQLite takes it best.
+
+        A call whose answer was lost is made again: then the run does not wait any more, and that is NOT_YET.
+        """
+        with self._resuming:
+            try:  # first: of a run that it does not have, Prefect's resume answers 500
+                state = self._api.get(f"/flow_runs/{run_id}")["state"]
+            except NotThere:
+                return Resumption.OVER
+            if state["type"] in _ENDED:
+                return Resumption.OVER
+            # Between saying that it sleeps and leaving what it wants to be told, a run refuses too.
+            if state["type"] != _ASLEEP or not self._resume(run_id):
+                return Resumption.NOT_YET
         if self._wakeup is not None:
             wake(self._wakeup)
+        return Resumption.RESUMED
+
+    def _resume(self, run_id: UUID) -> bool:
+        answer = self._api.post(f"/flow_runs/{run_id}/resume", {"run_input": {}})
         return bool(answer["status"] == "ACCEPT")
 
     def _launch(self, deployment: str, parameters: dict[str, str], key: UUID, run_name: str) -> UUID:

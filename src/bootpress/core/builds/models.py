@@ -16,7 +16,7 @@ class Build(Row):
 
     __tablename__ = "builds"
     __table_args__ = (
-        Index("builds_by_status", "status", "looked_at"),
+        Index("builds_by_status", "status", "account_id"),
         Index("builds_by_account", "account_id", "created_at"),
         Index("builds_by_repository", "account_id", "repo", "created_at"),
         Index(

@@ -28,6 +28,7 @@ MAX_TAG = 128
 DISPATCH_ID = "io.bootpress.dispatch-id"
 REVISION = "org.opencontainers.image.revision"
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
+_FALLBACK_TAG = re.compile(r"sha256-[0-9a-fA-F]{64}")
 
 BUILD = StateMachine(
     noun="build",
@@ -87,11 +88,12 @@ def asks_forge(
 def tag_of(ref: str) -> str:
     """Return the tag that the template's workflow gives the image of a branch or tag (deployments/build-repo).
 
-    What no tag may hold becomes a dash, and what no tag may begin with gets an underscore before it (OCI
-    distribution-spec 1.1, "Pulling manifests").
+    Each byte that no tag may hold becomes a dash, and what no tag may begin with gets an underscore before it (OCI
+    distribution-spec 1.1, "Pulling manifests"); so does what would be another image's tag of signatures.
     """
-    tag = _NOT_IN_TAGS.sub("-", ref)
-    return (tag if tag[:1] not in {"", ".", "-"} else f"_{tag}")[:MAX_TAG]
+    tag = _NOT_IN_TAGS.sub("-", ref.encode(errors="surrogateescape").decode("latin-1"))
+    taken = tag[:1] in {"", ".", "-"} or _FALLBACK_TAG.match(tag)
+    return (f"_{tag}" if taken else tag)[:MAX_TAG]
 
 
 def is_of(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | None) -> bool:

@@ -17,7 +17,15 @@ from bootpress.core.ports.forges import (
     RunStatus,
     WorkflowRun,
 )
-from bootpress.core.ports.orchestration import Clock, Connections, EventSink, Launcher, OutgoingEvent, Work
+from bootpress.core.ports.orchestration import (
+    Clock,
+    Connections,
+    EventSink,
+    Launcher,
+    OutgoingEvent,
+    Resumption,
+    Work,
+)
 from bootpress.core.ports.registries import (
     Deletion,
     Descriptor,
@@ -27,13 +35,14 @@ from bootpress.core.ports.registries import (
     Registry,
     RegistryConnection,
 )
-from bootpress.core.ports.runner_hosts import RunnerHost, RunnerHosts, RunnerSpec
+from bootpress.core.ports.runner_hosts import Container, HostInfo, RunnerHost, RunnerHosts, RunnerSpec
 from bootpress.core.ports.signatures import Attachment, SignatureVerifier, Signer, VerifiedSignature
 
 __all__ = [
     "Attachment",
     "Clock",
     "Connections",
+    "Container",
     "Deletion",
     "Descriptor",
     "EventSink",
@@ -43,6 +52,7 @@ __all__ = [
     "ForgeKind",
     "Forges",
     "GitRepository",
+    "HostInfo",
     "Job",
     "Launcher",
     "Manifest",
@@ -52,6 +62,7 @@ __all__ = [
     "Registry",
     "RegistryConnection",
     "RepositoryInfo",
+    "Resumption",
     "RunStatus",
     "Runner",
     "RunnerHost",

@@ -46,6 +46,16 @@ class Work(enum.StrEnum):
     TERMINATE_WORKER = "terminate-worker"
 
 
+class Resumption(enum.StrEnum):
+    """What a run said that was to be woken."""
+
+    RESUMED = "resumed"
+    NOT_YET = "not yet"
+    """It has not gone to sleep, or is about to: it may be asked again."""
+    OVER = "over"
+    """It has ended, or was deleted, and never runs again."""
+
+
 class Launcher(Protocol):
     """Start work in the orchestrator; raises OrchestratorUnavailable when it is away."""
 
@@ -55,8 +65,8 @@ class Launcher(Protocol):
         A repeat with the same key returns the first run, so a relaunch uses a new key.
         """
 
-    def resume(self, run_id: UUID) -> bool:
-        """Wake a run that waits for us; False if it does not wait, not yet or no more."""
+    def resume(self, run_id: UUID) -> Resumption:
+        """Wake a run that waits for us."""
 
 
 @dataclass(frozen=True, slots=True)

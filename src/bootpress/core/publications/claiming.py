@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core import locks
+from bootpress.core.builds import outcomes as builds
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
@@ -100,6 +101,7 @@ def _reannounce(
     delivery.finished_at = now
     delivery.error_message = None
     attempts.end(attempt, outcome=f"announced again: {publication.status}", at=now)
+    builds.follow(session, delivery, at=now)
 
 
 def _refuse_while_busy(session: Session, publication: Publication, attempt: Attempt, now: datetime) -> None:

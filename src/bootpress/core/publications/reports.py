@@ -27,11 +27,11 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
         attempt, delivery = _find(session, attempt_id)
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
     word, _, reason = (attempt.outcome or "under way").partition(": ")
-    lines = [f"## {_code(delivery.platform_slug)}: {word}", "", *([prose(reason), ""] if reason else [])]
-    lines += ["| | |", "| --- | --- |", f"| announced | {_code(delivery.oci_ref)} |"]
+    lines = [f"## {code(delivery.platform_slug)}: {word}", "", *([prose(reason), ""] if reason else [])]
+    lines += ["| | |", "| --- | --- |", f"| announced | {code(delivery.oci_ref)} |"]
     lines += _publication_rows(publication)
     lines += _evidence_rows(attempt.evidence)
-    lines.append(f"| delivery | {_code(str(delivery.id))}, attempt {delivery.attempt_count} |")
+    lines.append(f"| delivery | {code(str(delivery.id))}, attempt {delivery.attempt_count} |")
     if publication is not None:
         page = f"{context.public_url}/app/publications/{publication.id}"
         lines += [
@@ -70,16 +70,16 @@ def size(count: int) -> str:
 def _publication_rows(publication: Publication | None) -> list[str]:
     if publication is None:
         return []
-    rows = [f"| digest | {_code(publication.oci_digest)} |", f"| publication | {_code(str(publication.id))} |"]
+    rows = [f"| digest | {code(publication.oci_digest)} |", f"| publication | {code(str(publication.id))} |"]
     if publication.git_sha:
-        rows.append(f"| commit | {_code(publication.git_sha)} |")
+        rows.append(f"| commit | {code(publication.git_sha)} |")
     return rows
 
 
 def _evidence_rows(evidence: Mapping[str, Any]) -> list[str]:
     rows = []
     if manifest := evidence.get("manifest"):
-        shown = f"{_code(manifest['media_type'])}, {manifest['arch']}, {size(manifest['size_bytes'])}"
+        shown = f"{code(manifest['media_type'])}, {manifest['arch']}, {size(manifest['size_bytes'])}"
         rows.append(f"| manifest | {shown}, {manifest['seconds']:.2f} s |")
     if signature := evidence.get("signature"):
         rows.append(
@@ -92,11 +92,12 @@ def _evidence_rows(evidence: Mapping[str, Any]) -> list[str]:
 
 def _signer(signer: Mapping[str, Any]) -> str:
     if signer["mode"] == "keys":
-        return f"key {_code(signer['key_sha256'] or '')}"
-    return f"{_code(signer['identity'] or '')} by {_code(signer['issuer'] or '')}"
+        return f"key {code(signer['key_sha256'] or '')}"
+    return f"{code(signer['identity'] or '')} by {code(signer['issuer'] or '')}"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Show what came from outside as code."""
     return f"`{plain(text).replace('`', '')}`"
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from bootpress.core.builds import outcomes as builds
 from bootpress.core.context import Context
 from bootpress.core.errors import (
     BootpressError,
@@ -92,6 +93,7 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
         delivery.finished_at = now
         delivery.error_message = None
         attempts.end(attempt, outcome="published", at=now)
+        builds.follow(session, delivery, at=now)
         return publication.id
 
 
@@ -172,6 +174,7 @@ def _fail(session: Session, attempt: Attempt | None, delivery: Delivery, *, reas
         },
         node_platform_id=platform.id if platform else None,
     )
+    builds.follow(session, delivery, at=at)
 
 
 def _announced(session: Session, delivery: Delivery) -> Publication | None:

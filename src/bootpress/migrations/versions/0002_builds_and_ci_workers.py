@@ -120,7 +120,7 @@ def upgrade() -> None:
     with op.batch_alter_table("builds", schema=None) as batch_op:
         batch_op.create_index("builds_by_account", ["account_id", "created_at"], unique=False)
         batch_op.create_index("builds_by_repository", ["account_id", "repo", "created_at"], unique=False)
-        batch_op.create_index("builds_by_status", ["status", "looked_at"], unique=False)
+        batch_op.create_index("builds_by_status", ["status", "account_id"], unique=False)
         batch_op.create_index(
             "unreported_builds",
             ["finished_at"],
