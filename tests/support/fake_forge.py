@@ -91,7 +91,7 @@ class FakeForge:
         found = self.repositories.get(repository)
         return found.info if found else None
 
-    def create_repository(self, repository: GitRepository) -> RepositoryInfo:
+    def create_repository(self, repository: GitRepository, *, user: str | None = None) -> RepositoryInfo:
         self._asked("create_repository")
         if repository not in self.repositories:
             info = RepositoryInfo(
@@ -316,10 +316,12 @@ class FakeRunnerHost:
 
 
 class FakeRunnerHosts:
-    """Every URL leads to one host."""
+    """Every URL leads to one host; `opened` says which were asked for."""
 
     def __init__(self) -> None:
         self.host = FakeRunnerHost()
 
     def open(self, url: str | None) -> RunnerHost:
         return self.host
+        self.opened: list[str | None] = []
+        self.opened.append(url)

@@ -152,8 +152,11 @@ class Forge(Protocol):
     def find_repository(self, repository: GitRepository) -> RepositoryInfo | None:
         """Return a repository, or None if there is none that we may see."""
 
-    def create_repository(self, repository: GitRepository) -> RepositoryInfo:
-        """Create an empty private repository, its Actions enabled; the one that is there counts as created."""
+    def create_repository(self, repository: GitRepository, *, user: str | None = None) -> RepositoryInfo:
+        """Create an empty private repository, its Actions enabled; the one that is there counts as created.
+
+        `user` is whose token ours is, as `check` said; who does not know it has the forge asked again.
+        """
 
     def enable_actions(self, repository: GitRepository) -> None:
         """Let a repository run workflows."""

@@ -37,7 +37,7 @@ def prepare_repository(context: Context, hold: Hold) -> None:
     forge, repository = site.forge(context), site.plan.repository
     enabled = site.findings.actions_enabled
     if not site.findings.exists:
-        enabled = forge.create_repository(repository).actions_enabled
+        enabled = forge.create_repository(repository, user=site.findings.user).actions_enabled
     if not enabled:
         forge.enable_actions(repository)
     with procedures.recording(context, hold) as record:

@@ -62,6 +62,8 @@ class Plan:
 class Findings:
     """What the forge and the connections said before anything was changed."""
 
+    user: str
+    """Whose token the forge is connected with."""
     exists: bool
     actions_enabled: bool
     registry_host: str | None
@@ -104,6 +106,7 @@ def look(context: Context, account_id: UUID, forge: Forge, repository: GitReposi
         _check_repository(info, found)
     registry = _default_registry(context, account_id)
     return Findings(
+        user=info.user,
         exists=found is not None,
         actions_enabled=found is not None and found.actions_enabled,
         registry_host=registry.host if registry else context.local_registry(),

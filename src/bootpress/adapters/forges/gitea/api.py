@@ -70,10 +70,10 @@ class GiteaApi:
                 self._version = known
         return known
 
-    def user(self, *, again: bool = False) -> str:
-        """Return the login of our token's user; asked for once, or again."""
+    def user(self, *, again: bool = False, said: str | None = None) -> str:
+        """Return the login of our token's user; asked for once, or again, and not where somebody `said` it."""
         with self._lock:
-            known = self._user
+            known = self._user = self._user or said
         if known is None or again:
             to = "say whose token ours is"
             known = self.call("GET", "/user", to=to).read(UserDocument, to=to).login

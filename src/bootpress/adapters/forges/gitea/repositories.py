@@ -28,9 +28,9 @@ class Repositories(Part):
         found = self._find(repository)
         return self._info(found) if found else None
 
-    def create_repository(self, repository: GitRepository) -> RepositoryInfo:
+    def create_repository(self, repository: GitRepository, *, user: str | None = None) -> RepositoryInfo:
         """Create an empty private repository, its Actions enabled; the one that is there counts as created."""
-        user = self._api.user()
+        user = self._api.user(said=user)
         is_ours = repository.owner.lower() == user.lower()
         answer = self._api.call(
             "POST",

@@ -57,7 +57,7 @@ class LocalForge:
         bare = Bare(self._places.repository(repository))
         return self._describe(repository, bare) if bare.exists() else None
 
-    def create_repository(self, repository: GitRepository) -> RepositoryInfo:
+    def create_repository(self, repository: GitRepository, *, user: str | None = None) -> RepositoryInfo:
         """Create an empty repository; whatever owner is named is ours."""
         bare = Bare(self._places.repository(repository))
         if not bare.exists():
