@@ -4,7 +4,7 @@ source "$(dirname "$0")/common.sh"
 
 need git curl openssl oras cosign cpio zstd dpkg-deb apt-get
 
-# In assignments: a failure inside of $() ends the script only there.
+# In assignments of their own: elsewhere a failure inside of $() does not end the script.
 slug=$(platform_slug)
 id=$(dispatch_id)
 repository=$(repository)

@@ -2,6 +2,7 @@
 # What the scripts share: messages, and the names that follow from the inputs. Sourced, never run.
 # Each script works these names out again from its environment, so that no step needs another step's outputs.
 set -euo pipefail
+shopt -s inherit_errexit # else a failure inside of $() ends nothing
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -61,12 +62,10 @@ commit() {
 image_tag() {
     local tag=${GITHUB_REF_NAME-}
     tag=${tag//[^A-Za-z0-9._-]/-}
-    # A tag begins with a letter, digit or underscore, and is at most 128 long.
-    while [[ $tag == [.-]* ]]; do tag=${tag:1}; done
-    # Where a registry lists no referrers, tags like this one hold an image's signatures: no branch may overwrite them.
-    if [[ $tag =~ ^sha256-[0-9a-fA-F]{64} ]]; then tag=ref-$tag; fi
-    tag=${tag:0:128}
-    printf '%s' "${tag:-build}"
+    # A tag begins with a letter, digit or underscore. Where a registry lists no referrers, tags like sha256-<hex> hold
+    # an image's signatures: no branch may overwrite them.
+    if [[ -z $tag || $tag == [.-]* || $tag =~ ^sha256-[0-9a-fA-F]{64} ]]; then tag=_$tag; fi
+    printf '%s' "${tag:0:128}"
 }
 
 registry() {

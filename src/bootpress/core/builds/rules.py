@@ -27,7 +27,8 @@ AFTERWARDS = timedelta(minutes=15)
 MAX_TAG = 128
 DISPATCH_ID = "io.bootpress.dispatch-id"
 REVISION = "org.opencontainers.image.revision"
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
+_NOT_IN_TAGS = re.compile(rb"[^A-Za-z0-9_.-]")
+_SIGNATURES = re.compile(r"sha256-[0-9a-fA-F]{64}")
 _FALLBACK_TAG = re.compile(r"sha256-[0-9a-fA-F]{64}")
 
 BUILD = StateMachine(
@@ -88,12 +89,11 @@ def asks_forge(
 def tag_of(ref: str) -> str:
     """Return the tag that the template's workflow gives the image of a branch or tag (deployments/build-repo).
 
-    Each byte that no tag may hold becomes a dash, and what no tag may begin with gets an underscore before it (OCI
-    distribution-spec 1.1, "Pulling manifests"); so does what would be another image's tag of signatures.
+    Bytes that no tag may hold become dashes, and what no tag may begin with, or where signatures lie, gets an
+    underscore before it (OCI distribution-spec 1.1, "Pulling manifests").
     """
-    tag = _NOT_IN_TAGS.sub("-", ref.encode(errors="surrogateescape").decode("latin-1"))
-    taken = tag[:1] in {"", ".", "-"} or _FALLBACK_TAG.match(tag)
-    return (f"_{tag}" if taken else tag)[:MAX_TAG]
+    tag = _NOT_IN_TAGS.sub(b"-", ref.encode(errors="surrogateescape")).decode()
+    return (f"_{tag}" if not tag or tag[0] in ".-" or _SIGNATURES.match(tag) else tag)[:MAX_TAG]
 
 
 def is_of(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | None) -> bool:
