@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from bootpress.adapters.forges.gitea.answers import Answer
 from bootpress.adapters.forges.gitea.api import TooLarge
 from bootpress.adapters.forges.gitea.documents import ContentDocument, RepositoryDocument, TreeDocument
 from bootpress.adapters.forges.gitea.limits import MIB
@@ -187,7 +186,9 @@ class Repositories(Part):
                 accept={HTTPStatus.BAD_REQUEST},
             )
             if answer.status == HTTPStatus.BAD_REQUEST:
-                return self._empty_tree(repository, answer)
+                if "sha not found" in answer.words:  # it is empty; were it not, creating a file would be refused
+                    return paths
+                raise ForgeRefused(f"Gitea refuses to {to}: {answer.words[:200]}")
             page = answer.read(TreeDocument, to=to)
             paths.update(entry.path for entry in page.tree or [])
             if not page.truncated:
@@ -195,13 +196,6 @@ class Repositories(Part):
         raise ForgeRefused(
             f"{repository} has more files than we read", hint="use a repository of its own for the build"
         )
-
-    def _empty_tree(self, repository: GitRepository, answer: Answer) -> set[str]:
-        """Take "sha not found" for an empty repository's, having made sure that it is empty."""
-        found = self._find(repository)
-        if found is not None and found.empty:
-            return set()
-        raise ForgeUnavailable(f"Gitea cannot list the files of {repository}: {answer.words[:200]}")
 
 
 def actions_disabled() -> ForgeRefused:
