@@ -8,6 +8,7 @@ from prefect import task
 
 from bootpress.core.events import service as events
 from bootpress.core.webhooks import attempts
+from bootpress.core.workers import procedures
 from bootpress.wiring import of_process
 from tasks.retries import ONCE, RETRIED
 
@@ -22,6 +23,12 @@ def relay_deliveries() -> attempts.RelayReport:
 def emit_events() -> int:
     """Hand events from the outbox to Prefect; return how many."""
     return events.emit_pending(of_process())
+
+
+@task(name="forget answers", **RETRIED)
+def forget_answers() -> int:
+    """Delete what callers were to be told and did not come for; return how many."""
+    return procedures.forget_answers(of_process())
 
 
 @task(name="deliveries of the batch", **ONCE)

@@ -311,6 +311,17 @@ def test_a_read_token_reads_and_does_nothing_else(pipelines: Pipelines) -> None:
     assert all(permission.endswith(".read") for permission in caller.permissions)
 
 
+def test_nobody_gets_a_read_token_that_reads_more_than_he_may(pipelines: Pipelines) -> None:
+    world, may = pipelines.world, "system.disk_image_ci.bootstrap"
+    asked = {**ASKED, "create_platform_read_token": True}
+    with pytest.raises(Forbidden, match="lacks every permission to read"):
+        world.call("bootstrap_disk_image_ci", world.new_caller("acme", may), **asked)
+    assert nothing_is_there(pipelines)
+    world.call("bootstrap_disk_image_ci", world.new_caller("acme", may, "system.events.read"), **asked)
+    token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
+    assert authenticate(world.context, token).permissions == {"system.events.read"}
+
+
 def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: Pipelines) -> None:
     pipelines.call(create_platform_read_token=True)
     token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]

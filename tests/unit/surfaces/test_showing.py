@@ -48,6 +48,18 @@ def delivery() -> dict[str, Any]:
 
 
 @at_each_width
+def test_each_sentence_of_a_list_begins_a_line_and_names_share_one(width: int) -> None:
+    warnings = [
+        "the webhook is disabled: system_enable_disk_image_webhook lets it accept " + "deliveries " * 9,
+        "short",
+    ]
+    text = shown({"warnings": warnings, "gitea_secrets_set": ["COSIGN_PASSWORD", "COSIGN_PRIVATE_KEY"]}, width)
+    assert "warnings:\n  - the webhook is disabled" in text
+    assert "\n  - short\n" in text
+    assert "gitea secrets set: COSIGN_PASSWORD, COSIGN_PRIVATE_KEY\n" in text
+
+
+@at_each_width
 def test_an_event_says_when_what_and_about_what(width: int) -> None:
     publication = str(uuid4())
     text = shown({"events": [event("publish_failed", platform_slug="edge", error_message="unsigned")]}, width)

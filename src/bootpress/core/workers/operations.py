@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool
 
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
-from bootpress.core.errors import InvalidInput
+from bootpress.core.errors import Forbidden, InvalidInput
 from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
 from bootpress.core.ports import GitRepository
 from bootpress.core.workers import plan, procedures, service
@@ -87,10 +87,17 @@ class CiWorkerList(Answer):
     workers: list[CiWorkerView]
 
 
-def _read_permissions() -> list[str]:
+def _read_permissions(caller: Caller) -> list[str]:
+    """Return the permissions of a read token: every one that reads, as far as the caller has them to give."""
     from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
 
-    return [name for name in PERMISSIONS if name.endswith(".read")]
+    given = [name for name in PERMISSIONS if name.endswith(".read") and caller.may(name)]
+    if not given:
+        raise Forbidden(
+            "create_platform_read_token: your token lacks every permission to read, and cannot give one away",
+            hint="use a token that may read, or leave create_platform_read_token away",
+        )
+    return given
 
 
 @operation(permission=BOOTSTRAP, secrets=("webhook_secret", "ci_worker_token"))
@@ -113,7 +120,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         forge=forge_name,
         base=base,
         platform_slug=request.platform_slug,
-        read_permissions=_read_permissions() if request.create_platform_read_token else [],
+        read_permissions=_read_permissions(caller) if request.create_platform_read_token else [],
         signing_key=_wants_key(request, has_oidc=forge.has_oidc),
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
         rotate_signing_key=request.rotate_signing_key,

@@ -8,16 +8,17 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 200
 MAX_COLUMNS = 8
 RANK = (
-    *("occurred_at", "id", "slug", "label", "name", "kind", "severity", "about", "status", "host", "is_default"),
-    *("publication_id", "because", "error_message", "pinned", "arch", "git_sha", "oci_digest", "oci_ref"),
-    *("platform_slug", "permissions", "received_count", "received_at", "published_at", "created_at", "permission"),
-    "summary",
+    *("occurred_at", "id", "slug", "label", "name", "kind", "severity", "about", "status"),
+    *("labels", "host", "is_default", "publication_id", "because", "error_message", "pinned", "arch"),
+    *("git_sha", "oci_digest", "oci_ref", "platform_slug", "permissions", "received_count", "received_at"),
+    *("published_at", "created_at", "permission", "summary"),
 )
 """The columns a table prefers, in the order it shows them."""
 WRAPPED_WIDTH = 16
@@ -59,6 +60,10 @@ def _show_list(out: Console, name: str, rows: list[Any]) -> None:
         out.print(Text(f"{_words(name)}: none"))
     elif all(isinstance(row, dict) for row in rows):
         out.print(_table(name, rows, out.width))
+    elif any(isinstance(row, str) and " " in row for row in rows):  # sentences
+        out.print(Text(f"{_words(name)}:"))
+        for row in rows:
+            out.print(Padding(Text(f"- {_cell(row)}"), (0, 0, 0, 2), expand=False))
     else:
         out.print(Text(f"{_words(name)}: {', '.join(_cell(row) for row in rows)}"))
 
