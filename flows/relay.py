@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from prefect import flow
 
+from tasks.builds import tend_builds
 from tasks.relaying import emit_events, forget_answers, relay_deliveries
 
 
 @flow(name="relay-deliveries")
 def relay() -> None:
-    """Start every delivery that waits, and hand events from the outbox to Prefect."""
+    """Start every delivery that waits, hand events from the outbox to Prefect, and look after builds.
+
+    Builds come last and within bounded time: a forge that is away holds up neither deliveries nor events.
+    """
     relay_deliveries()
     emit_events()
     forget_answers()
+    tend_builds()

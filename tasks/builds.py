@@ -12,7 +12,7 @@ from prefect.input import RunInput
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from bootpress.core.builds import callbacks, reports
+from bootpress.core.builds import callbacks, reports, tending
 from bootpress.core.webhooks import attempts
 from bootpress.wiring import of_process
 from tasks.retries import ONCE, RETRIED
@@ -47,6 +47,20 @@ def look_at_build(build_id: UUID) -> callbacks.Outlook:
 def take_up(delivery_id: UUID, attempt_id: UUID) -> UUID:
     """Begin the attempt that this run was woken for; return its id."""
     return attempts.begin(of_process(), delivery_id, attempt_id=attempt_id, flow_run_id=_run_id())
+
+
+@task(name="tend builds", **ONCE)
+def tend_builds() -> None:
+    """Ask the forge about runs that have not called back, recover lost callbacks, end what is past its deadline."""
+    report = tending.tend(of_process())
+    logger = get_run_logger()
+    for trouble in report.troubles:
+        logger.warning("%s", trouble)
+    if report.looked or report.woken:
+        logger.info(
+            "asked about %d builds: %d recovered, %d ended; woke %d runs",
+            *(report.looked, report.recovered, report.ended, report.woken),
+        )
 
 
 def report_build(build_id: UUID) -> reports.Ending:

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bootpress.core.builds import rules
+from bootpress.core.builds import outcomes, rules
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
 from bootpress.core.catalog import Catalog
@@ -25,10 +25,12 @@ from bootpress.core.ports import Launcher, Resumption, Work
 from bootpress.core.webhooks.announcement import read_announcement
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
-from bootpress.core.webhooks.states import AttemptStatus
+from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 PAUSES = (0.1, 0.2, 0.4)
 """Seconds between tries to wake a run that is just going to sleep; then it finds the delivery before it does."""
+LOOKED_THROUGH = 200
+"""How many deliveries of an account are looked through for a callback that came unseen."""
 SHORTEST_WAIT = timedelta(minutes=1)
 
 
@@ -141,6 +143,41 @@ def match(session: Session, delivery: Delivery) -> Build | None:
     build.head_sha = build.head_sha or said.git_sha
     delivery.build_id = build.id
     return build
+
+
+def find(context: Context, build_id: UUID) -> UUID | None:
+    """Return the delivery that is a build's callback, looking for one that was begun and not launched, too.
+
+    A run that somebody started by hand, or a delivery that waits while the orchestrator is away, was matched with no
+    build yet; one that is settled already settles its build here.
+    """
+    with context.catalog.reading() as session:
+        build = session.get_one(Build, build_id)
+        if build.delivery_id is not None:
+            return build.delivery_id
+        query = select(Delivery.id, Delivery.body).where(
+            Delivery.account_id == build.account_id,
+            Delivery.received_at >= build.created_at,
+            Delivery.build_id.is_(None),
+        )
+        arrived = session.execute(query.order_by(Delivery.received_at.desc()).limit(LOOKED_THROUGH)).all()
+        likely: list[UUID] = [delivery_id for delivery_id, body in arrived if _names(body, build)]
+    for delivery_id in reversed(likely):
+        with context.catalog.writing() as session:
+            delivery = session.get_one(Delivery, delivery_id, with_for_update=True)
+            found = match(session, delivery) if delivery.build_id is None else None
+            if found is not None and delivery.status in {DeliveryStatus.DONE, DeliveryStatus.FAILED}:
+                outcomes.follow(session, delivery, at=context.clock.now())
+            if found is not None and found.id == build_id:
+                return delivery_id
+    return None
+
+
+def _names(body: bytes, build: Build) -> bool:
+    try:
+        return rules.match(read_announcement(body), [expected(build)]) is not None
+    except InvalidInput:
+        return False
 
 
 def expected(build: Build) -> rules.Expected:

@@ -1,0 +1,223 @@
+"""Tend builds, every minute: ask the forge how their runs are, recover lost callbacks, end what is past its deadline.
+
+Bounded in time and number: a forge that is away costs one call a tick, and what was not reached is first the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bootpress.core.builds import callbacks, dispatching, outcomes, rules
+from bootpress.core.builds.models import Build
+from bootpress.core.builds.recovering import recover
+from bootpress.core.builds.states import BuildStatus
+from bootpress.core.connections.service import open_forge
+from bootpress.core.context import Context
+from bootpress.core.errors import BootpressError, Conflict, ForgeUnavailable, OrchestratorUnavailable
+from bootpress.core.ports import Forge, GitRepository, Resumption, RunStatus, WorkflowRun
+
+SECONDS = 20.0
+"""How long one tick begins new calls."""
+AT_ONCE = 200
+STARTED_BY_NOW = timedelta(seconds=30)
+"""How long an operation may take to start the flow of what it dispatched."""
+FORGOTTEN = timedelta(days=1)
+"""After which no flow run is woken any more to report how its build ended."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class TendingReport:
+    """What one tick did."""
+
+    looked: int = 0
+    ended: int = 0
+    recovered: int = 0
+    woken: int = 0
+    troubles: list[str] = field(default_factory=list)
+    """What could not be done, in words; it is tried again."""
+
+
+def tend(
+    context: Context, *, seconds: float = SECONDS, monotonic: Callable[[], float] = time.monotonic
+) -> TendingReport:
+    """Look after the builds that have not ended, and wake the flow runs of those that have.
+
+    Raises CatalogUnavailable, and nothing that a forge, a registry or the orchestrator does.
+    """
+    return _Tick(context, monotonic() + seconds, monotonic).run()
+
+
+class _Tick:
+    """One look at everything; each forge that turns out to be away is left alone for the rest of it."""
+
+    def __init__(self, context: Context, until: float, monotonic: Callable[[], float]) -> None:
+        self._context = context
+        self._until = until
+        self._monotonic = monotonic
+        self._forges: dict[tuple[UUID, str], Forge | None] = {}
+        self._report = TendingReport()
+
+    def run(self) -> TendingReport:
+        for build in self._open_builds():
+            if self._is_late():
+                break
+            with self._troubles(build):
+                self._tend(build)
+        for build in self._unreported():
+            if self._is_late():
+                break
+            with self._troubles(build):
+                self._wake(build)
+        return self._report
+
+    def _is_late(self) -> bool:
+        return self._monotonic() >= self._until
+
+    @contextmanager
+    def _troubles(self, build: Build) -> Iterator[None]:
+        try:
+            yield
+        except BootpressError as error:
+            if isinstance(error, ForgeUnavailable):
+                self._forges[build.account_id, build.forge_name] = None
+            self._report.troubles.append(f"build {build.id}: {error}")
+
+    def _open_builds(self) -> list[Build]:
+        query = select(Build).where(Build.status.in_(rules.OPEN), Build.delivery_id.is_(None))
+        with self._context.catalog.reading() as session:
+            return list(session.scalars(query.order_by(Build.looked_at.nulls_first(), Build.created_at).limit(AT_ONCE)))
+
+    def _unreported(self) -> list[Build]:
+        ended = select(Build).where(
+            Build.reported_at.is_(None), Build.finished_at >= self._context.clock.now() - FORGOTTEN
+        )
+        with self._context.catalog.reading() as session:
+            return list(session.scalars(ended.order_by(Build.finished_at).limit(AT_ONCE)))
+
+    def _tend(self, build: Build) -> None:
+        now = self._context.clock.now()
+        try:
+            if build.flow_run_id is None and now - build.created_at >= STARTED_BY_NOW:
+                dispatching.start_flow(self._context, build.id)
+            if rules.asks_forge(
+                created_at=build.created_at,
+                looked_at=build.looked_at,
+                run_ended_at=build.run_ended_at,
+                deadline_at=build.deadline_at,
+                now=now,
+            ):
+                self._look(build, now)
+        finally:
+            if now >= build.deadline_at:
+                self._time_out(build.id, now)
+
+    def _look(self, build: Build, now: datetime) -> None:
+        """Ask the forge how a build's run is, and do what follows."""
+        run = self._find_run(build)
+        if not self._note(build.id, run, now):
+            return
+        if run is None:
+            if now >= build.deadline_at:  # which run it is was never known; its image may say so
+                self._recover(build.id)
+        elif run.status is RunStatus.COMPLETED and callbacks.find(self._context, build.id) is None:
+            ended_at = build.run_ended_at or now
+            if run.conclusion != "success":
+                self._end_with(run, build.id, now)
+            elif now - ended_at >= rules.GRACE:
+                missing = self._recover(build.id)
+                if missing and now - ended_at >= rules.SEARCH:
+                    said = f"its run ended well and did not call back, and {missing}: {run.url}"
+                    self._give_up(build.id, "fail", said, now)
+
+    def _find_run(self, build: Build) -> WorkflowRun | None:
+        if build.run_id is None:
+            return None
+        return self._forge(build).find_run(GitRepository.parse(build.repo), build.run_id)
+
+    def _forge(self, build: Build) -> Forge:
+        place = build.account_id, build.forge_name
+        if place not in self._forges:
+            self._forges[place] = open_forge(self._context, *place)[1]
+        forge = self._forges[place]
+        if forge is None:
+            raise Conflict(f"the forge {build.forge_name} is away")
+        return forge
+
+    def _note(self, build_id: UUID, run: WorkflowRun | None, now: datetime) -> bool:
+        """Write down how a run is; False if the build was called back meanwhile."""
+        with self._open(build_id) as (_, build):
+            if build is None:
+                return False
+            build.looked_at = now
+            if run is not None:
+                build.run_url, build.head_sha = run.url, run.head_sha
+                if run.status is not RunStatus.QUEUED:
+                    build.status = rules.BUILD.move("run", BuildStatus(build.status))
+                if run.status is RunStatus.COMPLETED:
+                    build.run_ended_at = build.run_ended_at or now
+            self._report.looked += 1
+            return True
+
+    def _recover(self, build_id: UUID) -> str:
+        """Announce what a build has pushed; return why that cannot be, an empty text when it could."""
+        found = recover(self._context, build_id)
+        self._report.recovered += found.delivery_id is not None
+        return found.reason
+
+    def _end_with(self, run: WorkflowRun, build_id: UUID, now: datetime) -> None:
+        if run.conclusion == "cancelled":
+            with self._open(build_id) as (_, build):
+                if build is not None:
+                    outcomes.cancel(build, reason=f"its run was cancelled at the forge: {run.url}", at=now)
+                    self._report.ended += 1
+            return
+        said = f"its run ended with {run.conclusion or 'no conclusion'}: {run.url}; get_gitea_job_logs shows why"
+        self._give_up(build_id, "fail", said, now)
+
+    def _time_out(self, build_id: UUID, now: datetime) -> None:
+        if callbacks.find(self._context, build_id) is not None:
+            return
+        with self._context.catalog.reading() as session:
+            build = session.get_one(Build, build_id)
+        run = f"run {build.run_id}" if build.run_id else "its run, which the forge did not name,"
+        minutes = (build.deadline_at - build.created_at) // timedelta(minutes=1)
+        self._give_up(build_id, "time out", f"{run} did not call back within {minutes} minutes", now)
+
+    def _give_up(self, build_id: UUID, move: str, reason: str, now: datetime) -> None:
+        with self._open(build_id) as (session, build):
+            if build is not None:
+                outcomes.give_up(session, build, move, reason=reason, at=now)
+                self._report.ended += 1
+
+    @contextmanager
+    def _open(self, build_id: UUID) -> Iterator[tuple[Session, Build | None]]:
+        """Lock a build; None if it has ended, or was called back, since it was looked at."""
+        with self._context.catalog.writing() as session:
+            build = session.get_one(Build, build_id, with_for_update=True)
+            yield session, build if build.status in rules.OPEN and build.delivery_id is None else None
+
+    def _wake(self, build: Build) -> None:
+        """Let the flow run of a build that has ended say so; one that is over has nothing more to say."""
+        if build.flow_run_id is None:
+            dispatching.start_flow(self._context, build.id)
+            return
+        try:
+            answer = self._context.launcher.resume(build.flow_run_id)
+        except OrchestratorUnavailable:
+            self._until = self._monotonic()  # the others would meet the same
+            raise
+        if answer is Resumption.RESUMED:
+            self._report.woken += 1
+        elif answer is Resumption.OVER:
+            with self._context.catalog.writing() as session:
+                session.get_one(Build, build.id).reported_at = self._context.clock.now()

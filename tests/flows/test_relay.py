@@ -1,0 +1,34 @@
+"""The flow of every minute, while a forge is away: deliveries and events come first, and the run is no failure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blocks.forges import GiteaForge
+from bootpress.core.ports import ForgeConnection, ForgeKind
+from bootpress.wiring import of_process
+from flows.relay import relay
+from tests.flows.conftest import Stage
+from tests.support.builds import Foundry
+from tests.support.fakes import RealClock
+from tests.support.ports import free_port
+
+
+def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Stage) -> None:
+    stage.yard.context = replace(stage.yard.context, clock=RealClock())
+    foundry = Foundry(stage.yard)
+    build_id = foundry.dispatch()["build_id"]
+    away = ForgeConnection("default", ForgeKind.GITEA, f"http://127.0.0.1:{free_port()}", "t0ken")
+    GiteaForge.register_type_and_schema()
+    of_process().connections.save_forge(stage.yard.account_id, away)
+
+    state = relay(return_state=True)
+
+    assert state.name == "Completed"
+    tasks = sorted(
+        stage.api.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [stage.run_of(state)["id"]]}}}),
+        key=lambda task: str(task["start_time"]),
+    )
+    assert [task["name"].rpartition("-")[0] for task in tasks][-1] == "tend builds"
+    assert {task["state"]["name"] for task in tasks} == {"Completed"}
+    assert foundry.build(build_id).looked_at is None
