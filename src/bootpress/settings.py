@@ -66,6 +66,18 @@ class Settings(BaseSettings):
     ] = 16
     launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
 
+    runner_image: Annotated[
+        str,
+        Field(min_length=1, max_length=300, description="Image of the runners that system_provision_ci_worker runs"),
+    ] = "gitea/act_runner"
+
+    docker_host: Annotated[
+        str,
+        Field(
+            description="Docker daemon that runners run on where the call names none",
+            validation_alias=AliasChoices("BOOTPRESS_DOCKER_HOST", "DOCKER_HOST"),
+        ),
+    ] = "unix:///var/run/docker.sock"
     registry: Annotated[
         str | None, Field(description="Registry to use (host:port) in place of a local one that `up` starts")
     ] = None

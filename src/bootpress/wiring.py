@@ -51,7 +51,7 @@ def production(settings: Settings) -> Context:
         secrets=SecretBox(settings.encryption_keys),
         verifier=CosignVerifier(),
         forges=OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys)),
-        runner_hosts=DockerHosts(),
+        runner_hosts=DockerHosts(settings.docker_host),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
         launcher=CallbackLauncher(PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)), catalog),
@@ -60,6 +60,7 @@ def production(settings: Settings) -> Context:
         limits=Limits(launches_in_flight=settings.launches_in_flight),
         local_registry=lambda: local_registry(settings),
         build_repository=build_repository,
+        runner_image=settings.runner_image,
     )
 
 

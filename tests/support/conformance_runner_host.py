@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bootpress.core.errors import RunnerHostUnavailable
-from bootpress.core.ports import RunnerHost, RunnerSpec
+from bootpress.core.ports import Container, RunnerHost, RunnerSpec
 from tests.support.processes import wait_for
 
 ABSENT = "0" * 64
@@ -42,7 +42,7 @@ class Dock:
 @contextmanager
 def running(dock: Dock, spec: RunnerSpec) -> Iterator[str]:
     """Run a runner that has begun to speak; remove it afterwards."""
-    container_id = dock.host.start(spec)
+    container_id = dock.host.start(spec).id
     try:
         # Before that its program does not hear SIGTERM yet, and removing it takes seconds.
         wait_for(lambda: dock.host.logs(container_id, lines=5) != [], what="the runner says something")
@@ -62,7 +62,7 @@ class RunnerHostConformance:
     def test_a_repeat_keeps_what_runs(self, dock: Dock) -> None:
         spec = dock.spec()
         with running(dock, spec) as first:
-            assert dock.host.start(replace(spec, registration_token="another")) == first
+            assert dock.host.start(replace(spec, registration_token="another")) == Container(first, is_new=False)
 
     def test_what_was_made_otherwise_is_replaced(self, dock: Dock) -> None:
         spec = dock.spec()
@@ -85,8 +85,10 @@ class RunnerHostConformance:
         assert not dock.host.is_running(ABSENT)
         assert list(dock.host.logs(ABSENT, lines=5)) == []
 
-    def test_it_says_its_version(self, dock: Dock) -> None:
-        assert dock.host.check()
+    def test_it_says_what_it_is(self, dock: Dock) -> None:
+        info = dock.host.check()
+        assert info.version
+        assert info.arch in {"amd64", "arm64"}
 
     def test_one_that_does_not_answer_is_unavailable(self, dock: Dock) -> None:
         with pytest.raises(RunnerHostUnavailable):

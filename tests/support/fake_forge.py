@@ -13,10 +13,12 @@ import yaml
 
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable, NotFound, RunnerHostUnavailable, Unsupported
 from bootpress.core.ports import (
+    Container,
     Forge,
     ForgeConnection,
     ForgeInfo,
     GitRepository,
+    HostInfo,
     Job,
     RepositoryInfo,
     Runner,
@@ -284,19 +286,20 @@ class FakeRunnerHost:
         if self.away:
             raise RunnerHostUnavailable("the fake Docker host is away")
 
-    def check(self) -> str:
+    def check(self) -> HostInfo:
         self._asked()
-        return "fake"
+        return HostInfo("fake", "amd64")
 
-    def start(self, spec: RunnerSpec) -> str:
+    def start(self, spec: RunnerSpec) -> Container:
         self._asked()
         container_id, made_for = self.containers.get(spec.worker_id, ("", spec))
-        if not container_id or replace(made_for, registration_token="") != replace(spec, registration_token=""):
+        is_new = not container_id or replace(made_for, registration_token="") != replace(spec, registration_token="")
+        if is_new:
             container_id = uuid4().hex
             self.containers[spec.worker_id] = (container_id, spec)
             self.has_token.add(container_id)
             self.on_start(spec)
-        return container_id
+        return Container(container_id, is_new)
 
     def forget_token(self, container_id: str) -> None:
         self._asked()
@@ -320,8 +323,8 @@ class FakeRunnerHosts:
 
     def __init__(self) -> None:
         self.host = FakeRunnerHost()
+        self.opened: list[str | None] = []
 
     def open(self, url: str | None) -> RunnerHost:
-        return self.host
-        self.opened: list[str | None] = []
         self.opened.append(url)
+        return self.host

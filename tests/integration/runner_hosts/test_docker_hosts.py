@@ -88,7 +88,7 @@ def test_one_that_was_made_and_never_started_is_started(dock: Dock, client: dock
     with running(dock, spec) as container_id:
         client.stop(container_id, timeout=0)
         assert not dock.host.is_running(container_id)
-        assert dock.host.start(spec) == container_id
+        assert dock.host.start(spec).id == container_id
         assert dock.host.is_running(container_id)
 
 

@@ -38,6 +38,7 @@ BOOTSTRAPPED = """
 TOKEN = "id name permissions created_at expires_at revoked_at"
 EVENT = "id kind severity source actor payload occurred_at"
 FORGE = "name kind url"
+CI_WORKER = "id name role status labels last_seen_at"
 CONNECTION = "name kind host username plain_http"
 
 
@@ -75,7 +76,7 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_enable_disk_image_webhook": ONE_WEBHOOK,
     "system_get_disk_image_publication": ONE_PUBLICATION | within("artifacts", ARTIFACT) | {"artifact_count"},
     "system_get_node_platform": ONE_PLATFORM,
-    "system_list_ci_workers": within("workers", "id name role status labels last_seen_at"),
+    "system_list_ci_workers": within("workers", CI_WORKER),
     "system_list_connections": within("connections", f"{CONNECTION} {FORGE}"),
     "system_list_disk_image_builds": within("builds", BUILD) | {"next_cursor"},
     "system_list_disk_image_deliveries": within("deliveries", DELIVERY) | {"next_cursor"},
@@ -84,6 +85,10 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_list_node_platforms": within("node_platforms", PLATFORM),
     "system_pin_disk_image_publication": ONE_PUBLICATION,
     "system_preview_disk_image_retention": {"keep", "retire", "purge"} | within("protected", "publication_id because"),
+    "system_provision_ci_worker": (
+        within("worker", CI_WORKER)
+        | {"ok", "action", "container_id", "runner_host", "image", "warnings", "flow_run_id"}
+    ),
     "system_restore_disk_image_publication": ONE_PUBLICATION,
     "system_retry_disk_image_publication": ONE_PUBLICATION | {"delivery_id"},
     "system_revoke_disk_image_webhook": ONE_WEBHOOK,
@@ -91,6 +96,9 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_set_default_disk_image_publication": ONE_PUBLICATION,
     "system_set_disk_image_retention": ONE_PLATFORM,
     "system_sweep_disk_image_retention": {"retired", "purged"} | within("kept", "publication_id because"),
+    "system_terminate_ci_worker": (
+        within("worker", CI_WORKER) | {"ok", "runners_deregistered", "container_removed", "warnings", "flow_run_id"}
+    ),
     "system_unpin_disk_image_publication": ONE_PUBLICATION,
     "system_update_node_platform": ONE_PLATFORM,
 }

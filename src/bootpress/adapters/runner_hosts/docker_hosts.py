@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import socket
 import tarfile
 import time
@@ -32,9 +31,9 @@ from requests import PreparedRequest, Response
 from urllib3.exceptions import HTTPError as TransportError
 
 from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure
+from bootpress.core.addresses import is_loopback
 from bootpress.core.errors import InvalidInput, RunnerHostRefused, RunnerHostUnavailable
-from bootpress.core.ports import RunnerHost, RunnerSpec
-from bootpress.core.references import is_loopback
+from bootpress.core.ports import Container, HostInfo, RunnerHost, RunnerSpec
 
 DEFAULT_URL: Final = "unix:///var/run/docker.sock"
 OWNER: Final = "io.bootpress.ci-worker"
@@ -52,48 +51,53 @@ CONFLICT: Final = 409
 
 
 class DockerHosts:
-    """The port `RunnerHosts`."""
+    """The port `RunnerHosts`; `default_url` is the daemon of whoever names none.
+
+    Docker's own DOCKER_TLS_VERIFY and DOCKER_CERT_PATH hold for all of them, and its config for images to pull.
+    """
+
+    def __init__(self, default_url: str = DEFAULT_URL) -> None:
+        self._default_url = default_url
 
     def open(self, url: str | None) -> RunnerHost:
-        """Return a host by the URL of its Docker daemon; None is the one that DOCKER_HOST names, else this machine's.
-
-        DOCKER_TLS_VERIFY and DOCKER_CERT_PATH hold for all of them.
-        """
+        """Return a host by the URL of its Docker daemon; None is the default one."""
         if url is not None and not (url.startswith("unix:///") or _is_tcp(url)):
             raise InvalidInput(
                 f"field runner_host: {url[:200]!r} is no Docker host",
                 hint="write unix:///path/of/docker.sock or tcp://host:2376, or leave it away for this machine's",
                 field="runner_host",
             )
-        return DockerHost(url)
+        return DockerHost(url or self._default_url)
 
 
 class DockerHost:
     """The port `RunnerHost`; a connection per call, so it holds nothing and is shared by threads."""
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
 
-    def check(self) -> str:
-        """Make sure that the host answers us; return its version."""
+    def check(self) -> HostInfo:
+        """Make sure that the host answers us."""
         with self._asked("tell its version") as api:
-            return str(api.version().get("Version"))
+            said = api.version()
+            return HostInfo(version=str(said.get("Version")), arch=str(said.get("Arch")))
 
-    def start(self, spec: RunnerSpec) -> str:
-        """Run a runner's container; return its id."""
+    def start(self, spec: RunnerSpec) -> Container:
+        """Run a runner's container."""
         made_for = _fingerprint(spec)
         with self._asked(f"run {spec.image} as {_name(spec.worker_id)}") as api:
-            kept = None
-            for one in _containers_of(api, spec.worker_id):
-                if one["Labels"].get(MADE_FOR) == made_for and kept is None:
-                    kept = str(one["Id"])
-                else:
-                    _remove(api, str(one["Id"]))
+            there = _containers_of(api, spec.worker_id)
+            kept = next((str(one["Id"]) for one in there if one["Labels"].get(MADE_FOR) == made_for), None)
+            if kept is None and not api.images(name=spec.image):
+                _pull(api, spec.image)
+            for other in there:
+                if other["Id"] != kept:
+                    _remove(api, str(other["Id"]))
             container_id = kept or _create(api, spec, made_for)
             if api.inspect_container(container_id)["State"]["Status"] != "running":
                 _write_token(api, container_id, spec.registration_token)
                 api.start(container_id)
-            return container_id
+            return Container(container_id, is_new=kept is None)
 
     def forget_token(self, container_id: str) -> None:
         """Empty the token's file: Gitea's tokens register any number of runners, and jobs could read it."""
@@ -128,17 +132,16 @@ class DockerHost:
     @contextmanager
     def _asked(self, what: str) -> Iterator[APIClient]:
         """Give a client; what goes wrong with it becomes an error that names the host and `what` it was asked to do."""
-        where = self._url or os.environ.get("DOCKER_HOST") or DEFAULT_URL
         api = None
         try:
-            _knock(where)
-            options = kwargs_from_env(environment={**os.environ, "DOCKER_HOST": where})
+            _knock(self._url)
+            options: dict[str, Any] = {**kwargs_from_env(), "base_url": self._url}
             api = _Client(timeout=CALL_SECONDS, **options)
             yield api
         except APIError as error:
-            raise refusal_of(error, where, what) from error
+            raise refusal_of(error, self._url, what) from error
         except (DockerException, TransportError, OSError) as error:
-            raise transport_failure(error, where, what) from error
+            raise transport_failure(error, self._url, what) from error
         finally:
             if api is not None:
                 api.close()
@@ -183,8 +186,6 @@ def _containers_of(api: APIClient, worker_id: UUID) -> list[dict[str, Any]]:
 
 
 def _create(api: APIClient, spec: RunnerSpec, made_for: str) -> str:
-    if not api.images(name=spec.image):
-        _pull(api, spec.image)
     try:
         made = api.create_container(
             spec.image,
@@ -199,7 +200,7 @@ def _create(api: APIClient, spec: RunnerSpec, made_for: str) -> str:
             host_config=api.create_host_config(
                 # `on-failure` would not survive a restart of the daemon, hence of the machine.
                 restart_policy={"Name": "unless-stopped"},
-                network_mode="host" if is_loopback(urlsplit(spec.forge_url).netloc) else None,
+                network_mode="host" if is_loopback(spec.forge_url) else None,
                 # The default driver keeps all that a runner ever says.
                 log_config=LogConfig(type="local", config={"max-size": "10m", "max-file": "3"}),
             ),

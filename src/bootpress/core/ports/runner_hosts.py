@@ -20,14 +20,32 @@ class RunnerSpec:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """What a Docker host says of itself."""
+
+    version: str
+    arch: str
+    """As Go names architectures: amd64, arm64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A runner's container."""
+
+    id: str
+    is_new: bool
+    """False for one that was there already."""
+
+
 class RunnerHost(Protocol):
     """A Docker host. Raises RunnerHostUnavailable while it does not answer, RunnerHostRefused for what it refuses."""
 
-    def check(self) -> str:
-        """Make sure by a call that changes nothing that the host answers us; return its version."""
+    def check(self) -> HostInfo:
+        """Make sure by a call that changes nothing that the host answers us."""
 
-    def start(self, spec: RunnerSpec) -> str:
-        """Run a runner's container, restarted on failure; return its id.
+    def start(self, spec: RunnerSpec) -> Container:
+        """Run a runner's container, restarted on failure.
 
         One that is there for this worker and runs as asked is kept; one that was made otherwise is replaced.
         """

@@ -46,6 +46,8 @@ class CiWorker(Row):
     """Labels that a runner which we run is registered with."""
     runner_host: Mapped[str | None]
     container_id: Mapped[str | None]
+    runner_id: Mapped[str | None]
+    """What the forge calls the runner that we run."""
     last_seen_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StrictBool
@@ -12,13 +12,14 @@ from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
 from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
 from bootpress.core.ports import GitRepository
-from bootpress.core.workers import plan, procedures, service
+from bootpress.core.workers import plan, procedures, runners, service, terminating
 from bootpress.core.workers.service import SeenWorker
 from bootpress.core.workers.sites import FOUND
-from bootpress.core.workers.states import ProcedureKind, RunnerStatus
+from bootpress.core.workers.states import ProcedureKind, RunnerStatus, WorkerState
 
 BOOTSTRAP = "system.disk_image_ci.bootstrap"
 READ = "system.ci_workers.read"
+MANAGE = "system.ci_workers.manage"
 
 
 class BootstrapDiskImageCi(Request):
@@ -87,6 +88,46 @@ class CiWorkerList(Answer):
     workers: list[CiWorkerView]
 
 
+class ProvisionCiWorker(Request):
+    """A runner's name, which is the label of its pipeline; what jobs it takes; the Docker host, by default ours."""
+
+    name: Title
+    labels: Unless[list[Text]] = None
+    runner_host: Annotated[
+        Unless[Text], Field(description="URL of a Docker daemon: unix:///path or tcp://host:port")
+    ] = None
+
+
+class ProvisionedCiWorker(Answer):
+    """A runner that is online."""
+
+    ok: bool
+    action: Literal["created", "replaced", "kept"]
+    worker: CiWorkerView
+    container_id: str
+    runner_host: str | None
+    image: str
+    warnings: list[str]
+    flow_run_id: UUID
+
+
+class TerminateCiWorker(Request):
+    """Which worker."""
+
+    id: UUID
+
+
+class TerminatedCiWorker(Answer):
+    """A worker that is revoked, and what was taken down with it."""
+
+    ok: bool
+    worker: CiWorkerView
+    runners_deregistered: list[str]
+    container_removed: bool
+    warnings: list[str]
+    flow_run_id: UUID | None
+
+
 def _read_permissions(caller: Caller) -> list[str]:
     """Return the permissions of a read token: every one that reads, as far as the caller has them to give."""
     from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
@@ -147,3 +188,54 @@ def _wants_key(request: BootstrapDiskImageCi, *, has_oidc: bool) -> bool:
 def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWorkers) -> CiWorkerList:
     """List the account's CI workers, and what the forge says of their runners."""
     return CiWorkerList(workers=[CiWorkerView.of(seen) for seen in service.list_workers(context, caller.account_id)])
+
+
+@operation(permission=MANAGE)
+def system_provision_ci_worker(context: Context, caller: Caller, request: ProvisionCiWorker) -> ProvisionedCiWorker:
+    """Run a runner for a build repository as a container on a Docker host; again: see that it is there as asked."""
+    wanted = runners.plan_runner(
+        context, caller.account_id, name=request.name, labels=request.labels, runner_host=request.runner_host
+    )
+    told = procedures.call(
+        context,
+        caller,
+        ProcedureKind.PROVISION_WORKER,
+        request=wanted.as_json(),
+        claims=wanted.claims,
+        run_name=f"provision {wanted.label}",
+    )
+    return ProvisionedCiWorker(
+        ok=True,
+        action=told["action"],
+        worker=_view(context, caller, UUID(told["ci_worker_id"]), RunnerStatus.ONLINE),
+        container_id=told["container_id"],
+        runner_host=wanted.runner_host,
+        image=wanted.image,
+        warnings=runners.warnings(wanted),
+        flow_run_id=told["flow_run_id"],
+    )
+
+
+@operation(permission=MANAGE)
+def system_terminate_ci_worker(context: Context, caller: Caller, request: TerminateCiWorker) -> TerminatedCiWorker:
+    """Revoke a CI worker: its runners are deregistered at the forge, and removed where we run them."""
+    with context.catalog.reading() as session:
+        worker = terminating.find_worker(session, caller.account_id, request.id)
+    told: dict[str, Any] = {"runners_deregistered": [], "container_removed": False, "warnings": [], "flow_run_id": None}
+    if worker.status != WorkerState.REVOKED:
+        told = procedures.call(
+            context,
+            caller,
+            ProcedureKind.TERMINATE_WORKER,
+            request={"id": str(worker.id)},
+            claims=terminating.claims(worker),
+            run_name=f"terminate {worker.label}",
+            ci_worker_id=worker.id,
+        )
+    return TerminatedCiWorker(ok=True, worker=_view(context, caller, worker.id, RunnerStatus.REVOKED), **told)
+
+
+def _view(context: Context, caller: Caller, worker_id: UUID, status: RunnerStatus) -> CiWorkerView:
+    with context.catalog.reading() as session:
+        worker = terminating.find_worker(session, caller.account_id, worker_id)
+    return CiWorkerView.of(SeenWorker(worker, status, worker.labels, worker.last_seen_at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +15,9 @@ LEASE = timedelta(seconds=30)
 ANSWER_KEPT = timedelta(minutes=10)
 """How long an answer that nobody read is kept."""
 QUEUE_MARGIN = timedelta(seconds=30)
+MAX_LOG_LINE = 200
+MAX_LOG = 1000
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
 
 PROCEDURE = StateMachine(
     noun="procedure",
@@ -80,3 +84,22 @@ def needs_key(*, is_known: bool, has_key: bool, rotate: bool, replaces: bool) ->
             " known; create_signing_key replaces it"
         )
     return True, None
+
+
+def provision_action(*, had: bool, is_new: bool) -> str:
+    """Return what became of a worker's runner."""
+    if not is_new:
+        return "kept"
+    return "replaced" if had else "created"
+
+
+def end_of_log(lines: Sequence[str], *, secret: str) -> str:
+    """Return the end of a log as one line of text that fits into an error: no secret, no control character."""
+    found: list[str] = []
+    for line in lines:
+        said = _CONTROL.sub("", line.replace(secret, "***") if secret else line).strip()[:MAX_LOG_LINE]
+        if said and said not in found[-1:]:
+            found.append(said)
+    while len(found) > 1 and sum(map(len, found)) > MAX_LOG:
+        found.pop(0)
+    return " / ".join(found) or "(it said nothing)"

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("labels", JSON, nullable=False),
         sa.Column("runner_host", sa.String(), nullable=True),
         sa.Column("container_id", sa.String(), nullable=True),
+        sa.Column("runner_id", sa.String(), nullable=True),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,274 @@
+"""Run a runner for a build repository: the steps, each of which does one thing and records it before the next.
+
+A runner is a container on a Docker host, found again by its worker's id, and a registration at the forge under the
+worker's label. The registration's token is asked for where it is needed and kept nowhere; when the runner is online it
+is taken from the container too. What failed for good is taken back: container, registration, and the worker if it was
+made for this.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from bootpress.core.connections import service as connections
+from bootpress.core.context import Context
+from bootpress.core.errors import BootpressError, RunnerHostRefused, Superseded
+from bootpress.core.ports import Forge, Runner, RunnerHost, RunnerSpec
+from bootpress.core.webhooks.rules import label_key
+from bootpress.core.workers import plan, procedures, rules, runners
+from bootpress.core.workers.models import CiWorker, Procedure
+from bootpress.core.workers.procedures import Hold
+from bootpress.core.workers.runners import RunnerPlan
+from bootpress.core.workers.states import WorkerState
+
+LOOK_SECONDS: Final = 1.0
+LOG_LINES: Final = 20
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """A procedure that provisions a runner, as a step finds it."""
+
+    row: Procedure
+    plan: RunnerPlan
+
+    @classmethod
+    def of(cls, context: Context, hold: Hold) -> Berth:
+        """Read it; Superseded when it is another run's."""
+        row = procedures.read(context, hold)
+        return cls(row, RunnerPlan(**row.request))
+
+    def has(self, step: str) -> bool:
+        """Tell whether a step is done."""
+        return step in self.row.effects
+
+    def said(self, step: str) -> Any:
+        """Return what a step has recorded."""
+        return self.row.effects[step]
+
+    def forge(self, context: Context) -> Forge:
+        """Open the forge."""
+        return connections.open_forge(context, self.row.account_id, self.plan.forge)[1]
+
+    def host(self, context: Context) -> RunnerHost:
+        """Open the Docker host."""
+        return context.runner_hosts.open(self.plan.runner_host)
+
+    @property
+    def worker_id(self) -> UUID:
+        """Return the worker's id."""
+        return UUID(self.said("worker")["id"])
+
+
+def settle_worker(context: Context, hold: Hold) -> None:
+    """Make the worker if there is none of the label, and remember how it was and who is registered under its name."""
+    berth = Berth.of(context, hold)
+    if berth.has("worker"):
+        return
+    wanted = berth.plan
+    moved = _leave_old_host(context, berth)
+    known = berth.forge(context).list_runners(wanted.repository)
+    with procedures.recording(context, hold) as record:
+        worker = plan.worker_of(record.session, berth.row.account_id, wanted.label, lock=True)
+        created = worker is None
+        if worker is None:
+            worker = _new_worker(context, berth)
+            record.session.add(worker)
+            record.session.flush()
+        had = {
+            "container": None if moved else worker.container_id,
+            "runner": worker.runner_id,
+            "labels": worker.labels,
+            "runner_host": worker.runner_host,
+        }
+        registered = [runner.id for runner in known]
+        record.note("worker", {"id": str(worker.id), "created": created, "had": had, "registered": registered})
+        worker.labels, worker.runner_host = list(wanted.labels), wanted.runner_host
+        record.row.ci_worker_id = worker.id
+
+
+def start_container(context: Context, hold: Hold) -> None:
+    """Run the runner's container; one that runs as is wanted is kept."""
+    berth = Berth.of(context, hold)
+    if berth.has("container"):
+        return
+    wanted, had = berth.plan, berth.said("worker")["had"]
+    host = berth.host(context)
+    if had["runner"] is not None and had["runner"] not in berth.said("worker")["registered"]:
+        host.remove(berth.worker_id)  # the forge no longer knows it, and it would never register again
+    made = host.start(
+        RunnerSpec(
+            worker_id=berth.worker_id,
+            name=wanted.label,
+            image=wanted.image,
+            forge_url=wanted.forge_url,
+            registration_token=berth.forge(context).registration_token(wanted.repository),
+            labels=tuple(wanted.labels),
+        )
+    )
+    with procedures.recording(context, hold) as record:
+        worker = record.session.get_one(CiWorker, berth.worker_id, with_for_update=True)
+        worker.container_id = made.id
+        record.note("container", {"id": made.id, "is_new": made.is_new})
+
+
+def await_runner(context: Context, hold: Hold) -> None:
+    """Wait until the forge says that the runner is online; RunnerHostRefused with the end of its log if it never is."""
+    berth = Berth.of(context, hold)
+    if berth.has("runner"):
+        return
+    forge, container = berth.forge(context), berth.said("container")
+    seconds = context.limits.runner_seconds
+    deadline = time.monotonic() + seconds
+    while (runner := _online(berth, forge)) is None:
+        if time.monotonic() >= deadline:
+            raise RunnerHostRefused(
+                f"the runner {berth.plan.label} did not come online at {berth.plan.forge_url} within {seconds:.0f} s;"
+                f" the end of its log: {_log(berth, context, forge, container['id'])}",
+                hint=f"see that {berth.plan.forge_url} can be reached from the Docker host, and that"
+                f" {berth.plan.image} is a runner (BOOTPRESS_RUNNER_IMAGE names another)",
+            )
+        time.sleep(min(LOOK_SECONDS, seconds))
+    with procedures.recording(context, hold) as record:
+        worker = record.session.get_one(CiWorker, berth.worker_id, with_for_update=True)
+        worker.runner_id, worker.last_seen_at = runner.id, context.clock.now()
+        record.note("runner", {"id": runner.id, "name": runner.name})
+
+
+def conclude(context: Context, hold: Hold) -> None:
+    """Take the token from the container, deregister the runner that this one replaces, and answer."""
+    berth = Berth.of(context, hold)
+    container, had = berth.said("container"), berth.said("worker")["had"]
+    berth.host(context).forget_token(container["id"])
+    if had["runner"] not in {None, berth.said("runner")["id"]}:
+        berth.forge(context).delete_runner(berth.plan.repository, had["runner"])
+    with procedures.recording(context, hold) as record:
+        record.finish(
+            {
+                "action": rules.provision_action(had=had["container"] is not None, is_new=container["is_new"]),
+                "ci_worker_id": str(berth.worker_id),
+                "container_id": container["id"],
+                "flow_run_id": str(record.row.flow_run_id),
+            }
+        )
+
+
+STEPS: Final = (settle_worker, start_container, await_runner, conclude)
+"""In this order."""
+
+
+def abandon(context: Context, hold: Hold, error: BaseException) -> None:
+    """Record what a provisioning failed with, and take back what it made."""
+    try:
+        berth = Berth.of(context, hold)
+    except Superseded:
+        return
+    undo = _keep
+    if berth.has("worker") and not _kept(berth):
+        gone = [_try(_remove_container, context, berth), _try(_deregister, context, berth)]
+        undo = functools.partial(_undo, gone=all(gone))
+    procedures.fail(context, hold.procedure_id, error, hold=hold, undo=undo)
+
+
+def _kept(berth: Berth) -> bool:
+    """Tell whether the worker had a container before, which was not touched."""
+    is_new = berth.has("container") and berth.said("container")["is_new"]
+    return berth.said("worker")["had"]["container"] is not None and not is_new
+
+
+def _try(undo: Any, context: Context, berth: Berth) -> bool:
+    try:
+        undo(context, berth)
+    except BootpressError as trouble:
+        logger.warning("%s of an abandoned runner: %s", undo.__name__.strip("_"), trouble)
+        return False
+    return True
+
+
+def _remove_container(context: Context, berth: Berth) -> None:
+    berth.host(context).remove(berth.worker_id)
+
+
+def _deregister(context: Context, berth: Berth) -> None:
+    forge = berth.forge(context)
+    for runner in _ours(berth, forge):
+        forge.delete_runner(berth.plan.repository, runner.id)
+
+
+def _keep(session: Session, row: Procedure) -> None:
+    """Leave a runner as it was."""
+    told = row.effects.get("worker")
+    worker = session.get(CiWorker, UUID(told["id"])) if told else None
+    if told and worker is not None:
+        worker.labels, worker.runner_host = told["had"]["labels"], told["had"]["runner_host"]
+
+
+def _undo(session: Session, row: Procedure, *, gone: bool) -> None:
+    """Forget a runner that is gone; what could not be removed stays known, so that a termination removes it."""
+    told = row.effects["worker"]
+    worker = session.get(CiWorker, UUID(told["id"]))
+    if worker is None or not gone:
+        return
+    if told["created"]:
+        session.execute(update(Procedure).where(Procedure.ci_worker_id == worker.id).values(ci_worker_id=None))
+        session.delete(worker)
+        return
+    worker.labels, worker.runner_host, worker.container_id, worker.runner_id = [], None, None, None
+
+
+def _leave_old_host(context: Context, berth: Berth) -> bool:
+    """Remove the container from the host that a worker's runner is to leave, while its row still names that host."""
+    with context.catalog.reading() as session:
+        worker = plan.worker_of(session, berth.row.account_id, berth.plan.label)
+    if worker is None or not worker.labels or worker.runner_host == berth.plan.runner_host:
+        return False
+    context.runner_hosts.open(worker.runner_host).remove(worker.id)
+    return True
+
+
+def _new_worker(context: Context, berth: Berth) -> CiWorker:
+    return CiWorker(
+        id=uuid4(),
+        account_id=berth.row.account_id,
+        label=berth.plan.label,
+        label_key=label_key(berth.plan.label),
+        status=WorkerState.ACTIVE,
+        forge_name=berth.plan.forge,
+        repo=berth.plan.repo,
+        labels=[],
+        created_at=context.clock.now(),
+    )
+
+
+def _ours(berth: Berth, forge: Forge) -> Sequence[Runner]:
+    """Return the registrations under the worker's name that a container of this procedure may have made."""
+    before = (
+        [] if berth.has("container") and not berth.said("container")["is_new"] else berth.said("worker")["registered"]
+    )
+    named = runners.others_named(forge, berth.plan.repository, berth.plan.label)
+    return [runner for runner in named if runner.id not in before]
+
+
+def _online(berth: Berth, forge: Forge) -> Runner | None:
+    return next((runner for runner in _ours(berth, forge) if runner.is_online), None)
+
+
+def _log(berth: Berth, context: Context, forge: Forge, container_id: str) -> str:
+    """Return the end of what a container said, without the registration token, on one line of text."""
+    try:
+        said = berth.host(context).logs(container_id, lines=LOG_LINES)
+        token = forge.registration_token(berth.plan.repository)
+    except BootpressError as error:
+        return f"(cannot be shown: {error.message})"
+    return rules.end_of_log(said, secret=token)

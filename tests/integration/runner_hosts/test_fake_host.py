@@ -1,0 +1,19 @@
+"""The fake is what it stands in for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.conformance_runner_host import Dock, RunnerHostConformance
+from tests.support.fake_forge import FakeRunnerHost
+
+
+@pytest.fixture
+def dock() -> Dock:
+    away = FakeRunnerHost()
+    away.away = True
+    return Dock(FakeRunnerHost(), "gitea/act_runner", away)
+
+
+class TestFakeRunnerHost(RunnerHostConformance):
+    """In memory."""
