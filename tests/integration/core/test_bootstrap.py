@@ -154,7 +154,8 @@ def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: Pip
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"owner": "a/b"}, "repo"),
+        ({"owner": "a/b"}, "owner"),
+        ({"repo": "acme/disk-images"}, "repo"),
         ({"repo": "x.git"}, "repo"),
         ({"label": "  "}, "label"),
         ({"label": "x" * 201}, "label"),
@@ -292,6 +293,8 @@ def test_a_platform_that_does_not_trust_the_key_is_named(pipelines: Pipelines) -
     trust = {"mode": "keys", "public_keys": [create_key_pair().public_pem, answer["cosign_public_key"]]}
     pipelines.world.call("system_update_node_platform", id="edge", trust=trust)
     assert pipelines.call(platform_slug="edge")["warnings"][:-1] == []
+    assert pipelines.at_forge().variables["POWERNODE_PLATFORM_SLUG"] == "edge"
+    pipelines.call(platform_slug=pipelines.world.call("system_list_node_platforms")["node_platforms"][0]["id"])
     assert pipelines.at_forge().variables["POWERNODE_PLATFORM_SLUG"] == "edge"
     unknown = pipelines.call(platform_slug="nobody")
     assert any("no node platform 'nobody' yet" in said for said in unknown["warnings"])

@@ -142,7 +142,7 @@ def ask_registration_token(context: Context, hold: Hold) -> None:
     if said is None and not forge.rotates_registration_token and site.row.effects["webhook"]["action"] == "rotated":
         said = (
             "ci_worker_token is the same as before: this forge has no API that rotates it. If it is known to others,"
-            " reset it on the forge (Settings, Actions, Runners)"
+            " reset it on the forge (Gitea: Settings, Actions, Runners)"
         )
     with procedures.recording(context, hold) as record:
         if token is not None:

@@ -11,7 +11,6 @@ from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
 from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
-from bootpress.core.ports import GitRepository
 from bootpress.core.workers import plan, procedures, runners, service, terminating
 from bootpress.core.workers.service import SeenWorker
 from bootpress.core.workers.sites import FOUND
@@ -145,7 +144,7 @@ def _read_permissions(caller: Caller) -> list[str]:
 def bootstrap_disk_image_ci(context: Context, caller: Caller, request: BootstrapDiskImageCi) -> BootstrappedCi:
     """Set a build repository up, with its webhook, secrets, signing key and runner's token; again: rotate them."""
     label = plan.check_label(request.label)
-    repository = GitRepository.parse(f"{request.owner}/{request.repo}")
+    repository = plan.check_repository(request.owner, request.repo)
     base = context.public_url
     if request.platform_api_base is not None:
         base = check_base(request.platform_api_base, field="platform_api_base")
@@ -160,7 +159,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         repo=str(repository),
         forge=forge_name,
         base=base,
-        platform_slug=request.platform_slug,
+        platform_slug=plan.slug_of(context, caller.account_id, request.platform_slug),
         read_permissions=_read_permissions(caller) if request.create_platform_read_token else [],
         signing_key=_wants_key(request, has_oidc=forge.has_oidc),
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,

@@ -134,6 +134,27 @@ def platform_of(session: Session, account_id: UUID, slug: str | None) -> NodePla
         return None
 
 
+def check_repository(owner: str, name: str) -> GitRepository:
+    """Return the repository of an owner; InvalidInput that says which of the two is none."""
+    for field, text in (("owner", owner), ("repo", name)):
+        try:
+            GitRepository.parse(f"{owner if field == 'owner' else 'owner'}/{name if field == 'repo' else 'name'}")
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"field {field}: {text[:100]!r} is no name on a forge",
+                hint="write it without slashes, as it stands in the repository's URL",
+                field=field,
+            ) from error
+    return GitRepository(owner, name)
+
+
+def slug_of(context: Context, account_id: UUID, named: str | None) -> str | None:
+    """Return the slug of a platform that is named by its slug or id; as it is where there is none yet."""
+    with context.catalog.reading() as session:
+        platform = platform_of(session, account_id, named)
+    return platform.slug if platform else named
+
+
 def check_label(label: str) -> str:
     """Return a label without blanks around it; InvalidInput for one of blanks only."""
     if not label_key(label):
