@@ -16,20 +16,23 @@ use_apt() {
     fi
 }
 
-# ask_apt ARCH PACKAGE: have APT_OPTIONS know a package, from the machine's lists or from our own, fetched if need be.
+# ask_apt ARCH PACKAGE: find a package in the machine's lists or in our own, fetched if need be. Sets APT_OPTIONS, and
+# APT_FILE to the name, size and hash of what apt would download.
 ask_apt() {
     if [[ $1 == "$(dpkg --print-architecture)" ]]; then
         use_apt "$1" system
-        if apt_line "$2" >/dev/null; then return; fi
+        if find_file "$2"; then return; fi
     fi
     use_apt "$1" own
     say "fetching the package lists for $1" >&2
     apt-get "${APT_OPTIONS[@]}" update >&2 || return
-    apt_line "$2" >/dev/null
+    find_file "$2"
 }
 
-# apt_line PACKAGE: print the file name, size and hash that apt would download.
-apt_line() { apt-get "${APT_OPTIONS[@]}" download --print-uris "$1" 2>/dev/null | sed -n "s/^'[^']*' //p" | grep . ; }
+find_file() {
+    APT_FILE=$(apt-get "${APT_OPTIONS[@]}" download --print-uris "$1" 2>/dev/null | sed -n "s/^'[^']*' //p")
+    [[ -n $APT_FILE ]]
+}
 
 # fetch_package ARCH PACKAGE [PATTERN]: print where the package lies as a file, downloaded unless the cache has it.
 fetch_package() {
@@ -43,7 +46,7 @@ fetch_package() {
         printf '%s' "$found"
         return
     fi
-    read -r file _ hash < <(apt_line "$package")
+    read -r file _ hash <<<"$APT_FILE"
     found=$CACHE/$arch/$file
     if ! matches "$found" "$hash"; then
         # In a folder of its own: another job may be at it too.
