@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -146,6 +148,22 @@ def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: Pip
     assert pipelines.call()["repo_created"] is False
     assert pipelines.at_forge().info.actions_enabled
     assert pipelines.asked()["enable_actions"] == 1
+
+
+def test_of_two_bootstraps_at_once_one_waits_for_the_other_and_rotates(pipelines: Pipelines) -> None:
+    context = pipelines.world.context
+    pipelines.world.context = replace(context, limits=replace(context.limits, procedure_seconds=20))
+    slow = threading.Event()
+    forge: Any = pipelines.mortal()
+    forge.add_files = lambda *given, **named: slow.wait(0.3) or pipelines.forge.add_files(*given, **named)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda label: pipelines.call(label=label), ("edge-builder", "EDGE-builder ")))
+    assert sorted(one["action"] for one in answers) == ["created", "rotated"]
+    assert sorted(one["repo_created"] for one in answers) == [False, True]
+    assert len({one["webhook_id"] for one in answers}) == len(pipelines.workers()) == len(pipelines.webhooks()) == 1
+    last = pipelines.at_forge().secrets["POWERNODE_WEBHOOK_SECRET"]
+    assert last in {one["webhook_secret"] for one in answers if one["action"] == "rotated"}
+    assert all(rings(pipelines, one, one["webhook_secret"]) for one in answers)
 
 
 # ---- before any row is written

@@ -153,6 +153,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
             "rotate_signing_key asks for a signing key that create_signing_key refuses", field="rotate_signing_key"
         )
     forge_name, forge = plan.choose_forge(context, caller.account_id, label, request.platform_slug)
+    procedures.await_claims(context, caller.account_id, plan.claims_of(label, forge_name, repository))
     findings = plan.look(context, caller.account_id, forge, repository)
     wanted = plan.Plan(
         label=label,

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from bootpress.core import locks
@@ -100,6 +101,21 @@ def call(
     return _wait(context, row, run_name)
 
 
+def await_claims(context: Context, account_id: UUID, claims: Sequence[str]) -> None:
+    """Wait until no other procedure works on these, as long as it takes to see that one is dead.
+
+    Whoever looks at something before he `call`s does this first: what he sees then is not about to change.
+    """
+    deadline = time.monotonic() + min(rules.SEEN_DEAD.total_seconds(), context.limits.procedure_seconds)
+    while time.monotonic() < deadline:
+        with context.catalog.reading() as session:
+            now = context.clock.now()
+            others = session.scalars(_unfinished(account_id)).all()
+        if not any(_shared(claims, other) and not _is_dead(other, now) for other in others):
+            return
+        time.sleep(LAST_LOOK)
+
+
 def begin(context: Context, hold: Hold) -> None:
     """Take a procedure up, or go on with one whose run died; Superseded when it is another run's, or over."""
     with context.catalog.writing() as session:
@@ -107,7 +123,7 @@ def begin(context: Context, hold: Hold) -> None:
         if row.status == ProcedureStatus.RUNNING and row.flow_run_id == hold.run_id:
             return
         now = context.clock.now()
-        if row.status == ProcedureStatus.RUNNING and rules.is_dead(lease_until=row.lease_until, now=now):
+        if row.status == ProcedureStatus.RUNNING and _is_dead(row, now):
             row.status = rules.PROCEDURE.move("begin again", ProcedureStatus(row.status))
         if row.status != ProcedureStatus.QUEUED:
             raise Superseded(f"procedure {row.id} is {row.status}, by another run")
@@ -185,12 +201,9 @@ def _enter(context: Context, caller: Caller, kind: ProcedureKind, *, claims: lis
     now = context.clock.now()
     with context.catalog.writing() as session:
         locks.hold(session, [f"procedures of {caller.account_id}"])
-        unfinished = select(Procedure).where(
-            Procedure.account_id == caller.account_id, Procedure.status.in_(rules.UNFINISHED)
-        )
-        for other in session.scalars(unfinished.with_for_update()):
-            shared = [claim for claim in claims if claim in other.claims]
-            if shared and not rules.is_dead(lease_until=other.lease_until, now=now):
+        for other in session.scalars(_unfinished(caller.account_id).with_for_update()):
+            shared = _shared(claims, other)
+            if shared and not _is_dead(other, now):
                 raise Conflict(
                     f"a {other.kind} that {other.actor} called works on {shared[0]} right now",
                     hint="wait a moment for its end, then call again",
@@ -212,6 +225,18 @@ def _enter(context: Context, caller: Caller, kind: ProcedureKind, *, claims: lis
         return row
 
 
+def _unfinished(account_id: UUID) -> Select[tuple[Procedure]]:
+    return select(Procedure).where(Procedure.account_id == account_id, Procedure.status.in_(rules.UNFINISHED))
+
+
+def _shared(claims: Sequence[str], other: Procedure) -> list[str]:
+    return [claim for claim in claims if claim in other.claims]
+
+
+def _is_dead(row: Procedure, now: datetime) -> bool:
+    return rules.is_dead(lease_until=row.lease_until, now=now)
+
+
 def _launch(context: Context, row: Procedure, run_name: str, *, key: UUID) -> None:
     try:
         context.launcher.launch(Work(row.kind), row.id, key=key, run_name=run_name)
@@ -230,9 +255,7 @@ def _wait(context: Context, row: Procedure, run_name: str) -> dict[str, Any]:
             return _collect(context, row.id)
         if time.monotonic() >= deadline:
             _give_up(context, row.id, run_name)
-        elif seen.status == ProcedureStatus.RUNNING and rules.is_dead(
-            lease_until=seen.lease_until, now=context.clock.now()
-        ):
+        elif seen.status == ProcedureStatus.RUNNING and _is_dead(seen, context.clock.now()):
             _launch_again(context, seen, run_name)
         time.sleep(look)
         look = min(look * 1.5, LAST_LOOK)
