@@ -52,7 +52,7 @@ def test_the_wheel_carries_all_packages_and_what_prefect_deploys_from(installed:
     expected = {"bootpress/__init__.py", "flows/__init__.py", "tasks/__init__.py", "blocks/__init__.py"}
     expected |= {"bootpress/py.typed", "bootpress/data/prefect.yaml"}
     template = "bootpress/data/deployments/build-repo"
-    expected |= {f"{template}/.gitea/workflows/build-disk-image.yml", f"{template}/build.sh"}
+    expected |= {f"{template}/.gitea/workflows/build-disk-image.yml", f"{template}/.gitignore", f"{template}/build.sh"}
     console = "bootpress/surfaces/console"
     expected |= {f"{console}/console.css", f"{console}/templates/base.html", f"{console}/templates/publication.html"}
     assert expected - names == set()
