@@ -18,6 +18,7 @@ from bootpress.core.secrets_at_rest import SecretBox
 
 REPOSITORY = GitRepository("keeper", "disk-images")
 FILE = "build.yml"
+DISPATCHED = "on: {workflow_dispatch: {inputs: {slug: {default: none}, dispatch_id: {type: string}}}}\n"
 Found = TypeVar("Found")
 
 

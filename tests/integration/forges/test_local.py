@@ -14,10 +14,8 @@ import pytest
 
 from bootpress.adapters.forges.local import Bounds
 from bootpress.core.ports import RunStatus
-from tests.support.local_forge import REPOSITORY, Embedded, eventually, kept
+from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
 from tests.support.processes import Program
-
-DISPATCHED = "on: {workflow_dispatch: {inputs: {slug: {default: none}, dispatch_id: {type: string}}}}\n"
 
 
 def steps(*scripts: str, before: str = "") -> str:
@@ -150,7 +148,8 @@ def test_nothing_of_ours_is_in_the_environment_of_a_job(embedded: Embedded, monk
         ("steps: [{run: echo begun, shell: pwsh}]", "pwsh"),
         ("steps: [{run: echo begun, if: github.ref == 'x'}]", "github.ref == 'x'"),
         ("strategy: {matrix: {a: [1]}}\n    steps: [{run: echo begun}]", "strategy"),
-        ("container: {image: debian}\n    steps: [{run: echo begun}]", "container"),
+        ("container: {image: debian, options: --privileged}\n    steps: [{run: echo begun}]", "options"),
+        ("services: {db: {image: x}}\n    steps: [{run: echo begun}]", "services"),
         ("needs: other\n    steps: [{run: echo begun}]", "other"),
         ("needs: build\n    steps: [{run: echo begun}]", "circle"),
         ("env: {GITHUB_SHA: x}\n    steps: [{run: echo begun}]", "GITHUB_SHA"),

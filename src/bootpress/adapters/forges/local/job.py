@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bootpress.adapters.forges.local import files, leftovers, lookups
+from bootpress.adapters.forges.local.executing import Executor, Running, ThisMachine
 from bootpress.adapters.forges.local.git import git
 from bootpress.adapters.forges.local.joblog import JobLog
 from bootpress.adapters.forges.local.surroundings import Surroundings
@@ -19,8 +17,6 @@ from bootpress.adapters.forges.local.workflow import JobPlan, Step
 from bootpress.core.errors import BootpressError
 
 TICK_SECONDS: Final = 0.05
-GRACE_SECONDS: Final = 5.0
-"""What a script gets to end by itself when it is to end."""
 
 
 class Stopped(Exception):
@@ -48,16 +44,28 @@ class JobRun:
 
     def go(self, env: Mapping[str, str]) -> str:
         """Run every step whose condition holds; return the job's conclusion. No process of it is left behind."""
+        executor: Executor | None = None
         try:
-            try:
-                self._check_out()
-            except BootpressError as error:
-                self._log.say(f"the checkout failed: {error}")
-                return "failure"
-            return self._steps(env)
+            self._check_out()
+            executor = self._open()
+            return self._steps(executor, env)
+        except BootpressError as error:
+            self._log.say(f"this job failed: {error}")
+            return "failure"
         finally:
             if not leftovers.end_all(self._around.mark):
                 self._log.say("some processes of this job could not be ended")
+            if executor is not None:
+                executor.close()
+
+    def _open(self) -> Executor:
+        if self._job.image is None:
+            return ThisMachine(self._around.orders.host, self._log.output)
+        from bootpress.adapters.forges.local.containers import InContainer  # noqa: PLC0415 - few jobs need Docker
+
+        image = lookups.fill(self._job.image, self._around.contexts({}))
+        self._log.say(f"in a container of {image}")
+        return InContainer.open(self._around.orders.docker or "", image, self._around, self._look)
 
     def _check_out(self) -> None:
         spec, workspace = self._around.spec, self._around.workspace
@@ -70,18 +78,18 @@ class JobRun:
         how = ("-B", branch) if branch != spec.ref else ("--detach",)
         git("checkout", "--quiet", *how, spec.sha, cwd=workspace)
 
-    def _steps(self, env: Mapping[str, str]) -> str:
+    def _steps(self, executor: Executor, env: Mapping[str, str]) -> str:
         failed = False
         for number, step in enumerate(self._job.steps, start=1):
             holds = {"success": not failed, "failure": failed, "always": True}[step.condition]
             if not holds:
                 self._log.say(f"==> {number}. {step.name}: skipped")
                 continue
-            if not self._step(number, step, {**env, **self._job.env}):
+            if not self._step(executor, number, step, {**env, **self._job.env}):
                 failed = failed or not step.may_fail
         return "failure" if failed else "success"
 
-    def _step(self, number: int, step: Step, env: Mapping[str, str]) -> bool:
+    def _step(self, executor: Executor, number: int, step: Step, env: Mapping[str, str]) -> bool:
         known = self._fill(env, {}) | self._added
         known |= self._fill(step.env, known)
         name = lookups.fill(step.name, self._around.contexts(known))
@@ -90,7 +98,7 @@ class JobRun:
         files.write(script, lookups.fill(step.script, self._around.contexts(known)).encode())
         folder = self._around.workspace / lookups.fill(step.folder, self._around.contexts(known))
         try:
-            code = self._run(step, script, folder, known)
+            code = self._run(executor, step, script, folder, known)
             self._added |= self._around.assigned()
             self._path = self._around.added_paths() + self._path
         except (OSError, ValueError) as error:  # no such folder, or more than an environment holds
@@ -109,44 +117,24 @@ class JobRun:
         contexts = self._around.contexts(known)
         return {name: lookups.fill(value, contexts) for name, value in env.items()}
 
-    def _run(self, step: Step, script: Path, folder: Path, env: Mapping[str, str]) -> int:
+    def _run(self, executor: Executor, step: Step, script: Path, folder: Path, env: Mapping[str, str]) -> int:
         deadlines = [self._deadline, time.monotonic() + step.seconds if step.seconds is not None else None]
         deadline = min((each for each in deadlines if each is not None), default=None)
-        process = subprocess.Popen(
-            [*step.shell, str(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log.output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=self._around.environment(env, self._path),
-            start_new_session=True,
-        )
+        environment = self._around.environment(executor.host, env, self._path)
+        running = executor.start([*step.shell, str(script)], folder=folder, env=environment)
         try:
-            return self._await(process, deadline)
+            return self._await(running, deadline)
         except Stopped as stopped:
-            _end(process, at_once=stopped.at_once)
+            running.end(at_once=stopped.at_once)
             raise
 
-    def _await(self, process: subprocess.Popen[bytes], deadline: float | None) -> int:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(TICK_SECONDS)
+    def _await(self, running: Running, deadline: float | None) -> int:
+        while (code := running.wait(TICK_SECONDS)) is None:
             self._look()
             if deadline is not None and time.monotonic() > deadline:
                 self._log.say("this took longer than its timeout-minutes")
-                _end(process)
-                return process.returncode
-
-
-def _end(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
-    """End a script and its process group, gently at first."""
-    if not at_once:
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-            return
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+                return running.end(at_once=False) or 1
+        return code
 
 
 def _ending(code: int) -> str:

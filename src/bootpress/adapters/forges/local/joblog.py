@@ -46,15 +46,21 @@ class Masks:
 
 
 class JobLog:
-    """Takes what is printed through a pipe, on a thread of its own; `output` is for the job's processes."""
+    """Takes what is printed through a pipe, on a thread of its own; `output` is for the job's processes.
 
-    def __init__(self, path: Path, masks: Masks, *, limit: int) -> None:
+    The pipe is also to be found at the path `pipe`.
+    """
+
+    def __init__(self, path: Path, masks: Masks, *, limit: int, pipe: Path) -> None:
         files.make_folder(path.parent)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._masks = masks
         self._limit = limit
         self._left = limit
-        self._reading, self.output = os.pipe()
+        os.mkfifo(pipe, 0o600)
+        self._reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it would wait for a writer
+        self.output = os.open(pipe, os.O_WRONLY | os.O_CLOEXEC)
+        os.set_blocking(self._reading, True)
         self._thread = threading.Thread(target=self._copy, name="job log", daemon=True)
         self._thread.start()
 

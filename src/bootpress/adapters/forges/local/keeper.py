@@ -27,6 +27,7 @@ from bootpress.core.secrets_at_rest import SecretBox
 AT_ONCE: Final = 2
 POLL_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 5.0
+DOCKER: Final = "unix:///var/run/docker.sock"
 logger = logging.getLogger(__name__)
 
 
@@ -119,7 +120,7 @@ class Keeper:
             if state.status is not RunStatus.QUEUED:
                 return
             try:
-                orders = self._orders(found[0].repository)
+                orders = self._orders(found[0].repository, in_container=b"container" in folder.workflow)
             except BootpressError as error:  # a secret that no key of ours opens
                 folder.note(0, f"nothing was run: {error}")
                 folder.save(state.ended("failure"))
@@ -132,7 +133,7 @@ class Keeper:
     def _settings(self, repository: str) -> SettingsOf:
         return SettingsOf(self._places.settings(GitRepository.parse(repository)), self._box)
 
-    def _orders(self, repository: str) -> Orders:
+    def _orders(self, repository: str, *, in_container: bool) -> Orders:
         settings = self._settings(repository)
         return Orders(
             forge_url=self._places.root.as_uri(),
@@ -140,6 +141,7 @@ class Keeper:
             secrets=settings.secrets.all(),
             cache=str(files.make_folder(settings.folder / "cache")),
             host=host_environment(),
+            docker=_docker() if in_container else None,
             run_seconds=self._bounds.run_seconds,
             log_bytes=self._bounds.log_bytes,
         )
@@ -162,6 +164,13 @@ class Keeper:
                 process.kill()
                 process.wait()
             self._let_go(run_id)
+
+
+def _docker() -> str:
+    """Return the URL of the Docker daemon that DOCKER_HOST names, else of this machine's."""
+    from docker.utils import kwargs_from_env  # noqa: PLC0415 - few runs need Docker
+
+    return str(kwargs_from_env().get("base_url", DOCKER))
 
 
 def _start(folder: RunFolder, lock: int, orders: Orders) -> subprocess.Popen[bytes]:

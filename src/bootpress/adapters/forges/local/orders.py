@@ -32,6 +32,8 @@ class Orders:
     """Folder of the repository that outlives its runs; `~/.cache` of every job."""
     host: Mapping[str, str]
     """What jobs get of this machine's environment."""
+    docker: str | None = None
+    """URL of the Docker daemon, for jobs in containers."""
     run_seconds: float = RUN_SECONDS
     log_bytes: int = LOG_BYTES
 

@@ -20,6 +20,7 @@ from bootpress.adapters.forges.local.joblog import JobLog, Masks
 from bootpress.adapters.forges.local.orders import Orders, wait_for_end
 from bootpress.adapters.forges.local.runs import DIED, RunFolder, RunState, now
 from bootpress.adapters.forges.local.surroundings import Surroundings
+from bootpress.core.errors import BootpressError
 from bootpress.core.ports import RunStatus
 
 OWNER: Final = 0
@@ -64,6 +65,10 @@ class Runner:
     def go(self) -> None:
         """Run it to its end."""
         results: dict[str, str] = {}
+        if (missing := self._missing()) is not None:
+            self._folder.note(0, f"nothing was run: {missing}")
+            self._save(self._state.ended("failure"))
+            return
         try:
             for number, job in enumerate(self._plan.jobs):
                 self._watch.look()
@@ -75,14 +80,26 @@ class Runner:
         conclusion = next((each for each in ("failure", "success") if each in found), "skipped")
         self._save(RunState(RunStatus.COMPLETED, conclusion, self._state.jobs))
 
+    def _missing(self) -> BootpressError | None:
+        """Return what this machine lacks for one of the jobs."""
+        if any(job.image is not None for job in self._plan.jobs):
+            from bootpress.adapters.forges.local import containers  # noqa: PLC0415 - few runs need Docker
+
+            try:
+                containers.check(self._orders.docker or "")
+            except BootpressError as error:
+                return error
+        return None
+
     def _job(self, number: int, job: workflow.JobPlan, needs: dict[str, str]) -> str:
         well = all(result == "success" for result in needs.values())
         if not {"success": well, "failure": "failure" in needs.values(), "always": True}[job.condition]:
             self._note(number, RunStatus.COMPLETED, "skipped")
             return "skipped"
         self._note(number, RunStatus.IN_PROGRESS, None)
-        log = JobLog(self._folder.log(number), Masks(self._orders.secrets.values()), limit=self._orders.log_bytes)
         around = Surroundings.of(self._folder, self._spec, self._orders, job, self._plan.name)
+        masks = Masks(self._orders.secrets.values())
+        log = JobLog(self._folder.log(number), masks, limit=self._orders.log_bytes, pipe=around.pipe)
         try:
             conclusion = JobRun(job, around, log, self._watch.look).go(self._plan.env)
         except Stopped as stopped:

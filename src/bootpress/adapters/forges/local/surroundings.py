@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from bootpress.adapters.forges.local import files, leftovers
 from bootpress.adapters.forges.local.orders import Orders
@@ -54,6 +55,16 @@ class Surroundings:
         return Path(self.github["workspace"])
 
     @property
+    def bare(self) -> Path:
+        """Return the folder of the repository."""
+        return Path(unquote(urlsplit(self.orders.forge_url).path)) / f"{self.spec.repository}.git"
+
+    @property
+    def pipe(self) -> Path:
+        """Return the named pipe into the log, for who cannot inherit a descriptor."""
+        return self.folder / "temp" / "_log"
+
+    @property
     def mark(self) -> str:
         """Return what every process of the job has in its environment."""
         return f"{self.folder}/"
@@ -62,11 +73,11 @@ class Surroundings:
         """Return the file in which scripts leave what later steps get: `env`, `path`, `output`, `step_summary`."""
         return self.folder / "temp" / f"_{name}"
 
-    def environment(self, env: Mapping[str, str], path: list[str]) -> dict[str, str]:
-        """Return the environment of a step: this machine's, what the workflow sets, and what every runner sets."""
+    def environment(self, host: Mapping[str, str], env: Mapping[str, str], path: list[str]) -> dict[str, str]:
+        """Return the environment of a step: its host's, what the workflow sets, and what every runner sets."""
         github = {f"GITHUB_{name.upper()}": value for name, value in self.github.items() if isinstance(value, str)}
         commands = {f"GITHUB_{name.upper()}": str(self.command_file(name)) for name in ("env", "path", "output")}
-        found = {**self.orders.host, "HOME": str(self.folder / "home"), **env, **github, **commands}
+        found = {**host, "HOME": str(self.folder / "home"), **env, **github, **commands}
         del found["GITHUB_TOKEN"]
         return found | {
             "PATH": ":".join([*path, found["PATH"]]),

@@ -12,7 +12,9 @@ from bootpress.adapters.forges.local.document import mapping, text, texts
 from bootpress.core.errors import Unsupported
 
 WORKFLOW_KEYS: Final = ("name", "run-name", "on", "permissions", "env", "defaults", "jobs")
-JOB_KEYS: Final = ("name", "runs-on", "needs", "permissions", "if", "env", "defaults", "timeout-minutes", "steps")
+JOB_KEYS: Final = (
+    "name", "runs-on", "container", "needs", "permissions", "if", "env", "defaults", "timeout-minutes", "steps"
+)  # fmt: skip
 STEP_KEYS: Final = (
     "id", "name", "run", "shell", "env", "working-directory", "if", "timeout-minutes", "continue-on-error"
 )  # fmt: skip
@@ -58,6 +60,8 @@ class JobPlan:
     key: str
     name: str
     labels: Sequence[str]
+    image: str | None
+    """Of the container that it runs in; None: it runs on the machine."""
     needs: Sequence[str]
     condition: str
     env: Mapping[str, str]
@@ -111,6 +115,7 @@ def _job(key: str, about: Any, defaults: tuple[str, str]) -> JobPlan:
         key=key,
         name=_checked(written.get("name") or key, f"{where}: name"),
         labels=[_checked(label, f"{where}: runs-on") for label in asked],
+        image=_image(written["container"], f"{where}: container") if "container" in written else None,
         needs=texts(written["needs"], f"{where}: needs") if written.get("needs") else [],
         condition=_condition(written.get("if", ""), where),
         env=_env(written.get("env"), f"{where}: env"),
@@ -145,6 +150,13 @@ def _step(about: Any, where: str, defaults: tuple[str, str]) -> Step:
         seconds=_seconds(written.get("timeout-minutes"), where),
         may_fail=may_fail == "true",
     )
+
+
+def _image(written: Any, where: str) -> str:
+    image = written if isinstance(written, str) else mapping(written, where, known=("image",)).get("image", "")
+    if not text(image, where).strip():
+        raise Unsupported(f"{where} has no image")
+    return _checked(image, where)
 
 
 def _in_order(jobs: Sequence[JobPlan]) -> Sequence[JobPlan]:
