@@ -37,6 +37,10 @@ class Pipeline:
         self._platform_id = created["node_platform"]["id"]
         self.webhook = stack.call("provision_disk_image_webhook", label="bench")
 
+    def close(self) -> None:
+        """Close the connections to the registry."""
+        self._registries.close()
+
     def push(self, tag: str) -> str:
         """Push and sign an image of a few bytes; return its reference by digest."""
         layer = self._folder / "kernel"
