@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 RUNNER = "/runner/gitea_runner.py"
@@ -23,8 +23,10 @@ PAUSE_SECONDS = 0.5
 LEFT_OUT = {"site-packages", "test", "idlelib", "ensurepip", "tkinter", "lib2to3", "lib-dynload", "__pycache__"}
 
 
-def make_runner_image(url: str, tag: str, *, programs: Sequence[Path] = ()) -> None:
-    """Make the image on a Docker daemon; `programs` are what jobs may call."""
+def make_runner_image(
+    url: str, tag: str, *, programs: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+) -> None:
+    """Make the image on a Docker daemon; `programs` are what jobs may call, `ACT` in the environment is which act."""
     from tests.support import gitea_runner  # noqa: PLC0415 - not in the container
     from tests.support.docker_daemon import make_image  # noqa: PLC0415 - as above
 
@@ -37,7 +39,11 @@ def make_runner_image(url: str, tag: str, *, programs: Sequence[Path] = ()) -> N
             [python, *_extensions(), *programs],
             entrypoint=[str(python), "-u", "-s", ENTRY],
             files={str(path): path for path in _library()} | here | {"/tmp": Path(empty)},
-            changes=["WORKDIR /data", 'VOLUME ["/data"]'],
+            changes=[
+                "WORKDIR /data",
+                'VOLUME ["/data"]',
+                *(f"ENV {name}={value}" for name, value in (environment or {}).items()),
+            ],
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import docker
 import pytest
 
 from tests.support.docker_daemon import running_daemon
@@ -18,3 +19,10 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_daemon(tmp_path_factory.mktemp("docker")) as url:
         make_runner_image(url, IMAGE)
         yield url
+
+
+@pytest.fixture
+def client(daemon: str) -> Iterator[docker.APIClient]:
+    opened = docker.APIClient(base_url=daemon)
+    yield opened
+    opened.close()

@@ -29,13 +29,6 @@ def dock(daemon: str, tmp_path: Path) -> Dock:
     return Dock(hosts.open(daemon), IMAGE, hosts.open(f"unix://{tmp_path}/nothing.sock"))
 
 
-@pytest.fixture
-def client(daemon: str) -> Iterator[docker.APIClient]:
-    opened = docker.APIClient(base_url=daemon)
-    yield opened
-    opened.close()
-
-
 class TestDockerHost(RunnerHostConformance):
     """On a real daemon."""
 
@@ -127,7 +120,7 @@ def test_a_name_that_is_taken_is_refused_and_what_has_it_stays(dock: Dock, clien
         dock.host.remove(spec.worker_id)
         assert client.inspect_container(taken)["Id"] == taken
     finally:
-        client.remove_container(taken)
+        client.remove_container(taken, v=True)
 
 
 def test_a_socket_that_we_may_not_open_is_refused_with_what_to_do(tmp_path: Path) -> None:

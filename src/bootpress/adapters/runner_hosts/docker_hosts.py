@@ -30,7 +30,7 @@ from docker.utils import kwargs_from_env
 from requests import PreparedRequest, Response
 from urllib3.exceptions import HTTPError as TransportError
 
-from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure
+from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure, unpulled
 from bootpress.core.addresses import is_loopback
 from bootpress.core.errors import InvalidInput, RunnerHostRefused, RunnerHostUnavailable
 from bootpress.core.ports import Container, HostInfo, RunnerHost, RunnerSpec
@@ -218,17 +218,14 @@ def _create(api: APIClient, spec: RunnerSpec, made_for: str) -> str:
 
 def _pull(api: APIClient, image: str) -> None:
     deadline = time.monotonic() + PULL_SECONDS
-    for said in api.pull(image, stream=True, decode=True):
-        if "error" in said:
-            raise RunnerHostUnavailable(
-                f"Docker cannot pull {image}: {str(said['error'])[:300]}",
-                hint="pull it there by hand, or name another with BOOTPRESS_RUNNER_IMAGE",
-            )
-        if time.monotonic() > deadline:
-            raise RunnerHostUnavailable(
-                f"Docker was not done pulling {image} after {PULL_SECONDS:.0f} s",
-                hint=f"pull it there by hand, then call again: docker pull {image}",
-            )
+    try:
+        for said in api.pull(image, stream=True, decode=True):
+            if "error" in said:
+                raise unpulled(image, str(said["error"]), is_final=False)
+            if time.monotonic() > deadline:
+                raise unpulled(image, f"not done after {PULL_SECONDS:.0f} s", is_final=False)
+    except APIError as error:
+        raise unpulled(image, str(error.explanation), is_final=error.is_client_error()) from error
 
 
 def _write_token(api: APIClient, container_id: str, token: str) -> None:

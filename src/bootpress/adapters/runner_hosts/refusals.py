@@ -10,9 +10,9 @@ from bootpress.core.errors import BootpressError, RunnerHostRefused, RunnerHostU
 
 MAX_TEXT: Final = 300
 FORBIDDEN: Final = {401, 403}
-MISSING: Final = 404
 CONFLICT: Final = 409
 SERVER_ERROR: Final = 500
+IMAGE_HINT: Final = "pull or build the image there, or name another with BOOTPRESS_RUNNER_IMAGE"
 
 
 def refusal_of(error: APIError, where: str, what: str) -> BootpressError:
@@ -20,8 +20,8 @@ def refusal_of(error: APIError, where: str, what: str) -> BootpressError:
     said = " ".join(str(error.explanation or (error.response and error.response.reason) or "").split())[:MAX_TEXT]
     message = f"the Docker host {where} did not {what}: {said or error.status_code}"
     status = error.status_code or SERVER_ERROR
-    if isinstance(error, ImageNotFound) or (status == MISSING and "pull access denied" in said):
-        return RunnerHostRefused(message, hint="pull or build the image there, or name one with BOOTPRESS_RUNNER_IMAGE")
+    if isinstance(error, ImageNotFound):
+        return RunnerHostRefused(message, hint=IMAGE_HINT)
     if status == CONFLICT:
         return RunnerHostRefused(message, hint="remove what is in the way there, if it is not needed, then call again")
     if status in FORBIDDEN:
@@ -42,3 +42,10 @@ def transport_failure(error: Exception, where: str, what: str) -> BootpressError
         f"the Docker host {where} did not answer when asked to {what}: {type(error).__name__}",
         hint="see that Docker runs there, or name another with runner_host",
     )
+
+
+def unpulled(image: str, said: str, *, is_final: bool) -> BootpressError:
+    """Say that a daemon has no image and could not get it; finally, where a registry denied that it has it."""
+    message = f"the Docker host cannot pull {image}: {' '.join(said.split())[:MAX_TEXT]}"
+    kind = RunnerHostRefused if is_final else RunnerHostUnavailable
+    return kind(message, hint=IMAGE_HINT)
