@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.forges.local import Bounds
+from bootpress.adapters.forges.local.runs import MAX_WAITING
+from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import RunStatus
 from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
 from tests.support.processes import Program
@@ -332,6 +335,39 @@ def test_a_dismissed_runner_lets_runs_wait_until_it_is_taken_back(running: Embed
     assert running.run(run_id).status is RunStatus.QUEUED
     running.forge.registration_token(REPOSITORY)
     assert running.ended(run_id).conclusion == "success"
+
+
+def test_a_secret_that_no_key_opens_fails_the_run_and_holds_up_no_other(embedded: Embedded) -> None:
+    embedded.add(steps("echo begun"))
+    embedded.forge.set_secret(REPOSITORY, "A", "sealed with a key that is gone")
+    again = Embedded(embedded.places.root)
+    first = again.dispatch()
+    with kept(again):
+        assert again.ended(first).conclusion == "failure"
+        assert "cannot be decrypted" in again.log(first)
+        again.forge.delete_secret(REPOSITORY, "A")
+        assert again.ended(again.dispatch()).conclusion == "success"
+
+
+def test_a_run_that_cannot_be_read_holds_up_no_other(running: Embedded) -> None:
+    running.add(steps("echo begun"))
+    first = running.ended(running.dispatch()).id
+    (running.places.runs / first / "state.json").write_bytes(b"{")
+    again = Embedded(running.places.root, box=running.box)
+    second = again.dispatch()
+    assert again.ended(second).conclusion == "success"
+    assert [run.id for run in again.forge.list_runs(REPOSITORY)] == [second]
+    with pytest.raises(ForgeUnavailable, match=f"run {first}"):
+        again.forge.find_run(REPOSITORY, first)
+
+
+def test_more_than_a_hundred_runs_do_not_wait(embedded: Embedded) -> None:
+    embedded.add(steps("true"))
+    run_id = embedded.dispatch()
+    for number in range(2, MAX_WAITING + 1):
+        shutil.copytree(embedded.places.runs / run_id, embedded.places.runs / str(number))
+    with pytest.raises(ForgeUnavailable, match="wait already"):
+        embedded.dispatch()
 
 
 def is_alive(pid: str) -> bool:

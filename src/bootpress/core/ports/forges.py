@@ -212,7 +212,7 @@ class Forge(Protocol):
         """Stream a job's log, as far as it has come, in pieces of any size; the caller decides how much to read."""
 
     def cancel_run(self, repository: GitRepository, run_id: str) -> None:
-        """Cancel a run; Unsupported where the forge has no API for it."""
+        """Cancel a run; Unsupported where the forge has no API for it, Conflict if the run is over."""
 
     def registration_token(self, repository: GitRepository) -> str:
         """Return the token with which a runner registers for a repository."""

@@ -233,6 +233,9 @@ class Runs:
         return str(last + 1)
 
     def _forget_old(self) -> None:
+        """Delete what is no longer kept, and what a process left that died in `create`; we hold the lock of that."""
+        for left in self._folder.glob(".new-*"):
+            shutil.rmtree(left, ignore_errors=True)
         for run_id in self.ids()[KEPT:]:
             found = self.find(run_id)
             if found is None or found[1].status is RunStatus.COMPLETED:
