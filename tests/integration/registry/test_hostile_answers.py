@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -15,6 +17,7 @@ from bootpress.adapters.oci.manifests import OCI_MANIFEST, digest_of
 from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
 from bootpress.core.ports import Deletion, RegistryConnection
 from bootpress.core.references import Repository
+from tests.integration.registry.conftest import SECRET
 from tests.support.hostile_registry import (
     Behaviour,
     Exchange,
@@ -234,6 +237,41 @@ def test_an_error_says_what_code_the_registry_gave_and_not_what_it_wrote_beside_
     with pytest.raises(RegistryUnavailable, match="400 NAME_INVALID") as caught:
         victim.find_tag(target, "v1")
     assert "you sent" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"%s\r\n\r\n",
+        b"HTTP/1.1 2000 %s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\n%s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\nX-Said : %s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\nX-Said: \0%s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\nContent-Length: %s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\nTransfer-Encoding: %s\r\n\r\n",
+        b"HTTP/1.1 200 Word\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+        b"HTTP/1.1 307 Word\r\nLocation: http://elsewhere.test:%s/\r\n\r\n",
+        b'HTTP/1.1 401 Word\r\nWWW-Authenticate: Bearer realm="http://elsewhere.test:%s/"\r\n\r\n',
+    ],
+    ids=lambda head: head.decode().encode("unicode_escape").decode()[-50:],
+)
+def test_a_registry_that_repeats_our_credential_does_not_have_it_in_our_errors(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, head: bytes
+) -> None:
+    """Whoever logs an error logs its traceback too."""
+
+    def repeat(exchange: Exchange) -> None:
+        exchange.hang_up()
+        exchange.write(head % (exchange.request.authorization or "").encode())
+
+    credential = f"Basic {base64.b64encode(f'robot:{SECRET}'.encode()).decode()}"
+    hostile.on(BY_TAG, demand('Basic realm="here"'), answer(404), repeat)
+    victim.find_tag(target, "v1")
+    with pytest.raises(RegistryUnavailable) as caught:
+        victim.find_tag(target, "v1")
+    assert hostile.requests[-1].authorization == credential
+    assert credential.removeprefix("Basic ") not in "".join(traceback.format_exception(caught.value))
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"errors":[]}', b'{"errors":[{"code":[]}]}', b"\xff", b"[1]"])

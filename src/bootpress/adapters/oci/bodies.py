@@ -9,6 +9,7 @@ closes the connection instead of using it again, which is why this is for large 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,9 @@ import httpx
 from bootpress.adapters.oci.answers import content_length
 from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.wire import READ, Stream
+
+_QUOTED = re.compile(r""":?\s*(?:bytearray\()?b?['"]""")
+"""Where bytes begin, as Python writes them."""
 
 
 class Body(httpx.SyncByteStream):
@@ -60,9 +64,15 @@ def _stated_length(response: httpcore.Response) -> int:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise httpcore's errors as httpx.TransportError."""
-    known = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
+    """Raise httpcore's errors as httpx.TransportError.
+
+    h11 quotes what it cannot read: up to a MiB, and it may be our credential, repeated by the other side. Neither the
+    error nor a traceback of it is to hold that.
+    """
+    known = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProxyError)
     try:
         yield
+    except httpcore.ProtocolError as error:
+        raise httpx.TransportError(_QUOTED.split(str(error), maxsplit=1)[0] or type(error).__name__) from None
     except known as error:
         raise httpx.TransportError(str(error) or type(error).__name__) from error

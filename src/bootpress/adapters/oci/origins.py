@@ -68,8 +68,8 @@ def follow_location(current: httpx.URL, location: str | None, *, plain_http: boo
         raise RegistryUnavailable(f"{origin_of(current)} redirects without saying where to")
     try:
         target = current.join(location)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise RegistryUnavailable(f"{origin_of(current)} redirects to something that is no URL") from error
+    except (httpx.InvalidURL, ValueError):  # which quotes it, and it may hold what we sent
+        raise RegistryUnavailable(f"{origin_of(current)} redirects to something that is no URL") from None
     _check_url(target, by=origin_of(current), what="redirects to")
     _check_downgrade(current, target)
     if target.scheme == "http" and not (plain_http or origin_of(target).is_loopback):
@@ -84,8 +84,8 @@ def check_realm(realm: str, registry: Origin, *, with_credentials: bool) -> http
     """Return the URL of a token service that a registry names; RegistryUnavailable where we do not ask for tokens."""
     try:
         url = httpx.URL(realm)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise RegistryUnavailable(f"{registry} names a token service that is no URL") from error
+    except (httpx.InvalidURL, ValueError):
+        raise RegistryUnavailable(f"{registry} names a token service that is no URL") from None
     _check_url(url, by=registry, what="names a token service at")
     service = origin_of(url)
     if service.scheme == "http" and registry.scheme != "http":
