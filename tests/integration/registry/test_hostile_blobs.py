@@ -191,6 +191,17 @@ def test_a_part_of_a_longer_blob_is_rejected(victim: OciRegistry, hostile: Hosti
         victim.verify_blob(target, BLOB)
 
 
+@pytest.mark.parametrize("more", [CONTENT, CONTENT[100_000:] + b"!"], ids=["the whole", "a byte more"])
+def test_a_part_longer_than_asked_for_is_not_held_against_the_blob(
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, tmp_path: Path, more: bytes
+) -> None:
+    longer = answer(206, more, Content_Range="bytes 100000-599999/600000")
+    hostile.on(PATH, ranged(CONTENT, stop_after=100_000), longer, answer(200, CONTENT))
+    victim.download_blob(target, BLOB, tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == CONTENT
+    assert ranges(hostile) == [None, "bytes=100000-", None]
+
+
 def test_a_part_shorter_than_asked_for_is_followed_by_another(
     victim: OciRegistry, hostile: HostileRegistry, target: Repository
 ) -> None:

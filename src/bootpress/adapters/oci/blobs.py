@@ -199,6 +199,9 @@ class BlobStream:
     def _take(self, chunk: bytes) -> None:
         self._offset += len(chunk)
         if self._offset > self._descriptor.size:
+            if self._resumed:  # a server that counts its ranges wrong says nothing of the blob
+                self._start_over(ranges=False)
+                raise Transient("more came than was asked for")
             raise ContentRejected(
                 f"{self._name} goes on beyond the {self._descriptor.size} bytes that its manifest says"
             )
