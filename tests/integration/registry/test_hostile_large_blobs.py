@@ -143,6 +143,16 @@ def test_a_blob_that_breaks_off_is_resumed_and_its_hash_goes_on(
     assert sum(told) == SIZE
 
 
+def test_a_blob_that_breaks_off_again_and_again_is_gone_on_with_as_long_as_it_gets_further(
+    hostile: HostileRegistry, quick: QuickTime, target: Repository
+) -> None:
+    opened = OciRegistries(limits=dataclasses.replace(LARGE, tries=2), timing=quick.timing)
+    hostile.on(PATH, ranged(CONTENT, stop_after=MIB + 1000))
+    opened.open(RegistryConnection("default", hostile.host)).verify_blob(target, BLOB)
+    assert ranges(hostile)[1:] == [f"bytes={number * (MIB + 1000)}-" for number in range(1, 5)]
+    opened.close()
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [send(CONTENT[: 3 * MIB], length=SIZE), reset(HEAD + CONTENT[: 3 * MIB])],

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from bootpress.adapters.cosign.bundles import Bundle
+from bootpress.adapters.cosign.candidates import LegacySignature
+from bootpress.adapters.cosign.policies import Trusted
+from bootpress.adapters.cosign.search import Search
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.core.errors import ContentRejected, RegistryUnavailable, SignatureRejected
+from bootpress.core.errors import ContentRejected, RegistryUnavailable, SignatureRejected, TrustRootUnavailable
 from bootpress.core.ports import Descriptor
 from bootpress.core.references import Repository
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
@@ -45,6 +49,18 @@ class BrokenListRegistry(LayoutRegistry):
 
     def list_referrers(self, repository: Repository, digest: str) -> Sequence[Descriptor]:
         raise ContentRejected("the list of referrers is not an index")
+
+
+class Undecided:
+    """A policy that comes to no judgement, for a reason that no candidate is to blame for."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.asked = 0
+
+    def check(self, signature: Bundle | LegacySignature) -> Trusted:
+        self.asked += 1
+        raise self._error
 
 
 def bad_ones(registry: LayoutRegistry, vector: Vector, count: int) -> list[str]:
@@ -84,6 +100,31 @@ def test_fifty_candidates_are_both_formats_together(vectors: dict[str, Vector], 
     put_referrers(registry, vector.digest, bad_ones(registry, vector, 20))
     registry.tags[vector.digest.replace(":", "-") + ".sig"] = legacy
     assert "no more than 50" in refuse(vector, registry)
+
+
+def test_candidates_that_are_gone_count_too(vectors: dict[str, Vector], verifier: CosignVerifier) -> None:
+    vector = vectors["keys-v3"]
+    registry = CountingRegistry()
+    gone = bad_ones(registry, vector, 60)
+    for digest in gone:
+        del registry.blobs[digest]
+    put_referrers(registry, vector.digest, [*gone, good_one(registry, vector)])
+    with pytest.raises(SignatureRejected, match="no more than 50"):
+        verifier.verify(registry, vector.repository, vector.digest, vector.policy)
+    assert len(registry.asked) == 1 + 50
+
+
+@pytest.mark.parametrize("error", [TrustRootUnavailable("it cannot be had"), MemoryError()])
+def test_what_keeps_us_from_judging_ends_the_search_and_makes_no_signature_a_bad_one(
+    vectors: dict[str, Vector], error: Exception
+) -> None:
+    vector = vectors["keys-v3"]
+    registry, policy = vector.open(), Undecided(error)
+    good = [put_bundle(registry, vector.digest, json.dumps(read_bundle(vector)).encode() + b" " * n) for n in range(3)]
+    put_referrers(registry, vector.digest, good)
+    with pytest.raises(type(error)):
+        Search(registry, vector.repository, vector.digest, policy).run()
+    assert policy.asked == 1
 
 
 def test_layers_of_one_manifest_count_each(vectors: dict[str, Vector], refuse: Refuse) -> None:
