@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
 import json
 import logging
+import socket
+import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -392,20 +397,19 @@ def test_a_log_of_a_hundred_megabytes_is_streamed_and_left_when_enough_was_read(
     assert len(sent) < 1600
 
 
-def test_a_log_that_breaks_off_or_dawdles_is_unavailable(
-    scripted: ScriptedForge, forge: GiteaForge, waits: Waits
-) -> None:
+def drip() -> Iterator[bytes]:
+    while True:
+        yield b" "
+        time.sleep(0.02)
+
+
+def test_a_log_that_breaks_off_or_dawdles_is_unavailable(scripted: ScriptedForge, forge: GiteaForge) -> None:
     with_log(scripted, Reply(200, [b"begun\n"], "text/plain", is_whole=False))
     with pytest.raises(ForgeUnavailable, match="broke off"), forge.open_log(REPOSITORY, "5") as log:
         list(log)
-
-    def slowly() -> Iterator[bytes]:
-        while True:
-            waits.now += 60
-            yield b"still at it\n"
-
-    with_log(scripted, Reply(200, slowly(), "text/plain"))
-    with pytest.raises(ForgeUnavailable, match="too long"), forge.open_log(REPOSITORY, "5") as log:
+    with_log(scripted, Reply(200, drip(), "text/plain"))
+    hasty = GiteaForge(scripted.url, TOKEN, limits=Limits(log_seconds=0.5))
+    with pytest.raises(ForgeUnavailable, match=r"too long|ReadTimeout"), hasty.open_log(REPOSITORY, "5") as log:
         list(log)
 
 
@@ -425,15 +429,46 @@ def test_a_log_that_is_not_yet_there_is_empty_and_one_that_is_no_more_is_not_fou
         pass
 
 
-def test_a_server_that_dawdles_over_its_answer_is_left(scripted: ScriptedForge, waits: Waits) -> None:
-    def slowly() -> Iterator[bytes]:
-        while True:
-            waits.now += 10
-            yield b" "
+def test_a_server_that_dawdles_over_its_answer_is_left(scripted: ScriptedForge) -> None:
+    scripted.answers[PROJECT] = [Reply(200, drip())]
+    begun = time.monotonic()
+    with pytest.raises(ForgeUnavailable, match=r"too long|ReadTimeout"):
+        GiteaForge(scripted.url, TOKEN, limits=Limits(call_seconds=0.5)).find_repository(REPOSITORY)
+    assert time.monotonic() - begun < 5
 
-    scripted.answers[PROJECT] = [Reply(200, slowly())]
-    with pytest.raises(ForgeUnavailable, match="too long"):
-        GiteaForge(scripted.url, TOKEN, timing=waits.timing).find_repository(REPOSITORY)
+
+def test_the_proxy_of_the_environment_is_used_but_for_this_machine(
+    scripted: ScriptedForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", scripted.url)
+    scripted.answers["GET http://forge.example/api/v1/user"] = [said({"login": "keeper"})]
+    assert GiteaForge("http://forge.example", TOKEN)._api.user() == "keeper"
+    assert GiteaForge(scripted.url, TOKEN)._api.user() == "keeper"
+    assert [asked.path for asked in scripted.asked] == ["http://forge.example/api/v1/user", "/api/v1/user"]
+    for odd in ("socks5://127.0.0.1:1", "http://"):
+        monkeypatch.setenv("http_proxy", odd)
+        with pytest.raises(ForgeUnavailable, match="proxy"):
+            GiteaForge("http://forge.example", TOKEN)
+
+
+def test_a_server_that_dawdles_over_its_headers_is_left() -> None:
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            for number in itertools.count():
+                connection.sendall(b"X-%d: 1\r\n" % number)
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=(listening,))
+        server.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        begun = time.monotonic()
+        with pytest.raises(ForgeUnavailable, match="ReadTimeout"):
+            GiteaForge(url, TOKEN, limits=Limits(call_seconds=0.5)).find_repository(REPOSITORY)
+        assert time.monotonic() - begun < 5
+        server.join()
 
 
 def _body(reply: Reply) -> bytes:

@@ -17,6 +17,7 @@ from bootpress.adapters.forges.gitea.documents import Document, UserDocument, Ve
 from bootpress.adapters.forges.gitea.limits import Limits, Timing
 from bootpress.adapters.forges.gitea.paths import with_query
 from bootpress.adapters.forges.gitea.patience import Failed, Patience, Unsettled, retry_after
+from bootpress.adapters.forges.gitea.transport import Deadline, Transport
 from bootpress.adapters.forges.gitea.versions import Feature, Version, lacks
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 
@@ -44,13 +45,14 @@ class GiteaApi:
         self._lock = threading.Lock()
         self._version: Version | None = None
         self._user: str | None = None
-        connections = self.limits.connections
+        self._deadline = Deadline(self._timing.monotonic)
         # Nothing is compressed, so that what we bound is what we get, and no session of Gitea's outlives an answer.
         headers = {"accept-encoding": "identity", "user-agent": "bootpress"}
         self._http = httpx.Client(
             headers=headers | ({"authorization": f"token {token}"} if token else {}),
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            transport=Transport(httpx.URL(self.url), self._deadline, connections=self.limits.connections),
+            trust_env=False,
             follow_redirects=False,
         )
         weakref.finalize(self, self._http.close)
@@ -179,10 +181,12 @@ class GiteaApi:
         self, method: str, url: httpx.URL, body: Mapping[str, object] | None, deadline: float
     ) -> Iterator[httpx.Response]:
         """Send one request and give its response, the body still to be read; Failed for what another try may mend."""
-        left = max(deadline - self._timing.monotonic(), 0.05)
-        timeout = httpx.Timeout(min(self.limits.silence_seconds, left), connect=min(self.limits.connect_seconds, left))
+        timeout = httpx.Timeout(self.limits.silence_seconds, connect=self.limits.connect_seconds)
         try:
-            with self._http.stream(method, url, json=body, timeout=timeout) as response:
+            with (
+                self._deadline.until(deadline),
+                self._http.stream(method, url, json=body, timeout=timeout) as response,
+            ):
                 if response.status_code in BUSY:
                     raise Failed(
                         f"answers {response.status_code}",

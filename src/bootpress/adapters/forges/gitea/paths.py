@@ -16,6 +16,11 @@ def repository_path(repository: GitRepository, *parts: str) -> str:
     return "/repos/" + "/".join(quote(word, safe="") for word in words)
 
 
+def owner_path(kind: str, *parts: str) -> str:
+    """Return the path of a user or an organisation, or of something below it."""
+    return f"/{kind}/" + "/".join(quote(word, safe="") for word in parts)
+
+
 def file_path(repository: GitRepository, path: str) -> str:
     """Return the path of a file's content; InvalidInput unless it is a plain relative path."""
     parts = path.split("/")

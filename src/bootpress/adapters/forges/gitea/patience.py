@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from bootpress.adapters.forges.gitea.limits import Limits, Timing
 from bootpress.core.errors import ForgeUnavailable
 
+ENOUGH = 1.0
+"""Seconds that a try must have left, or its answer would not come in time whatever it is."""
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -38,7 +40,7 @@ class Patience:
         asked = None if failure.retry_after is None else min(failure.retry_after, longest)
         delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
         self._left -= 1
-        if self._left <= 0 or self._timing.monotonic() + delay > self._deadline:
+        if self._left <= 0 or self._timing.monotonic() + delay > self._deadline - ENOUGH:
             raise ForgeUnavailable(f"asked to {to}, {who} {failure.reason}", retry_after=asked) from failure
         self._backoff *= 2
         self._timing.sleep(delay)

@@ -11,7 +11,7 @@ from bootpress.adapters.forges.gitea.api import TooLarge
 from bootpress.adapters.forges.gitea.documents import ContentDocument, RepositoryDocument, TreeDocument
 from bootpress.adapters.forges.gitea.limits import MIB
 from bootpress.adapters.forges.gitea.part import Part
-from bootpress.adapters.forges.gitea.paths import file_path, repository_path, short_ref, with_query
+from bootpress.adapters.forges.gitea.paths import file_path, owner_path, repository_path, short_ref, with_query
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable, NotFound
 from bootpress.core.ports import GitRepository, RepositoryInfo
 
@@ -33,7 +33,7 @@ class Repositories(Part):
         is_ours = repository.owner.lower() == user.lower()
         answer = self._api.call(
             "POST",
-            "/user/repos" if is_ours else f"/orgs/{repository.owner}/repos",
+            "/user/repos" if is_ours else owner_path("orgs", repository.owner, "repos"),
             to=f"create the repository {repository}",
             body={"name": repository.name, "private": True, "auto_init": False},
             accept={HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND},
@@ -141,7 +141,9 @@ class Repositories(Part):
         return answer.status != HTTPStatus.FORBIDDEN
 
     def _no_organisation(self, owner: str, user: str) -> ForgeRefused:
-        answer = self._api.call("GET", f"/users/{owner}", to=f"read the user {owner}", accept={HTTPStatus.NOT_FOUND})
+        answer = self._api.call(
+            "GET", owner_path("users", owner), to=f"read the user {owner}", accept={HTTPStatus.NOT_FOUND}
+        )
         if answer.status == HTTPStatus.NOT_FOUND:
             return ForgeRefused(
                 f"Gitea has no organisation {owner}", hint=f"create it there first, or use {user} as the owner"
