@@ -39,17 +39,18 @@ def load(source: bytes) -> Mapping[str, Any]:
     """Read a workflow file; Unsupported if it is none."""
     if len(source) > MAX_BYTES:
         raise Unsupported(f"the workflow file has {len(source):,} bytes", hint=f"at most {MAX_BYTES:,}")
-    loader = _Loader(source)
     try:
-        found = loader.get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        loader = _Loader(source)
+        try:
+            found = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = f" (line {line + 1})" if isinstance(line, int) else ""
         raise Unsupported(
             f"the workflow file is no YAML{at}: {getattr(error, 'problem', None) or 'unreadable'}"
         ) from error
-    finally:
-        loader.dispose()
     return mapping(found, "the workflow file")
 
 
