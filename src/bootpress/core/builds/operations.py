@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from bootpress.core.builds import dispatching, logs, service
 from bootpress.core.builds.declarations import MAX_INPUTS, MAX_VALUE
-from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
+from bootpress.core.builds.views import (
+    BuildList,
+    BuildView,
+    CancelledAnswer,
+    DispatchedAnswer,
+    LogsAnswer,
+    RunAnswer,
+    RunList,
+    RunView,
+)
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import InvalidInput
-from bootpress.core.operations import Answer, Limit, Moment, Request, Text, Whole, operation
-from bootpress.core.ports import GitRepository, Job, RunStatus, WorkflowRun
+from bootpress.core.operations import Limit, Request, Text, Whole, operation
+from bootpress.core.ports import GitRepository
 from bootpress.core.texts import refuse_unstorable
 
 READ = "system.disk_image_builds.read"
@@ -81,15 +88,6 @@ class DispatchWorkflow(OfRepository):
         }
 
 
-class DispatchedAnswer(Answer):
-    """The run, our record of it, and the flow run that waits for it."""
-
-    run_id: str | None
-    build_id: UUID
-    flow_run_id: UUID | None
-    warnings: list[str]
-
-
 class ListRuns(OfRepository):
     """Which runs to list."""
 
@@ -103,82 +101,6 @@ class OneRun(OfRepository):
     run_id: Identifier
 
 
-class RunView(Answer):
-    """A run of a workflow."""
-
-    id: str
-    status: RunStatus
-    conclusion: str | None
-    event: str
-    ref: str
-    head_sha: str
-    url: str
-    created_at: Moment
-
-    @classmethod
-    def of(cls, run: WorkflowRun) -> RunView:
-        """Show a run; what its author wrote is shown without control characters."""
-        return cls(
-            id=run.id,
-            status=run.status,
-            conclusion=run.conclusion,
-            event=run.event,
-            ref=logs.harmless(run.ref),
-            head_sha=run.head_sha,
-            url=run.url,
-            created_at=run.created_at,
-        )
-
-
-class RunList(Answer):
-    """Runs, newest first."""
-
-    runs: list[RunView]
-
-
-class JobView(Answer):
-    """A job of a run."""
-
-    id: str
-    name: str
-    status: RunStatus
-    conclusion: str | None
-    runner: str | None
-    started_at: Moment | None
-    completed_at: Moment | None
-
-    @classmethod
-    def of(cls, job: Job) -> JobView:
-        """Show a job; what its author wrote is shown without control characters."""
-        return cls(
-            id=job.id,
-            name=logs.harmless(job.name),
-            status=job.status,
-            conclusion=job.conclusion,
-            runner=logs.harmless(job.runner) if job.runner else None,
-            started_at=job.started_at,
-            completed_at=job.completed_at,
-        )
-
-
-class RunAnswer(Answer):
-    """A run and its jobs."""
-
-    run: RunView
-    jobs: list[JobView]
-
-    @classmethod
-    def of(cls, run: WorkflowRun, jobs: Sequence[Job]) -> RunAnswer:
-        """Show a run with its jobs."""
-        return cls(run=RunView.of(run), jobs=[JobView.of(job) for job in jobs])
-
-
-class CancelledAnswer(Answer):
-    """The run as it is after it was cancelled."""
-
-    run: RunView
-
-
 class ReadLogs(Request):
     """Which job's log, and how much of it."""
 
@@ -190,12 +112,6 @@ class ReadLogs(Request):
     grep: Annotated[Text | None, Field(description="Only lines that hold this text, as it is written")] = None
 
 
-class LogsAnswer(Answer):
-    """Lines of a log, as text."""
-
-    logs: str
-
-
 class ListBuilds(Request):
     """Which builds to list."""
 
@@ -203,41 +119,6 @@ class ListBuilds(Request):
     status: BuildStatus | None = None
     limit: Limit = 50
     cursor: Text | None = None
-
-
-class BuildView(Answer):
-    """One dispatched build, and what came of it."""
-
-    id: UUID
-    node_platform_id: UUID | None
-    platform_slug: str | None
-    status: BuildStatus
-    repo: str
-    workflow: str
-    ref: str
-    dispatch_id: str
-    run_id: str | None
-    run_url: str | None
-    head_sha: str | None
-    flow_run_id: UUID | None
-    delivery_id: UUID | None
-    publication_id: UUID | None
-    error_message: str | None
-    created_at: Moment
-    deadline_at: Moment
-    finished_at: Moment | None
-
-    @classmethod
-    def of(cls, row: Build) -> BuildView:
-        """Show a row."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
-
-
-class BuildList(Answer):
-    """Builds, newest first."""
-
-    builds: list[BuildView]
-    next_cursor: str | None
 
 
 @operation(permission=MANAGE)

@@ -1,0 +1,138 @@
+"""What the operations on builds answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from bootpress.core.builds.logs import harmless
+from bootpress.core.builds.models import Build
+from bootpress.core.builds.states import BuildStatus
+from bootpress.core.operations import Answer, Moment
+from bootpress.core.ports import Job, RunStatus, WorkflowRun
+
+
+class DispatchedAnswer(Answer):
+    """The run, our record of it, and the flow run that waits for it."""
+
+    run_id: str | None
+    build_id: UUID
+    flow_run_id: UUID | None
+    warnings: list[str]
+
+
+class RunView(Answer):
+    """A run of a workflow."""
+
+    id: str
+    status: RunStatus
+    conclusion: str | None
+    event: str
+    ref: str
+    head_sha: str
+    url: str
+    created_at: Moment
+
+    @classmethod
+    def of(cls, run: WorkflowRun) -> RunView:
+        """Show a run; what its author wrote is shown without control characters."""
+        return cls(
+            id=run.id,
+            status=run.status,
+            conclusion=run.conclusion,
+            event=run.event,
+            ref=harmless(run.ref),
+            head_sha=run.head_sha,
+            url=run.url,
+            created_at=run.created_at,
+        )
+
+
+class RunList(Answer):
+    """Runs, newest first."""
+
+    runs: list[RunView]
+
+
+class JobView(Answer):
+    """A job of a run."""
+
+    id: str
+    name: str
+    status: RunStatus
+    conclusion: str | None
+    runner: str | None
+    started_at: Moment | None
+    completed_at: Moment | None
+
+    @classmethod
+    def of(cls, job: Job) -> JobView:
+        """Show a job; what its author wrote is shown without control characters."""
+        return cls(
+            id=job.id,
+            name=harmless(job.name),
+            status=job.status,
+            conclusion=job.conclusion,
+            runner=harmless(job.runner) if job.runner else None,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+        )
+
+
+class RunAnswer(Answer):
+    """A run and its jobs."""
+
+    run: RunView
+    jobs: list[JobView]
+
+    @classmethod
+    def of(cls, run: WorkflowRun, jobs: Sequence[Job]) -> RunAnswer:
+        """Show a run with its jobs."""
+        return cls(run=RunView.of(run), jobs=[JobView.of(job) for job in jobs])
+
+
+class CancelledAnswer(Answer):
+    """The run as it is after it was cancelled."""
+
+    run: RunView
+
+
+class LogsAnswer(Answer):
+    """Lines of a log, as text."""
+
+    logs: str
+
+
+class BuildView(Answer):
+    """One dispatched build, and what came of it."""
+
+    id: UUID
+    node_platform_id: UUID | None
+    platform_slug: str | None
+    status: BuildStatus
+    repo: str
+    workflow: str
+    ref: str
+    dispatch_id: str
+    run_id: str | None
+    run_url: str | None
+    head_sha: str | None
+    flow_run_id: UUID | None
+    delivery_id: UUID | None
+    publication_id: UUID | None
+    error_message: str | None
+    created_at: Moment
+    deadline_at: Moment
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, row: Build) -> BuildView:
+        """Show a row."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class BuildList(Answer):
+    """Builds, newest first."""
+
+    builds: list[BuildView]
+    next_cursor: str | None
