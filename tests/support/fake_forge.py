@@ -84,7 +84,7 @@ class FakeForge:
             raise NotFound(f"no repository {repository}")
         return found
 
-    def check(self) -> ForgeInfo:
+    def check(self, *, owner: str | None = None) -> ForgeInfo:
         self._asked("check")
         return self.info
 

@@ -72,6 +72,8 @@ def test_a_check_says_which_scopes_are_missing(gitea: Gitea, forge: GiteaForge) 
     assert (info.user, info.missing_scopes, info.actions_enabled) == (gitea.user, (), True)
     few = GiteaForge(gitea.url, gitea.create_token(f"few-{secrets.token_hex(4)}", "read:repository", "read:user"))
     assert few.check().missing_scopes == ("write:organization", "write:repository", "write:user")
+    assert few.check(owner=gitea.user).missing_scopes == ("write:repository", "write:user")
+    assert few.check(owner="acme").missing_scopes == ("write:organization", "write:repository")
     everything = GiteaForge(gitea.url, gitea.create_token(f"all-{secrets.token_hex(4)}", "all"))
     assert everything.check().missing_scopes == ("unknown",)
 

@@ -103,6 +103,7 @@ class WorkflowRun:
     head_sha: str
     url: str
     created_at: datetime
+    """When it began, where a forge says no more than that of a run that has, as Gitea does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,11 @@ class Forge(Protocol):
     rotates_registration_token: bool
     """Whether `registration_token` makes a new one each time."""
 
-    def check(self) -> ForgeInfo:
-        """Make sure by calls that change nothing that this is a forge and that it accepts our token."""
+    def check(self, *, owner: str | None = None) -> ForgeInfo:
+        """Make sure by calls that change nothing that this is a forge and that it accepts our token.
+
+        With an `owner`, scopes that are for repositories of other owners do not count as missing.
+        """
 
     def find_repository(self, repository: GitRepository) -> RepositoryInfo | None:
         """Return a repository, or None if there is none that we may see."""
@@ -193,8 +197,10 @@ class Forge(Protocol):
     ) -> str | None:
         """Start a workflow that has `workflow_dispatch`; return the run's id, never another run's.
 
-        `dispatch_id` is the input by which a run can be told from others, if the workflow declares it. None when the
-        forge took the dispatch and the run could not be told from others.
+        `ref` is a branch or tag, a branch where both have the name. `dispatch_id` is the input, one of `inputs`, by
+        which a run can be told from others, if the workflow declares it and shows it in its `run-name`. None when the
+        forge took the dispatch and the run could not be told from others. ForgeUnavailable leaves open whether it was
+        taken, if the message says so.
         """
 
     def list_runs(

@@ -104,7 +104,7 @@ def look(context: Context, account_id: UUID, forge: Forge, repository: GitReposi
 
     Raises ForgeRefused that names what is missing: a scope, the right to administer, Actions.
     """
-    info = forge.check()
+    info = forge.check(owner=repository.owner)
     _check_token(info)
     found = forge.find_repository(repository)
     if found is not None:
@@ -195,7 +195,7 @@ def _check_repository(info: ForgeInfo, found: RepositoryInfo) -> None:
     if not found.may_administer:
         raise ForgeRefused(
             f"{found.repository} is not {info.user}'s to administer, whose token the forge is connected with",
-            hint=f"have its owner make {info.user} an administrator of it, or name another owner or repo",
+            hint="a forge leaves secrets to a repository's owners: connect it with the token of one, or name another",
         )
 
 

@@ -9,8 +9,8 @@ from bootpress.adapters.forges.gitea.api import GiteaApi
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import ForgeInfo
 
-NEEDED = ("write:organization", "write:repository", "write:user")
-"""What all of the port needs: organisation and user are there to create repositories in their names."""
+ORGANISATION, REPOSITORY, USER = "write:organization", "write:repository", "write:user"
+"""What all of the port needs; the first and the last are to create repositories, in whose name is the difference."""
 PROBES = (
     "/notifications/new",
     "/admin/cron?page=1&limit=1",
@@ -25,18 +25,25 @@ UNKNOWN = "unknown"
 PRIVATE = "private repositories (it is for public ones only)"
 
 
-def check(api: GiteaApi) -> ForgeInfo:
+def check(api: GiteaApi, owner: str | None) -> ForgeInfo:
     """Ask for the version, the user, the scopes and whether it runs workflows."""
     version, user = api.version(again=True), api.user(again=True)
-    return ForgeInfo(version.text, user, _find_missing(api, user), actions_enabled=runs_workflows(api))
+    missing = _find_missing(api, user, _needed(user, owner))
+    return ForgeInfo(version.text, user, missing, actions_enabled=runs_workflows(api))
 
 
-def _find_missing(api: GiteaApi, user: str) -> tuple[str, ...]:
+def _needed(user: str, owner: str | None) -> tuple[str, ...]:
+    if owner is None:
+        return ORGANISATION, REPOSITORY, USER
+    return (REPOSITORY, USER) if owner.lower() == user.lower() else (ORGANISATION, REPOSITORY)
+
+
+def _find_missing(api: GiteaApi, user: str, needed: tuple[str, ...]) -> tuple[str, ...]:
     for probe in PROBES:
         answer = api.ask("GET", f"/api/v1{probe.format(user=user)}", to="read, so as to learn the token's scopes")
         held = held_scopes(answer.words) if answer.status == HTTPStatus.FORBIDDEN else None
         if held is not None:
-            missing = tuple(scope for scope in NEEDED if not has_scope(held, scope))
+            missing = tuple(scope for scope in needed if not has_scope(held, scope))
             return (*missing, PRIVATE) if "public-only" in held else missing
     return (UNKNOWN,)
 

@@ -38,6 +38,6 @@ class GiteaForge(Repositories, Settings, Dispatching, Runs, Runners):
         """Say where."""
         return f"GiteaForge({self._api.url!r})"
 
-    def check(self) -> ForgeInfo:
+    def check(self, *, owner: str | None = None) -> ForgeInfo:
         """Make sure by calls that change nothing that this is a Gitea and that it accepts our token."""
-        return check(self._api)
+        return check(self._api, owner)

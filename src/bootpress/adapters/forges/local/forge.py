@@ -42,7 +42,7 @@ class LocalForge:
         self._labels: dict[GitRepository, tuple[str, tuple[str, ...]]] = {}
         """Of each repository, for the commit that was looked at last."""
 
-    def check(self) -> ForgeInfo:
+    def check(self, *, owner: str | None = None) -> ForgeInfo:
         """Make sure that git and bash are here, and that the folder can be written."""
         version = git.version()
         if shutil.which("bash") is None:
