@@ -66,7 +66,8 @@ def production(settings: Settings) -> Context:
 
 def forge_keeper(settings: Settings) -> Keeper:
     """Return what runs the embedded forge's workflows; for the one process of an installation that is to do so."""
-    return Keeper(Places(_forge_folder(settings).absolute()), SecretBox(settings.encryption_keys))
+    box = SecretBox(settings.encryption_keys)
+    return Keeper(Places(_forge_folder(settings).absolute()), box, docker=settings.docker_host)
 
 
 def _forge_folder(settings: Settings) -> Path:

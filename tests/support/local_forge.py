@@ -19,6 +19,7 @@ from bootpress.core.secrets_at_rest import SecretBox
 REPOSITORY = GitRepository("keeper", "disk-images")
 FILE = "build.yml"
 DISPATCHED = "on: {workflow_dispatch: {inputs: {slug: {default: none}, dispatch_id: {type: string}}}}\n"
+NO_DOCKER = "unix:///nowhere/docker.sock"
 Found = TypeVar("Found")
 
 
@@ -40,9 +41,9 @@ class Embedded:
         self.box = box or SecretBox([self.key])
         self.forge = LocalForge(folder, self.box)
 
-    def keeper(self, *, bounds: Bounds | None = None) -> Keeper:
+    def keeper(self, *, bounds: Bounds | None = None, docker: str = NO_DOCKER) -> Keeper:
         """Return what runs the runs, not started."""
-        return Keeper(self.places, self.box, bounds=bounds)
+        return Keeper(self.places, self.box, bounds=bounds, docker=docker)
 
     def clone(self, into: Path) -> Path:
         """Clone the repository."""
@@ -95,8 +96,8 @@ class Embedded:
 
 
 @contextmanager
-def kept(embedded: Embedded, *, bounds: Bounds | None = None) -> Iterator[Embedded]:
+def kept(embedded: Embedded, *, bounds: Bounds | None = None, docker: str = NO_DOCKER) -> Iterator[Embedded]:
     """Run the runs of a forge while the block lasts; their processes have nothing to say but in the logs."""
-    with embedded.keeper(bounds=bounds):
+    with embedded.keeper(bounds=bounds, docker=docker):
         yield embedded
     assert [path.read_text() for path in embedded.places.runs.glob("*/runner.log") if path.stat().st_size] == []

@@ -36,9 +36,8 @@ def client(daemon: str) -> Iterator[docker.APIClient]:
 
 
 @pytest.fixture
-def running(tmp_path: Path, daemon: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
-    monkeypatch.setenv("DOCKER_HOST", daemon)
-    with kept(Embedded(tmp_path / "forge")) as embedded:
+def running(tmp_path: Path, daemon: str) -> Iterator[Embedded]:
+    with kept(Embedded(tmp_path / "forge"), docker=daemon) as embedded:
         yield embedded
 
 
@@ -101,12 +100,11 @@ def test_an_image_that_is_nowhere_fails_the_job_with_what_docker_says(running: E
     assert "\nbegun" not in running.log(run.id)
 
 
-def test_without_a_daemon_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_daemon_nothing_is_run(tmp_path: Path) -> None:
     embedded = Embedded(tmp_path / "forge")
     embedded.add(workflow("echo begun") + "  first: {runs-on: x, steps: [{run: echo begun}]}\n")
     for url, said in ((f"unix://{tmp_path}/no.sock", "no Docker daemon"), ("tcp://127.0.0.1:1", "on another machine")):
-        monkeypatch.setenv("DOCKER_HOST", url)
-        with kept(embedded):
+        with kept(embedded, docker=url):
             run = embedded.ended(embedded.dispatch())
         assert (run.status, run.conclusion) == (RunStatus.COMPLETED, "failure")
         assert "nothing was run" in embedded.log(run.id)

@@ -65,7 +65,7 @@ class JobRun:
 
         image = lookups.fill(self._job.image, self._around.contexts({}))
         self._log.say(f"in a container of {image}")
-        return InContainer.open(self._around.orders.docker or "", image, self._around, self._look)
+        return InContainer.open(self._around.orders.docker, image, self._around, self._look)
 
     def _check_out(self) -> None:
         spec, workspace = self._around.spec, self._around.workspace

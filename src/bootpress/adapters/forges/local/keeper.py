@@ -32,11 +32,23 @@ logger = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Takes up pushes and waiting runs on a thread of its own, from `start` to `stop`."""
+    """Takes up pushes and waiting runs on a thread of its own, from `start` to `stop`.
 
-    def __init__(self, places: Places, box: SecretBox, *, at_once: int = AT_ONCE, bounds: Bounds | None = None) -> None:
+    `docker` is the URL of the daemon for jobs in containers.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        box: SecretBox,
+        *,
+        docker: str = DOCKER,
+        at_once: int = AT_ONCE,
+        bounds: Bounds | None = None,
+    ) -> None:
         self._places = places
         self._box = box
+        self._docker = docker
         self._at_once = at_once
         self._bounds = bounds or Bounds()
         self._runs = Runs(places.runs)
@@ -120,7 +132,7 @@ class Keeper:
             if state.status is not RunStatus.QUEUED:
                 return
             try:
-                orders = self._orders(found[0].repository, in_container=b"container" in folder.workflow)
+                orders = self._orders(found[0].repository)
             except BootpressError as error:  # a secret that no key of ours opens
                 folder.note(0, f"nothing was run: {error}")
                 folder.save(state.ended("failure"))
@@ -133,7 +145,7 @@ class Keeper:
     def _settings(self, repository: str) -> SettingsOf:
         return SettingsOf(self._places.settings(GitRepository.parse(repository)), self._box)
 
-    def _orders(self, repository: str, *, in_container: bool) -> Orders:
+    def _orders(self, repository: str) -> Orders:
         settings = self._settings(repository)
         return Orders(
             forge_url=self._places.root.as_uri(),
@@ -141,7 +153,7 @@ class Keeper:
             secrets=settings.secrets.all(),
             cache=str(files.make_folder(settings.folder / "cache")),
             host=host_environment(),
-            docker=_docker() if in_container else None,
+            docker=self._docker,
             run_seconds=self._bounds.run_seconds,
             log_bytes=self._bounds.log_bytes,
         )
@@ -164,13 +176,6 @@ class Keeper:
                 process.kill()
                 process.wait()
             self._let_go(run_id)
-
-
-def _docker() -> str:
-    """Return the URL of the Docker daemon that DOCKER_HOST names, else of this machine's."""
-    from docker.utils import kwargs_from_env  # noqa: PLC0415 - few runs need Docker
-
-    return str(kwargs_from_env().get("base_url", DOCKER))
 
 
 def _start(folder: RunFolder, lock: int, orders: Orders) -> subprocess.Popen[bytes]:

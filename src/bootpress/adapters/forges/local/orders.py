@@ -32,7 +32,7 @@ class Orders:
     """Folder of the repository that outlives its runs; `~/.cache` of every job."""
     host: Mapping[str, str]
     """What jobs get of this machine's environment."""
-    docker: str | None = None
+    docker: str
     """URL of the Docker daemon, for jobs in containers."""
     run_seconds: float = RUN_SECONDS
     log_bytes: int = LOG_BYTES

@@ -86,7 +86,7 @@ class Runner:
             from bootpress.adapters.forges.local import containers  # noqa: PLC0415 - few runs need Docker
 
             try:
-                containers.check(self._orders.docker or "")
+                containers.check(self._orders.docker)
             except BootpressError as error:
                 return error
         return None
