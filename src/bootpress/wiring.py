@@ -50,7 +50,7 @@ def production(settings: Settings) -> Context:
         clock=SystemClock(),
         secrets=SecretBox(settings.encryption_keys),
         verifier=CosignVerifier(),
-        forges=OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys)),
+        forges=open_forges(settings),
         runner_hosts=DockerHosts(settings.docker_host),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
@@ -62,6 +62,11 @@ def production(settings: Settings) -> Context:
         build_repository=build_repository,
         runner_image=settings.runner_image,
     )
+
+
+def open_forges(settings: Settings) -> OpenForges:
+    """Return what opens forges; nothing is contacted yet."""
+    return OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys))
 
 
 def forge_keeper(settings: Settings) -> Keeper:

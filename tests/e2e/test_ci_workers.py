@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,6 +51,7 @@ class Place:
     stack: Stack
     gitea: Gitea
     docker: docker.APIClient
+    docker_url: str
     repo: str
     registration_token: str
 
@@ -77,7 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         stack = running.enter_context(running_stack(folder / "home", environment))
         stack.call("system_connect_forge", kind="gitea", url=gitea.url, token=gitea.token)
         made = stack.call("bootstrap_disk_image_ci", owner=gitea.user, repo="disk-images", label=LABEL)
-        yield Place(stack, gitea, client, f"{gitea.user}/disk-images", made["ci_worker_token"])
+        yield Place(stack, gitea, client, url, f"{gitea.user}/disk-images", made["ci_worker_token"])
 
 
 def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> None:
@@ -106,6 +110,7 @@ def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> 
     assert found["run"]["conclusion"] == "success", log
     assert "built in a container by" in log
 
+    assert {("ok", "forge"), ("ok", "runners")} <= doctor_says(place)
     assert_nowhere(place, place.registration_token)
     gone = stack.call("system_terminate_ci_worker", id=worker["id"])
     assert gone["worker"]["status"] == "revoked"
@@ -115,6 +120,15 @@ def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> 
     assert stack.call("system_list_ci_workers")["workers"][0]["status"] == "revoked"
     repeated = stack.call("system_terminate_ci_worker", id=worker["id"])
     assert (repeated["worker"]["status"], repeated["flow_run_id"]) == ("revoked", None)
+
+
+def doctor_says(place: Place) -> set[tuple[str, str]]:
+    """Return how things are, by the first two words of each line."""
+    words = [sys.executable, "-m", "bootpress", "doctor", "--home", str(place.stack.home)]
+    environment = os.environ | {"DOCKER_HOST": place.docker_url}
+    told = subprocess.run(words, env=environment, check=False, capture_output=True, text=True, timeout=60)
+    lines = [line.split() for line in told.stdout.splitlines()]
+    return {(line[0], line[1]) for line in lines}
 
 
 def put_workflow(place: Place) -> None:

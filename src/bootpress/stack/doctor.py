@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,34 +15,20 @@ from rich.text import Text
 
 from bootpress import schema
 from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.orchestrator.connections import PrefectConnections
+from bootpress.adapters.runner_hosts import DockerHosts
 from bootpress.core.catalog import Catalog
 from bootpress.core.errors import BootpressError
 from bootpress.settings import Settings
-from bootpress.stack import registry
+from bootpress.stack import doctor_ci, registry
 from bootpress.stack.environment import absolute, without_password
+from bootpress.stack.findings import Finding, Health, guarded
 from bootpress.stack.home import Home
+from bootpress.wiring import open_forges
 
 POOL: Final = "bootpress"
 PUBLIC_GOOD: Final = "https://tuf-repo-cdn.sigstore.dev/timestamp.json"
 SECONDS: Final = 5.0
-
-
-class Health(StrEnum):
-    """How something is; only `fail` makes the exit code 1."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, how it is, and what to do about it."""
-
-    name: str
-    health: Health
-    detail: str
-    hint: str | None = None
 
 
 def doctor(settings: Settings) -> int:
@@ -69,20 +53,11 @@ def examine(settings: Settings, base: Mapping[str, str] = os.environ) -> Iterato
     yield _home(home)
     endpoints = home.read_endpoints() if home.is_locked() else None
     yield _stack(home, endpoints)
-    yield _guarded("database", lambda: _database(settings))
-    yield from _prefect(base, endpoints)
+    yield guarded("database", lambda: _database(settings))
+    yield from _prefect(settings, base, endpoints)
     yield _registry(settings, home, endpoints)
     yield _public_good()
     yield from _programs(home)
-
-
-def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
-    try:
-        return look()
-    except BootpressError as error:
-        return Finding(name, Health.FAIL, error.message, error.hint)
-    except Exception as error:  # noqa: BLE001 - a database can fail in as many ways as there are drivers
-        return Finding(name, Health.FAIL, f"{type(error).__name__}, which should not happen", "see the logs")
 
 
 def _home(home: Home) -> Finding:
@@ -141,17 +116,40 @@ def _sqlite_trouble(path: Path) -> Finding | None:
     return Finding("database", Health.FAIL, f"{path} is damaged: {said}", "restore it from a backup")
 
 
-def _prefect(base: Mapping[str, str], endpoints: dict[str, Any] | None) -> Iterator[Finding]:
+def _prefect(settings: Settings, base: Mapping[str, str], endpoints: dict[str, Any] | None) -> Iterator[Finding]:
+    """Look at Prefect, and at what it keeps the connections to."""
     url = base.get("PREFECT_API_URL") or (f"{endpoints['prefect_url']}/api" if endpoints else None)
     if url is None:
         yield Finding("prefect", Health.WARN, "not running", "`bootpress up` starts it, or set PREFECT_API_URL")
         return
     api = PrefectApi.from_environment({**_with_auth(base), "PREFECT_API_URL": url}, call_seconds=SECONDS)
     try:
-        yield _guarded("prefect", lambda: _prefect_health(api, url))
-        yield _guarded("worker", lambda: _worker(api))
+        yield guarded("prefect", lambda: _prefect_health(api, url))
+        yield guarded("worker", lambda: _worker(api))
+        yield from _ci(settings, api)
     finally:
         api.close()
+
+
+def _ci(settings: Settings, api: PrefectApi) -> Iterator[Finding]:
+    """Look at forges and Docker hosts, where there is a catalog that names accounts and workers."""
+    catalog = Catalog(settings.catalog_url)
+    try:
+        if _is_usable(catalog):
+            yield from doctor_ci.forges(catalog, PrefectConnections(api), lambda: open_forges(settings))
+            yield from doctor_ci.runner_hosts(catalog, DockerHosts(settings.docker_host))
+    finally:
+        catalog.close()
+
+
+def _is_usable(catalog: Catalog) -> bool:
+    """Tell whether a catalog can be read; why not was said before."""
+    if catalog.is_sqlite and _sqlite_trouble(Path(catalog.url.database or "")):
+        return False
+    try:
+        return schema.is_current(catalog)
+    except BootpressError:
+        return False
 
 
 def _with_auth(base: Mapping[str, str]) -> dict[str, str]:

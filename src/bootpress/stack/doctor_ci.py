@@ -1,0 +1,88 @@
+"""What `bootpress doctor` says of the forges that are connected, and of the Docker hosts that runners run on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from bootpress.core.accounts.models import Account
+from bootpress.core.catalog import Catalog
+from bootpress.core.ports import Connections, ForgeConnection, Forges, RunnerHosts
+from bootpress.core.workers.models import CiWorker
+from bootpress.core.workers.states import WorkerState
+from bootpress.stack.findings import Finding, Health, guarded
+
+FORGE: Final = "forge"
+RUNNERS: Final = "runners"
+MAX_LINES: Final = 20
+"""Forges and Docker hosts that are looked at; an installation with more has other means."""
+
+
+def forges(catalog: Catalog, connections: Connections, opening: Callable[[], Forges]) -> Iterator[Finding]:
+    """Look at each forge that an account has connected; forges are opened only where there is one."""
+    found: list[tuple[str, ForgeConnection]] = []
+    listed = guarded(FORGE, lambda: _list(catalog, connections, found))
+    if listed.health is not Health.OK:
+        yield listed
+        return
+    if not found:
+        yield Finding(FORGE, Health.WARN, "none is connected", "system_connect_forge connects one, for builds")
+        return
+    opened = opening()
+    for account, connection in found[:MAX_LINES]:
+        yield guarded(FORGE, partial(_forge, account, connection, opened))
+
+
+def runner_hosts(catalog: Catalog, hosts: RunnerHosts) -> Iterator[Finding]:
+    """Look at each Docker host that a runner of ours is to run on; at none where there is no such runner."""
+    found: dict[str | None, list[CiWorker]] = defaultdict(list)
+    guard = guarded(RUNNERS, lambda: _workers(catalog, found))
+    if guard.health is not Health.OK:
+        yield guard
+        return
+    for url, workers in list(found.items())[:MAX_LINES]:
+        yield guarded(RUNNERS, partial(_runners, url, workers, hosts))
+
+
+def _list(catalog: Catalog, connections: Connections, found: list[tuple[str, ForgeConnection]]) -> Finding:
+    with catalog.reading() as session:
+        accounts: Sequence[tuple[UUID, str]] = session.execute(select(Account.id, Account.name)).tuples().all()
+    for account_id, name in accounts:
+        found += [(name, connection) for connection in connections.list_forges(account_id)]
+    return Finding(FORGE, Health.OK, f"{len(found)} connected")
+
+
+def _forge(account: str, connection: ForgeConnection, opened: Forges) -> Finding:
+    info = opened.open(connection).check()
+    shown = f"{connection.name} of {account}: {connection.url}, {info.version}, as {info.user}"
+    missing = [scope for scope in info.missing_scopes if scope != "unknown"]
+    if missing:
+        hint = "make a token that has them, and connect the forge again with system_connect_forge"
+        return Finding(FORGE, Health.FAIL, f"{shown}, whose token lacks {', '.join(missing)}", hint)
+    if info.actions_enabled is False:
+        return Finding(FORGE, Health.FAIL, f"{shown}, has Actions switched off", "its administrator switches them on")
+    return Finding(FORGE, Health.OK, shown)
+
+
+def _workers(catalog: Catalog, found: dict[str | None, list[CiWorker]]) -> Finding:
+    with catalog.reading() as session:
+        query = select(CiWorker).where(CiWorker.status != WorkerState.REVOKED, CiWorker.container_id.is_not(None))
+        for worker in session.scalars(query.order_by(CiWorker.created_at, CiWorker.id)):
+            found[worker.runner_host].append(worker)
+    return Finding(RUNNERS, Health.OK, "")
+
+
+def _runners(url: str | None, workers: Sequence[CiWorker], hosts: RunnerHosts) -> Finding:
+    host = hosts.open(url)
+    version = host.check().version
+    shown = f"{len(workers)} on {url or 'the Docker host of this installation'}, Docker {version}"
+    idle = [worker.label for worker in workers if not host.is_running(worker.container_id or "")]
+    if idle:
+        hint = "system_provision_ci_worker starts it again"
+        return Finding(RUNNERS, Health.FAIL, f"{shown}; not running: {', '.join(idle[:5])}", hint)
+    return Finding(RUNNERS, Health.OK, shown)
