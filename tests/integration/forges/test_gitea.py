@@ -170,6 +170,16 @@ def test_a_name_that_gitea_does_not_take_is_refused_with_its_words(gitea: Gitea,
     assert "GITEA_" in (reserved.value.hint or "")
 
 
+def test_a_ref_in_full_is_a_ref_too(gitea: Gitea, forge: GiteaForge, repository: GitRepository) -> None:
+    gitea.call("POST", f"/repos/{repository}/tags", {"tag_name": "v1", "target": "main"})
+    for ref in ("refs/heads/main", "refs/tags/v1"):
+        assert forge.read_file(repository, PATH, ref=ref) == WORKFLOW.encode()
+        run_id = forge.dispatch(repository, FILE, ref=ref, inputs={}, dispatch_id=None)
+        found = forge.find_run(repository, run_id or "")
+        assert found is not None
+        assert found.ref == ref.rpartition("/")[2]
+
+
 def test_a_renamed_repository_is_not_followed(gitea: Gitea, forge: GiteaForge, repository: GitRepository) -> None:
     gitea.call("PATCH", f"/repos/{repository}", {"name": f"{repository.name}-new"})
     calls: list[Callable[[], object]] = [

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bootpress.adapters.forges.gitea import GiteaForge, Limits, Timing, Turns
-from bootpress.core.errors import ForgeRefused, ForgeUnavailable, NotFound
+from bootpress.core.errors import ForgeRefused, ForgeUnavailable, ForgeUnsettled, NotFound
 from bootpress.core.ports import GitRepository
 from tests.support.conformance_forge import at_once
 from tests.support.scripted_forge import HOME, Asked, Reply, ScriptedForge, refused, repository, said
@@ -163,6 +163,8 @@ def test_a_forge_that_should_say_the_run_and_does_not_is_asked_for_the_title(
     scripted.answers[RUNS] = [runs(run(9), run(8, title=f"image {ID}"))]
     assert dispatch(forge) == "8"
     assert dispatch(forge, dispatch_id=None) is None
+    scripted.answers[RUNS] = [runs(run(9))]  # the only one there is, and nothing says that it was not there before
+    assert dispatch(forge) is None
 
 
 def test_an_upgrade_is_noticed_in_the_answer(old: ScriptedForge, forge: GiteaForge) -> None:
@@ -171,13 +173,15 @@ def test_an_upgrade_is_noticed_in_the_answer(old: ScriptedForge, forge: GiteaFor
     assert dispatch(forge) == "8"
 
 
-@pytest.mark.parametrize("lost", [Reply(hangs_up=True), refused(500, "timeout"), Reply(504, b"<html></html>")])
+@pytest.mark.parametrize(
+    "lost", [Reply(hangs_up=True), refused(500, "timeout"), Reply(504, b"<html></html>"), said({"id": "?"})]
+)
 def test_a_dispatch_whose_answer_is_lost_is_never_sent_again(
     scripted: ScriptedForge, forge: GiteaForge, lost: Reply
 ) -> None:
     scripted.answers[DISPATCHES] = [lost, said({"workflow_run_id": 9})]
     scripted.answers[RUNS] = [runs(run(8))]
-    with pytest.raises(ForgeUnavailable, match="may run nevertheless") as unsettled:
+    with pytest.raises(ForgeUnsettled, match="may run nevertheless") as unsettled:
         dispatch(forge)
     assert "list_gitea_workflow_runs" in (unsettled.value.hint or "")
     assert scripted.calls().count(f"{DISPATCHES}?return_run_details=true") == 1
