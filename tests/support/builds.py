@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 
 from bootpress.core.builds import callbacks
 from bootpress.core.builds.callbacks import Outlook
 from bootpress.core.builds.models import Build
+from bootpress.core.errors import ForgeUnsettled
 from bootpress.core.ports import GitRepository
 from bootpress.core.webhooks import attempts
 from tests.support.core_world import REPOSITORY, World
@@ -51,6 +53,14 @@ class Foundry:
         """Dispatch the workflow for the platform `edge`; return the answer."""
         given = {"repo": str(REPO), "workflow": WORKFLOW, "inputs": {"platform_slug": "edge"}, **fields}
         return self.world.call("dispatch_gitea_workflow", **given)
+
+    def lose_answer(self) -> Build:
+        """Dispatch a build whose forge never answers; return the build."""
+        self.forge.fail_at, self.forge.fail_with = ["dispatch"], ForgeUnsettled("the fake forge fell silent")
+        with pytest.raises(ForgeUnsettled, match=r"not known.*system_list_disk_image_builds"):
+            self.dispatch()
+        [build] = self.builds()
+        return build
 
     def build(self, build_id: UUID | str) -> Build:
         """Return the row of a build."""

@@ -10,6 +10,7 @@
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
+    │   │   └── ForgeUnsettled     it was asked to do something, and whether it did is not known
     │   ├── RunnerHostUnavailable
     │   └── CatalogUnavailable
     ├── Refused                    somebody else says no, until an operator changes something there
@@ -87,6 +88,10 @@ class OrchestratorUnavailable(Unavailable):
 
 class ForgeUnavailable(Unavailable):
     """The forge does not answer."""
+
+
+class ForgeUnsettled(ForgeUnavailable):
+    """The forge was asked to do something that is not to be done twice, and its answer was lost: it may have."""
 
 
 class RunnerHostUnavailable(Unavailable):

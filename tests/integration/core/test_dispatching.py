@@ -149,12 +149,18 @@ def test_a_forge_that_says_no_leaves_no_build(world: World, foundry: Foundry) ->
 
 def test_a_dispatch_whose_answer_is_lost_is_on_record_and_not_made_again(world: World, foundry: Foundry) -> None:
     world.platform()
-    foundry.forge.fail_at = ["dispatch"]
-    with pytest.raises(ForgeUnavailable, match=r"not known.*system_list_disk_image_builds"):
-        foundry.dispatch()
-    [build] = foundry.builds()
+    build = foundry.lose_answer()
     assert (build.status, build.run_id) == ("dispatched", None)
     assert foundry.forge.calls.count("dispatch") == 1
+    assert world.events() == []
+
+
+def test_a_forge_that_went_away_before_it_was_asked_leaves_no_build(world: World, foundry: Foundry) -> None:
+    world.platform()
+    foundry.forge.fail_at = ["dispatch"]
+    with pytest.raises(ForgeUnavailable):
+        foundry.dispatch()
+    assert foundry.builds() == []
 
 
 def test_a_run_that_cannot_be_looked_up_yet_is_a_dispatch_all_the_same(world: World, foundry: Foundry) -> None:

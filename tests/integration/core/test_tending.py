@@ -7,7 +7,6 @@ import pytest
 from bootpress.core.builds import tending
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.rules import DISPATCH_ID, REVISION
-from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import RunStatus, Work
 from bootpress.core.webhooks import attempts
 from tests.support.attempts import begin_launched
@@ -217,10 +216,7 @@ def test_a_callback_that_is_still_tried_does_not_time_out(world: World, foundry:
 
 
 def test_a_dispatch_whose_answer_was_lost_is_found_by_its_image_at_its_deadline(world: World, foundry: Foundry) -> None:
-    foundry.forge.fail_at = ["dispatch"]
-    with pytest.raises(ForgeUnavailable):
-        foundry.dispatch()
-    [build] = foundry.builds()
+    build = foundry.lose_answer()
     world.clock.advance(minutes=1)
     tending.tend(world.context)
     [launch] = world.launcher.of(Work.BUILD)  # it may run: somebody waits for it
@@ -233,14 +229,12 @@ def test_a_dispatch_whose_answer_was_lost_is_found_by_its_image_at_its_deadline(
 
 
 def test_a_dispatch_whose_answer_was_lost_and_that_never_ran_times_out(world: World, foundry: Foundry) -> None:
-    foundry.forge.fail_at = ["dispatch"]
-    with pytest.raises(ForgeUnavailable):
-        foundry.dispatch()
+    build = foundry.lose_answer()
     world.clock.advance(minutes=121)
     assert tending.tend(world.context).ended == 1
-    [build] = foundry.builds()
-    assert build.status == "timed_out"
-    assert "which the forge did not name" in str(build.error_message)
+    ended = foundry.build(build.id)
+    assert ended.status == "timed_out"
+    assert "which the forge did not name" in str(ended.error_message)
 
 
 def test_a_forge_that_is_away_is_asked_once_a_tick_and_holds_up_no_deadline(world: World, foundry: Foundry) -> None:

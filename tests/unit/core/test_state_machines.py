@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bootpress.core.builds.rules import BUILD
+from bootpress.core.builds.states import BuildStatus
 from bootpress.core.errors import Conflict, IllegalTransition
 from bootpress.core.publications.rules import PUBLICATION, SETTLED
 from bootpress.core.publications.states import PublicationStatus
@@ -35,6 +37,19 @@ ARROWS: dict[str, tuple[StateMachine[Any], type[StrEnum], dict[str, str]]] = {
             "disable": "active>disabled disabled>disabled",
             "enable": "disabled>active active>active",
             "revoke": "active>revoked disabled>revoked revoked>revoked",
+        },
+    ),
+    "build": (
+        BUILD,
+        BuildStatus,
+        {
+            "run": "dispatched>running running>running",
+            "call back": "dispatched>callback_received running>callback_received",
+            "publish": "callback_received>published",
+            "recover": "dispatched>lost_callback_recovered running>lost_callback_recovered",
+            "fail": "dispatched>failed running>failed callback_received>failed",
+            "time out": "dispatched>timed_out running>timed_out",
+            "cancel": "dispatched>cancelled running>cancelled",
         },
     ),
     "delivery": (

@@ -19,7 +19,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import (
     BootpressError,
     Conflict,
-    ForgeUnavailable,
+    ForgeUnsettled,
     InvalidInput,
     NotFound,
     OrchestratorUnavailable,
@@ -55,7 +55,7 @@ def dispatch(
     """Start a workflow, record the build, and start the flow that waits for its callback.
 
     Raises Conflict without a forge or for a workflow that cannot be dispatched, NotFound for a repository or workflow
-    that is not there, InvalidInput for inputs that it does not declare; then nothing is recorded. ForgeUnavailable when
+    that is not there, InvalidInput for inputs that it does not declare; then nothing is recorded. ForgeUnsettled when
     the forge was asked and its answer was lost: then the build is on record, and may run.
     """
     slug = inputs.get("platform_slug")
@@ -144,14 +144,14 @@ def _ask(
 ) -> str | None:
     try:
         return forge.dispatch(repository, build.workflow, ref=build.ref, inputs=inputs, dispatch_id=dispatch_id)
-    except ForgeUnavailable as error:
-        raise ForgeUnavailable(
+    except ForgeUnsettled as error:
+        raise ForgeUnsettled(
             f"{error.message}; whether the workflow was started is not known",
             hint=f"build {build.id} is on record: see system_list_disk_image_builds before you dispatch again",
             retry_after=error.retry_after,
         ) from error
     except BootpressError:
-        # The forge said no: there is nothing that could run.
+        # Nothing was started: there is nothing to wait for.
         with context.catalog.writing() as session:
             session.delete(session.get_one(Build, build.id))
         raise

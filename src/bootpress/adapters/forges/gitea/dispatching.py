@@ -23,7 +23,7 @@ from bootpress.adapters.forges.gitea.patience import Unsettled
 from bootpress.adapters.forges.gitea.repositories import actions_disabled
 from bootpress.adapters.forges.gitea.runs import split_path
 from bootpress.adapters.forges.gitea.versions import Feature
-from bootpress.core.errors import BootpressError, ForgeRefused, ForgeUnavailable, NotFound, Unsupported
+from bootpress.core.errors import BootpressError, ForgeRefused, ForgeUnavailable, ForgeUnsettled, NotFound, Unsupported
 from bootpress.core.ports import GitRepository
 
 EVENT = "workflow_dispatch"
@@ -65,7 +65,7 @@ class Dispatching(Part):
     ) -> str | None:
         """Start a workflow that has `workflow_dispatch`; return the run's id, or None where it cannot be told.
 
-        Where it was sent and no answer came, ForgeUnavailable says that the workflow may run nevertheless.
+        Where it was sent and no answer came, ForgeUnsettled says that the workflow may run nevertheless.
         """
         self._check_repository(repository, workflow)
         for full_ref in _full_refs(ref):
@@ -113,7 +113,10 @@ class Dispatching(Part):
         except Unsettled as failure:
             return True, self._recover(asked, before, failure)
         if answer.status == HTTPStatus.OK:
-            return True, str(answer.read(DispatchedDocument, to=asked.to).workflow_run_id)
+            try:
+                return True, str(answer.read(DispatchedDocument, to=asked.to).workflow_run_id)
+            except ForgeUnavailable as failure:
+                return True, self._recover(asked, before, failure)
         if answer.status == HTTPStatus.NO_CONTENT:
             return True, self._tell(asked, before)
         if answer.status == HTTPStatus.NOT_FOUND and answer.words.startswith("ref "):
@@ -131,15 +134,18 @@ class Dispatching(Part):
             return str(shown[0].id)
         return str(runs[0].id) if before is not None and len(runs) == 1 else None
 
-    def _recover(self, asked: _Dispatch, before: int | None, failure: Unsettled) -> str:
-        """Return the id of a run that shows our dispatch id, though no answer came; ForgeUnavailable if there is none.
+    def _recover(self, asked: _Dispatch, before: int | None, failure: ForgeUnavailable) -> str:
+        """Return the id of a run that shows our dispatch id, though no answer came; ForgeUnsettled if there is none.
 
         That it is the only one proves nothing here: there may be none of ours.
         """
-        shown = [run for run in self._runs_since(asked, before) if asked.shows_in(run)]
+        try:
+            shown = [run for run in self._runs_since(asked, before) if asked.shows_in(run)]
+        except BootpressError:
+            shown = []
         if len(shown) == 1:
             return str(shown[0].id)
-        raise ForgeUnavailable(
+        raise ForgeUnsettled(
             f"{failure.message}; the workflow may run nevertheless",
             hint="look at the repository's runs before dispatching again: list_gitea_workflow_runs",
         ) from failure
