@@ -199,8 +199,8 @@ class Forge(Protocol):
 
         `ref` is a branch or tag, a branch where both have the name. `dispatch_id` is the input, one of `inputs`, by
         which a run can be told from others, if the workflow declares it and shows it in its `run-name`. None when the
-        forge took the dispatch and the run could not be told from others. ForgeUnavailable leaves open whether it was
-        taken, if the message says so.
+        forge took the dispatch and the run could not be told from others. ForgeUnsettled when it was asked
+        and its answer was lost; after any other error nothing was started.
         """
 
     def list_runs(
@@ -233,9 +233,8 @@ class Forge(Protocol):
 class Forges(Protocol):
     """Open forges; one per connection is kept and shared by threads."""
 
-    @property
-    def local_url(self) -> str:
-        """Return the URL of the embedded forge."""
+    def local_url(self, account_id: UUID) -> str:
+        """Return the URL of an account's embedded forge, which it shares with no other account."""
 
     def open(self, connection: ForgeConnection) -> Forge:
         """Return the forge of a connection."""
