@@ -45,12 +45,14 @@ PARTS = {
     "image-tools": SystemPart(
         ("cpio", "curl", "erofs-utils", "openssl", "zstd"), ("cpio", "curl", "mkfs.erofs", "openssl", "zstd")
     ),
+    # What who follows the tutorial takes answers apart with.
+    "jq": SystemPart(("jq",), ("jq",)),
     # Gitea holds SQLite, which is C.
     "compiler": SystemPart(("gcc", "libc6-dev"), ("gcc",)),
 }
 NEEDED = {
     "demo": ("docker-registry",),
-    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools"),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools", "jq"),
     "parts": ("certificates", "compiler"),
 }
 WITHOUT = {
