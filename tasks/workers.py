@@ -20,7 +20,7 @@ def settle_worker(hold: Hold) -> None:
 
 @task(name="container", **RETRIED)
 def start_container(hold: Hold) -> None:
-    """Run the runner's container; one that runs as is wanted is kept."""
+    """Run the runner's container, and deregister the one that it replaces; one that runs as is wanted is kept."""
     provisioning.start_container(of_process(), hold)
 
 
@@ -32,7 +32,7 @@ def await_runner(hold: Hold) -> None:
 
 @task(name="conclude", **RETRIED)
 def conclude(hold: Hold) -> None:
-    """Take the token from the container, deregister the runner that this one replaces, and answer."""
+    """Take the token from the container, and answer."""
     provisioning.conclude(of_process(), hold)
 
 

@@ -27,6 +27,7 @@ from tests.support.provisions import Deaths, Dockyard
 
 PROVISION = 8
 """Calls to the forge and the Docker host of a first provisioning; the first three come before any row is written."""
+REPLACE = 9
 TERMINATE = 3
 
 
@@ -135,7 +136,7 @@ def test_without_a_forge_connecting_one_is_named(yard: Dockyard) -> None:
 
 
 def test_the_embedded_forge_takes_no_runner(yard: Dockyard) -> None:
-    url = yard.world.forges.local_url
+    url = yard.world.forges.local_url(yard.world.account_id)
     yard.world.connections.save_forge(yard.world.account_id, ForgeConnection("default", ForgeKind.LOCAL, url))
     with pytest.raises(Unsupported, match="runs the jobs itself"):
         yard.provision()
@@ -192,6 +193,24 @@ def test_a_runner_that_never_comes_online_shows_the_end_of_its_log_and_leaves_no
     assert yard.host.containers == {}
     assert yard.runners() == []
     assert [(one.label, one.labels, one.container_id) for one in yard.workers()] == before
+
+
+def test_a_replacement_that_fails_leaves_neither_the_old_runner_nor_the_new(yard: Dockyard) -> None:
+    yard.provision()
+    yard.host.on_start = lambda _: None
+    with pytest.raises(RunnerHostRefused):
+        yard.provision(labels=["other"])
+    assert (yard.host.containers, yard.runners()) == ({}, [])
+    [worker] = yard.workers()
+    assert (worker.labels, worker.container_id, worker.runner_id) == ([], None, None)
+
+
+def test_a_runner_of_somebody_else_with_the_same_name_is_not_taken_for_ours(yard: Dockyard) -> None:
+    yard.at_forge().runners["77"] = runner("77", "edge-builder")
+    yard.host.on_start = lambda _: None
+    with pytest.raises(RunnerHostRefused, match="did not come online"):
+        yard.provision()
+    assert list(yard.at_forge().runners) == ["77"]
 
 
 def test_a_runner_that_was_there_stays_when_a_repeat_fails(yard: Dockyard) -> None:
@@ -305,6 +324,24 @@ def test_killed_at_any_call_and_run_again_ends_the_same(yard: Dockyard, *, after
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("relaunched", [True, False], ids=["another-run-goes-on", "called-again"])
+def test_a_replacement_killed_at_any_call_and_run_again_ends_the_same(
+    yard: Dockyard, *, after: bool, relaunched: bool
+) -> None:
+    deaths = yard.mortal_calls()
+    yard.provision()
+    for at in range(REPLACE):
+        host = f"tcp://host-{at}:2376" if at % 2 else None
+        call = partial(yard.provision, labels=[f"label-{at}"], **({"runner_host": host} if host else {}))
+        until_done(yard, deaths, at, after=after, relaunched=relaunched, call=call)
+        [worker] = yard.workers()
+        assert [found for found, _ in yard.host.containers.values()] == [worker.container_id]
+        there = {one.id: one.labels for one in yard.at_forge().runners.values()}
+        assert there == {worker.runner_id: (f"label-{at}",)}
+        assert yard.host.has_token & {worker.container_id} == set()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("relaunched", [True, False], ids=["another-run-goes-on", "called-again"])
 def test_a_termination_killed_at_any_call_and_run_again_ends_the_same(
     yard: Dockyard, *, after: bool, relaunched: bool
 ) -> None:
@@ -321,6 +358,9 @@ def test_the_calls_that_these_tests_kill_at_are_all_there_are(yard: Dockyard) ->
     deaths.set(-1, after=False)
     worker_id = yard.provision("edge-2")["worker"]["id"]
     assert deaths.count == PROVISION
+    deaths.set(-1, after=False)
+    yard.provision("edge-2", labels=["other"])
+    assert deaths.count == REPLACE
     deaths.set(-1, after=False)
     yard.terminate(worker_id)
     assert deaths.count == TERMINATE

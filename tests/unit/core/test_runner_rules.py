@@ -43,12 +43,9 @@ def test_the_end_of_a_log_is_bounded_and_it_is_the_end() -> None:
     assert shown.rpartition(" / ")[2].startswith("499 ")
 
 
-@pytest.mark.parametrize(
-    ("had", "is_new", "action"),
-    [(False, True, "created"), (True, True, "replaced"), (True, False, "kept"), (False, False, "kept")],
-)
-def test_what_became_of_a_runner(*, had: bool, is_new: bool, action: str) -> None:
-    assert rules.provision_action(had=had, is_new=is_new) == action
+@pytest.mark.parametrize(("had", "action"), [(None, "created"), ("a", "replaced"), ("b", "kept")])
+def test_what_became_of_a_runner(had: str | None, action: str) -> None:
+    assert rules.provision_action(had=had, has="b") == action
 
 
 @pytest.mark.parametrize(("url", "warned"), [("http://127.0.0.1:3000", True), ("https://forge.example", False)])

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, RunnerHostRefused, Superseded
-from bootpress.core.ports import Forge, Runner, RunnerHost, RunnerSpec
+from bootpress.core.ports import Container, Forge, Runner, RunnerHost, RunnerSpec
 from bootpress.core.webhooks.rules import label_key
 from bootpress.core.workers import plan, procedures, rules, runners
 from bootpress.core.workers.models import CiWorker, Procedure
@@ -87,40 +87,43 @@ def settle_worker(context: Context, hold: Hold) -> None:
             record.session.add(worker)
             record.session.flush()
         had = {
-            "container": None if moved else worker.container_id,
+            "container": worker.container_id,
             "runner": worker.runner_id,
             "labels": worker.labels,
             "runner_host": worker.runner_host,
         }
-        registered = [runner.id for runner in known]
-        record.note("worker", {"id": str(worker.id), "created": created, "had": had, "registered": registered})
+        found = {"id": str(worker.id), "created": created, "moved": moved, "had": had}
+        record.note("worker", found | {"registered": [runner.id for runner in known]})
         worker.labels, worker.runner_host = list(wanted.labels), wanted.runner_host
         record.row.ci_worker_id = worker.id
 
 
 def start_container(context: Context, hold: Hold) -> None:
-    """Run the runner's container; one that runs as is wanted is kept."""
+    """Run the runner's container, and deregister the one that it replaces; one that runs as is wanted is kept."""
     berth = Berth.of(context, hold)
     if berth.has("container"):
         return
     wanted, had = berth.plan, berth.said("worker")["had"]
-    host = berth.host(context)
-    if had["runner"] is not None and had["runner"] not in berth.said("worker")["registered"]:
-        host.remove(berth.worker_id)  # the forge no longer knows it, and it would never register again
-    made = host.start(
-        RunnerSpec(
-            worker_id=berth.worker_id,
-            name=wanted.label,
-            image=wanted.image,
-            forge_url=wanted.forge_url,
-            registration_token=berth.forge(context).registration_token(wanted.repository),
-            labels=tuple(wanted.labels),
-        )
+    host, forge = berth.host(context), berth.forge(context)
+    spec = RunnerSpec(
+        worker_id=berth.worker_id,
+        name=wanted.label,
+        image=wanted.image,
+        forge_url=wanted.forge_url,
+        registration_token=forge.registration_token(wanted.repository),
+        labels=tuple(wanted.labels),
     )
+    made = host.start(spec)
+    if made.id == had["container"] and had["runner"] not in {None, *berth.said("worker")["registered"]}:
+        host.remove(berth.worker_id)  # the forge no longer knows it, and it would never register again
+        made = host.start(spec)
+    replaced = made.id != had["container"] and had["runner"] is not None
+    if replaced:
+        forge.delete_runner(wanted.repository, had["runner"])
     with procedures.recording(context, hold) as record:
         worker = record.session.get_one(CiWorker, berth.worker_id, with_for_update=True)
-        worker.container_id = made.id
-        record.note("container", {"id": made.id, "is_new": made.is_new})
+        worker.container_id, worker.runner_id = made.id, None if replaced else worker.runner_id
+        record.note("container", {"id": made.id, "others": _others(berth, made)})
 
 
 def await_runner(context: Context, hold: Hold) -> None:
@@ -147,16 +150,14 @@ def await_runner(context: Context, hold: Hold) -> None:
 
 
 def conclude(context: Context, hold: Hold) -> None:
-    """Take the token from the container, deregister the runner that this one replaces, and answer."""
+    """Take the token from the container, and answer."""
     berth = Berth.of(context, hold)
     container, had = berth.said("container"), berth.said("worker")["had"]
     berth.host(context).forget_token(container["id"])
-    if had["runner"] not in {None, berth.said("runner")["id"]}:
-        berth.forge(context).delete_runner(berth.plan.repository, had["runner"])
     with procedures.recording(context, hold) as record:
         record.finish(
             {
-                "action": rules.provision_action(had=had["container"] is not None, is_new=container["is_new"]),
+                "action": rules.provision_action(had=had["container"], has=container["id"]),
                 "ci_worker_id": str(berth.worker_id),
                 "container_id": container["id"],
                 "flow_run_id": str(record.row.flow_run_id),
@@ -182,9 +183,11 @@ def abandon(context: Context, hold: Hold, error: BaseException) -> None:
 
 
 def _kept(berth: Berth) -> bool:
-    """Tell whether the worker had a container before, which was not touched."""
-    is_new = berth.has("container") and berth.said("container")["is_new"]
-    return berth.said("worker")["had"]["container"] is not None and not is_new
+    """Tell whether the worker had a container before, which is there still."""
+    had = berth.said("worker")["had"]["container"]
+    if had is None or berth.said("worker")["moved"]:
+        return False
+    return not berth.has("container") or bool(berth.said("container")["id"] == had)
 
 
 def _try(undo: Any, context: Context, berth: Berth) -> bool:
@@ -201,9 +204,9 @@ def _remove_container(context: Context, berth: Berth) -> None:
 
 
 def _deregister(context: Context, berth: Berth) -> None:
-    forge = berth.forge(context)
-    for runner in _ours(berth, forge):
-        forge.delete_runner(berth.plan.repository, runner.id)
+    forge, before = berth.forge(context), berth.said("worker")["had"]["runner"]
+    for runner_id in [*([before] if before else []), *(runner.id for runner in _ours(berth, forge))]:
+        forge.delete_runner(berth.plan.repository, runner_id)
 
 
 def _keep(session: Session, row: Procedure) -> None:
@@ -251,13 +254,20 @@ def _new_worker(context: Context, berth: Berth) -> CiWorker:
     )
 
 
+def _others(berth: Berth, made: Container) -> list[str]:
+    """Return the registrations under the worker's name that are not those of its container."""
+    had = berth.said("worker")["had"]
+    if made.is_new:
+        return list(berth.said("worker")["registered"])
+    # It was there before this step: it may have been made by one that died, after those of before were listed.
+    return [had["runner"]] if had["runner"] is not None and made.id != had["container"] else []
+
+
 def _ours(berth: Berth, forge: Forge) -> Sequence[Runner]:
-    """Return the registrations under the worker's name that a container of this procedure may have made."""
-    before = (
-        [] if berth.has("container") and not berth.said("container")["is_new"] else berth.said("worker")["registered"]
-    )
-    named = runners.others_named(forge, berth.plan.repository, berth.plan.label)
-    return [runner for runner in named if runner.id not in before]
+    """Return the registrations under the worker's name that its container has made."""
+    told = berth.said("container")["others"] if berth.has("container") else berth.said("worker")["registered"]
+    named = runners.named(forge, berth.plan.repository, berth.plan.label)
+    return [runner for runner in named if runner.id not in told]
 
 
 def _online(berth: Berth, forge: Forge) -> Runner | None:

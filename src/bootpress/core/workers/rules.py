@@ -88,11 +88,11 @@ def needs_key(*, is_known: bool, has_key: bool, rotate: bool, replaces: bool) ->
     return True, None
 
 
-def provision_action(*, had: bool, is_new: bool) -> str:
-    """Return what became of a worker's runner."""
-    if not is_new:
+def provision_action(*, had: str | None, has: str) -> str:
+    """Return what became of a worker's runner, by the ids of its container before and now."""
+    if had == has:
         return "kept"
-    return "replaced" if had else "created"
+    return "created" if had is None else "replaced"
 
 
 def end_of_log(lines: Sequence[str], *, secret: str) -> str:

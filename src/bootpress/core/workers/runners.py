@@ -72,7 +72,7 @@ def plan_runner(
         worker = plan.worker_of(session, account_id, label)
         place = worker if worker is not None and worker.repo is not None else _only_place(session, account_id, label)
     where = runner_host or (worker.runner_host if worker is not None else None)
-    host = context.runner_hosts.open(where)
+    info = context.runner_hosts.open(where).check()
     _, forge = connections.open_forge(context, account_id, place.forge_name)
     connection = context.connections.find_forge(account_id, place.forge_name)
     if connection is None or connection.kind is ForgeKind.LOCAL:
@@ -91,7 +91,7 @@ def plan_runner(
         forge_url=connection.url,
         runner_host=where,
         image=context.runner_image,
-        labels=check_labels(labels) if labels else kept or [TEMPLATE_LABEL, host.check().arch],
+        labels=check_labels(labels) if labels else kept or [TEMPLATE_LABEL, info.arch],
     )
 
 
@@ -118,7 +118,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def others_named(forge: Forge, repository: GitRepository, label: str) -> list[Runner]:
+def named(forge: Forge, repository: GitRepository, label: str) -> list[Runner]:
     """Return the runners of a repository that are called as a worker is."""
     return [runner for runner in forge.list_runners(repository) if runner.name == label]
 
