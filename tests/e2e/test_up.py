@@ -75,7 +75,8 @@ def test_what_the_endpoints_name_answers(running: Stack) -> None:
 
 def test_the_deployments_and_block_types_are_there(running: Stack) -> None:
     api = f"{running.endpoints['prefect_url']}/api"
-    for name in ("ingest-publication/webhook", "ingest-backlog/relay", "relay-deliveries/every-minute"):
+    names = ("ingest-publication/webhook", "ingest-backlog/relay", "relay-deliveries/every-minute")
+    for name in (*names, "bootstrap-disk-image-ci/operation"):
         assert httpx.get(f"{api}/deployments/name/{name}").status_code == httpx.codes.OK
     assert httpx.get(f"{api}/block_types/slug/ociregistry").status_code == httpx.codes.OK
 

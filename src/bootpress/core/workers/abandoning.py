@@ -31,8 +31,9 @@ def abandon(context: Context, hold: Hold, error: BaseException) -> None:
         _delete_secrets(context, hold)
     except Superseded:
         return
-    except BootpressError as trouble:  # the forge is away: what lies there opens nothing any more
-        logger.warning("the secrets of an abandoned pipeline stay on the forge: %s", trouble)
+    except Exception as trouble:  # noqa: BLE001 - the forge is away, mostly: what lies there opens nothing any more
+        said = trouble if isinstance(trouble, BootpressError) else type(trouble).__name__
+        logger.warning("the secrets of an abandoned pipeline stay on the forge: %s", said)
     procedures.fail(context, hold.procedure_id, error, hold=hold, undo=_undo)
 
 

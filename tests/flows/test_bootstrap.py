@@ -1,0 +1,50 @@
+"""The bootstrap flow on a real Prefect server: a run with nothing to do, and one that fails. The rest: tests/e2e."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from bootpress.core.workers.models import Procedure
+from bootpress.core.workers.states import ProcedureKind
+from bootpress.wiring import of_process
+from flows.bootstrap import bootstrap
+from tests.flows.conftest import Stage
+
+
+def enter(stage: Stage, status: str) -> UUID:
+    """Add a procedure without the findings that its first step reads."""
+    context = of_process()
+    now = context.clock.now()
+    with context.catalog.writing() as session:
+        row = Procedure(
+            id=uuid4(),
+            account_id=stage.yard.account_id,
+            kind=ProcedureKind.BOOTSTRAP,
+            actor="test",
+            request={},
+            claims=[],
+            status=status,
+            lease_until=now + timedelta(seconds=30),
+            effects={},
+            created_at=now,
+        )
+        session.add(row)
+        return row.id
+
+
+def test_a_run_whose_procedure_is_over_has_nothing_to_do(stage: Stage) -> None:
+    state = bootstrap(enter(stage, "failed"), return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Superseded")
+    assert "Nothing to do" in str(state.message)
+
+
+def test_a_defect_of_ours_ends_the_procedure_without_its_words(stage: Stage) -> None:
+    procedure_id = enter(stage, "queued")
+    state = bootstrap(procedure_id, return_state=True)
+    assert state.type.value == "FAILED"
+    with of_process().catalog.reading() as session:
+        row = session.get_one(Procedure, procedure_id)
+    assert (row.status, row.answer) == ("failed", None)
+    assert row.error is not None
+    assert row.error["message"].startswith("something failed that should not:")
