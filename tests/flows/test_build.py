@@ -17,6 +17,7 @@ from sqlalchemy import update
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.deploying import deploy
 from bootpress.adapters.orchestrator.launcher import PrefectLauncher
+from bootpress.core.builds import tending
 from bootpress.core.builds.callbacks import CallbackLauncher
 from bootpress.core.builds.models import Build
 from bootpress.core.ports import Resumption
@@ -232,3 +233,17 @@ def test_a_run_says_whether_it_was_woken_sleeps_not_yet_or_is_over(hall: Hall, w
     wait_for(lambda: hall.world.delivery(delivery_id).status == "done", what="a run of its own has published it")
     assert hall.foundry.build(build.id).status == "published"
     assert worker.pid
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_build_that_times_out_ends_its_run_with_the_reason(hall: Hall) -> None:
+    build = hall.dispatch()
+    hall.wait(build, "Suspended")
+    with hall.world.catalog.writing() as session:
+        session.get_one(Build, build.id).deadline_at = build.created_at
+
+    assert tending.tend(hall.world.context).ended == 1
+
+    assert hall.wait(build, "Failed")["message"].startswith(f"timed out: run {build.run_id} did not call back")
+    wait_for(lambda: hall.foundry.build(build.id).reported_at is not None, what="it has reported")
+    assert "timed out" in hall.report(build)
