@@ -45,6 +45,8 @@ PARTS = {
     "image-tools": SystemPart(
         ("cpio", "curl", "erofs-utils", "openssl", "zstd"), ("cpio", "curl", "mkfs.erofs", "openssl", "zstd")
     ),
+    # Reads the template's scripts.
+    "shellcheck": SystemPart(("shellcheck",), ("shellcheck",)),
     # What who follows the tutorial takes answers apart with.
     "jq": SystemPart(("jq",), ("jq",)),
     # Gitea holds SQLite, which is C.
@@ -52,7 +54,7 @@ PARTS = {
 }
 NEEDED = {
     "demo": ("docker-registry",),
-    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools", "jq"),
+    "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools", "jq", "shellcheck"),
     "parts": ("certificates", "compiler"),
 }
 WITHOUT = {

@@ -6,7 +6,9 @@
 # The variants are the parts wanted, joined by dashes: kernel and initrd always, composefs the read-only base where the
 # machine can make one, oci the config beside them. The same packages and SOURCE_DATE_EPOCH (default: the commit's time)
 # make the same bytes. Packages come from the machine's own apt sources, without root, and are kept in DISK_IMAGE_CACHE.
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/scripts/common.sh"
+# shellcheck source=scripts/packages.sh
 source scripts/packages.sh
 
 KERNEL_PACKAGE=${KERNEL_PACKAGE-}        # default: Debian's for clouds, Ubuntu's for virtual machines

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fail now, and plainly, for what would make a later step fail.
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
 need git curl openssl oras cosign cpio zstd dpkg-deb apt-get

@@ -104,8 +104,8 @@ log_in() {
     printf '%s' "$POWERNODE_REGISTRY_TOKEN" |
         oras login "${flags[@]}" --registry-config "$DOCKER_CONFIG/config.json" \
             --username "${POWERNODE_REGISTRY_USER-}" --password-stdin "$(registry)" >/dev/null ||
-        die "the registry $(registry) refused the user '${POWERNODE_REGISTRY_USER-}'" \
-            "check the secrets POWERNODE_REGISTRY_USER and POWERNODE_REGISTRY_TOKEN"
+        die "could not log in to the registry $(registry) as '${POWERNODE_REGISTRY_USER-}'" \
+            "oras says why above; the account is in the secrets POWERNODE_REGISTRY_USER and POWERNODE_REGISTRY_TOKEN"
 }
 
 pushed_digest() {

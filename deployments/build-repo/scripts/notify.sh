@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Tell bootpress what was pushed. The HMAC over the body says who rings; the signature in the registry says what it is.
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
 need curl openssl
@@ -19,7 +20,8 @@ hmac() {
         printf -v outer '%s\\x%02x' "$outer" $((byte ^ 0x5c))
     done
     hex=$({ printf '%b' "$inner" && cat "$1"; } | sha256)
-    { printf '%b' "$outer" && printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")"; } | sha256
+    for ((i = 0; i < 64; i += 2)); do outer+="\\x${hex:i:2}"; done
+    printf '%b' "$outer" | sha256
 }
 
 sha256() { openssl dgst -sha256 -r | cut -d ' ' -f 1; }
@@ -36,7 +38,9 @@ run=${GITHUB_RUN_ID-}
 if [[ ! $run =~ ^[A-Za-z0-9._-]{1,64}$ ]]; then run=''; fi
 sbom=$(sha256 <build/sbom.spdx.json)
 arch=$(<build/arch)
-size=$(cat build/oci/config.json build/oci/vmlinuz build/oci/initramfs.cpio.zst $(find build/oci -name base.erofs) | wc -c)
+blobs=(build/oci/config.json build/oci/vmlinuz build/oci/initramfs.cpio.zst)
+if [[ -f build/oci/base.erofs ]]; then blobs+=(build/oci/base.erofs); fi
+size=$(cat "${blobs[@]}" | wc -c)
 
 body=build/announcement.json
 {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Push what build.sh made as one artifact, and its SBOM as a referrer; leave the digest in build/oci/digest.
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
 need oras
@@ -18,16 +19,19 @@ if [[ -n $id ]]; then flags+=(--annotation "io.bootpress.dispatch-id=$id"); fi
 plain=()
 if is_plain_http; then plain=(--plain-http); fi
 
-cd build/oci
-# A file's name becomes its title.
+# A file's name becomes its title, so oras is called where the files are.
 files=(vmlinuz:application/vnd.bootpress.kernel.v1 initramfs.cpio.zst:application/vnd.bootpress.initramfs.v1.cpio+zstd)
-if [[ -f base.erofs ]]; then files+=(base.erofs:application/vnd.bootpress.base.v1.composefs.erofs); fi
-retry oras push "${plain[@]}" "${flags[@]}" --export-manifest manifest.json "$reference" "${files[@]}"
-digest=sha256:$(sha256sum <manifest.json | cut -d ' ' -f 1)
-printf '%s\n' "$digest" >digest
-
-cd ..
-retry oras attach "${plain[@]}" --no-tty --artifact-type application/spdx+json \
-    --annotation "org.opencontainers.image.created=$created" \
-    "${reference%:*}@$digest" sbom.spdx.json:application/spdx+json
+if [[ -f build/oci/base.erofs ]]; then files+=(base.erofs:application/vnd.bootpress.base.v1.composefs.erofs); fi
+(
+    cd build/oci || exit
+    retry oras push "${plain[@]}" "${flags[@]}" --export-manifest manifest.json "$reference" "${files[@]}"
+)
+digest=sha256:$(sha256sum <build/oci/manifest.json | cut -d ' ' -f 1)
+printf '%s\n' "$digest" >build/oci/digest
+(
+    cd build || exit
+    retry oras attach "${plain[@]}" --no-tty --artifact-type application/spdx+json \
+        --annotation "org.opencontainers.image.created=$created" \
+        "${reference%:*}@$digest" sbom.spdx.json:application/spdx+json
+)
 say "pushed $reference as $digest"

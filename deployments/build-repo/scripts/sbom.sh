@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Print an SPDX document: the image, and the Debian packages whose files are in it.
 #   bash scripts/sbom.sh ARCH EPOCH PACKAGE.deb...
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
 arch=$1 created=$(date --utc --date="@$2" +%Y-%m-%dT%H:%M:%SZ)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Sign the digest that was pushed: with a key where there is one, else as this job. For cosign 2 and 3.
+# shellcheck source=scripts/common.sh
 source "$(dirname "$0")/common.sh"
 
 need cosign

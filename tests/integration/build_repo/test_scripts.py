@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from bootpress.core.builds.rules import tag_of
 from bootpress.core.references import parse_reference
 from bootpress.core.webhooks.signatures import matches
+from tests.support import parts
 from tests.support.api import Press, running_press
 from tests.support.build_repository import COMMIT, Checkout
 from tests.support.header_server import HeaderServer
@@ -212,11 +214,21 @@ def test_the_build_refuses_what_it_cannot_make(checkout: Checkout, words: list[s
     assert f"error: {message}" in done.stderr
 
 
-def test_a_registry_that_does_not_answer_fails_the_push(checkout: Checkout, built: Checkout) -> None:
+def test_a_registry_that_does_not_answer_fails_the_push_and_is_named(checkout: Checkout, built: Checkout) -> None:
     shutil.copytree(built.folder / "build", checkout.folder / "build")
     login: dict[str, Any] = {"POWERNODE_REGISTRY_USER": "robot", "POWERNODE_REGISTRY_TOKEN": "s3cret-token"}
     login["POWERNODE_OCI_REGISTRY"] = f"127.0.0.1:{free_port()}"
     done = checkout.run("scripts/push.sh", env=login)
     assert done.returncode == 1
-    assert "refused the user 'robot'" in done.stderr
+    assert f"error: could not log in to the registry {login['POWERNODE_OCI_REGISTRY']} as 'robot'" in done.stderr
     assert "s3cret-token" not in done.stdout + done.stderr
+
+
+@pytest.mark.part("shellcheck")
+def test_shellcheck_has_nothing_to_say(checkout: Checkout) -> None:
+    scripts = [path.relative_to(checkout.folder) for path in checkout.folder.rglob("*.sh")]
+    assert len(scripts) > 5
+    words = [str(parts.require("shellcheck")), "--external-sources", "--shell=bash", *map(str, scripts)]
+    for checked in (words, [words[0], "initramfs/init"]):
+        done = subprocess.run(checked, cwd=checkout.folder, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout
