@@ -71,5 +71,11 @@ def test_nothing_in_a_log_steers_a_terminal(text: str, shown: str) -> None:
     assert harmless(text) == shown
 
 
+def test_what_is_made_visible_is_bounded_too() -> None:
+    shown = select_lines(iter([(b"\x00" * 1000 + b"\n") * 1000]), tail=None, grep=None)
+    assert "lines before these are left out" in shown.splitlines()[0]
+    assert MAX_SHOWN * 0.9 < len(shown.encode()) < MAX_SHOWN + 100
+
+
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
     assert select_lines(iter([b"\xff\xfe\n"]), tail=None, grep=None) == "\N{REPLACEMENT CHARACTER}" * 2 + "\n"

@@ -64,10 +64,18 @@ def select_lines(
         while size > MAX_SHOWN:
             size -= len(kept.popleft()) + 1
             left_out += 1
-    shown = [harmless(line.decode(errors="replace")) for line in kept]
+    shown: deque[str] = deque()
+    size = 0
+    while kept:
+        line_shown = harmless(kept.pop().decode(errors="replace")) + "\n"
+        size += len(line_shown.encode())
+        if size > MAX_SHOWN:  # what is made visible may be longer than it was
+            left_out += len(kept) + 1
+            break
+        shown.appendleft(line_shown)
     if left_out:
-        shown.insert(0, f"[{left_out} lines before these are left out; ask for less with tail or grep]")
-    return "".join(f"{line}\n" for line in shown)
+        shown.appendleft(f"[{left_out} lines before these are left out; ask for less with tail or grep]\n")
+    return "".join(shown)
 
 
 def harmless(text: str) -> str:

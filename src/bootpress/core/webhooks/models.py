@@ -64,7 +64,7 @@ class Delivery(Row):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
     webhook_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhooks.id"))
     source: Mapped[str]
-    """`webhook`, `manual` or `retry`."""
+    """`webhook`, `manual`, `retry`, or `recovered`: found in the registry, its webhook never rang."""
     actor: Mapped[str]
     body: Mapped[bytes] = mapped_column(LargeBinary)
     body_sha256: Mapped[str]
