@@ -10,7 +10,7 @@ from typing import Any
 
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.forges.local import Keeper, Places
+from bootpress.adapters.forges.local import Keeper, Keepers
 from bootpress.adapters.forges.opening import OpenForges
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
@@ -69,10 +69,10 @@ def open_forges(settings: Settings) -> OpenForges:
     return OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys))
 
 
-def forge_keeper(settings: Settings) -> Keeper:
-    """Return what runs the embedded forge's workflows; for the one process of an installation that is to do so."""
-    box = SecretBox(settings.encryption_keys)
-    return Keeper(Places(_forge_folder(settings).absolute()), box, docker=settings.docker_host)
+def forge_keepers(settings: Settings) -> Keepers:
+    """Return what runs the workflows of every account's embedded forge; for the process that is to do so."""
+    make = functools.partial(Keeper, box=SecretBox(settings.encryption_keys), docker=settings.docker_host)
+    return Keepers(_forge_folder(settings).absolute(), make)
 
 
 def _forge_folder(settings: Settings) -> Path:

@@ -56,9 +56,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     parts.require("docker-registry")
     folder = tmp_path_factory.mktemp("builds")
     with running_stack(folder / "home") as running:
-        running.call("system_connect_forge", kind="local")
+        forge = running.call("system_connect_forge", kind="local")["connection"]["url"]
         running.call("bootstrap_disk_image_ci", owner="acme", repo="disk-images", label="builder")
-        push(running.home / "forge" / f"{REPO}.git", folder / "clone", "announce.yml", WORKFLOW)
+        push(f"{forge}/{REPO}.git", folder / "clone", "announce.yml", WORKFLOW)
         yield running
 
 
@@ -69,10 +69,10 @@ def pipeline(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     pipeline.close()
 
 
-def push(bare: Path, clone: Path, name: str, source: str) -> None:
+def push(url: str, clone: Path, name: str, source: str) -> None:
     """Add a workflow to a repository, as a developer does."""
     git = ("git", "-c", "user.name=dev", "-c", "user.email=dev@example.org")
-    subprocess.run(["git", "clone", "--quiet", bare, clone], check=True)  # noqa: S607 - git is wherever PATH says
+    subprocess.run(["git", "clone", "--quiet", url, clone], check=True)  # noqa: S607 - git is wherever PATH says
     (clone / ".gitea" / "workflows" / name).write_text(source)
     for words in (["add", "."], ["commit", "--quiet", "-m", "Announce"], ["push", "--quiet", "origin", "HEAD"]):
         subprocess.run([*git, *words], cwd=clone, check=True)

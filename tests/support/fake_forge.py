@@ -263,10 +263,11 @@ class FakeForge:
 class FakeForges:
     """Every connection leads to one forge."""
 
-    local_url = "file:///srv/press/forge"
-
     def __init__(self) -> None:
         self.forge = FakeForge()
+
+    def local_url(self, account_id: UUID) -> str:
+        return f"file:///srv/press/forge/{account_id}"
 
     def open(self, connection: ForgeConnection) -> Forge:
         return self.forge

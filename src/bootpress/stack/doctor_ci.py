@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from bootpress.core.accounts.models import Account
 from bootpress.core.catalog import Catalog
+from bootpress.core.connections.service import of_account
 from bootpress.core.ports import Connections, ForgeConnection, Forges, RunnerHosts
 from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.states import WorkerState
@@ -25,7 +26,7 @@ MAX_LINES: Final = 20
 
 def forges(catalog: Catalog, connections: Connections, opening: Callable[[], Forges]) -> Iterator[Finding]:
     """Look at each forge that an account has connected; forges are opened only where there is one."""
-    found: list[tuple[str, ForgeConnection]] = []
+    found: list[tuple[UUID, str, ForgeConnection]] = []
     listed = guarded(FORGE, lambda: _list(catalog, connections, found))
     if listed.health is not Health.OK:
         yield listed
@@ -34,8 +35,8 @@ def forges(catalog: Catalog, connections: Connections, opening: Callable[[], For
         yield Finding(FORGE, Health.WARN, "none is connected", "system_connect_forge connects one, for builds")
         return
     opened = opening()
-    for account, connection in found[:MAX_LINES]:
-        yield guarded(FORGE, partial(_forge, account, connection, opened))
+    for account_id, account, connection in found[:MAX_LINES]:
+        yield guarded(FORGE, partial(_forge, account, of_account(connection, opened, account_id), opened))
 
 
 def runner_hosts(catalog: Catalog, hosts: RunnerHosts) -> Iterator[Finding]:
@@ -49,11 +50,11 @@ def runner_hosts(catalog: Catalog, hosts: RunnerHosts) -> Iterator[Finding]:
         yield guarded(RUNNERS, partial(_runners, url, workers, hosts))
 
 
-def _list(catalog: Catalog, connections: Connections, found: list[tuple[str, ForgeConnection]]) -> Finding:
+def _list(catalog: Catalog, connections: Connections, found: list[tuple[UUID, str, ForgeConnection]]) -> Finding:
     with catalog.reading() as session:
         accounts: Sequence[tuple[UUID, str]] = session.execute(select(Account.id, Account.name)).tuples().all()
     for account_id, name in accounts:
-        found += [(name, connection) for connection in connections.list_forges(account_id)]
+        found += [(account_id, name, connection) for connection in connections.list_forges(account_id)]
     return Finding(FORGE, Health.OK, f"{len(found)} connected")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from uuid import UUID
 
 from bootpress.adapters.forges.gitea import GiteaForge, Turns
-from bootpress.adapters.forges.local import LocalForge
+from bootpress.adapters.forges.local import LocalForge, account_folder, account_ids
+from bootpress.core.errors import ForgeRefused
 from bootpress.core.ports import Forge, ForgeConnection, ForgeKind
 from bootpress.core.secrets_at_rest import SecretBox
 
@@ -15,9 +17,9 @@ MAX_OPEN = 64
 
 
 class OpenForges:
-    """The port `Forges`; `local_folder` is where the embedded forge keeps its repositories and runs.
+    """The port `Forges`; `local_folder` holds the embedded forges, one for each account.
 
-    It encrypts its secrets with `box`.
+    They encrypt their secrets with `box`.
     """
 
     def __init__(self, *, local_folder: Path, box: SecretBox) -> None:
@@ -27,10 +29,9 @@ class OpenForges:
         self._turns = Turns()
         self._lock = threading.Lock()
 
-    @property
-    def local_url(self) -> str:
-        """Return the URL of the embedded forge."""
-        return self._local_folder.as_uri()
+    def local_url(self, account_id: UUID) -> str:
+        """Return the URL of an account's embedded forge."""
+        return account_folder(self._local_folder, account_id).as_uri()
 
     def open(self, connection: ForgeConnection) -> Forge:
         """Return the forge of a connection."""
@@ -43,5 +44,12 @@ class OpenForges:
 
     def _make(self, connection: ForgeConnection) -> Forge:
         if connection.kind is ForgeKind.LOCAL:
-            return LocalForge(self._local_folder, self._box)
+            return LocalForge(self._folder_of(connection.url), self._box)
         return GiteaForge(connection.url, connection.token, turns=self._turns)
+
+    def _folder_of(self, url: str) -> Path:
+        """Return the folder of an account's embedded forge, and of nothing else that a URL may lead to."""
+        for account_id in account_ids([url.rpartition("/")[2]]):
+            if url == self.local_url(account_id):
+                return account_folder(self._local_folder, account_id)
+        raise ForgeRefused(f"{url[:200]} is no embedded forge of this installation", hint="connect it again")

@@ -143,6 +143,6 @@ def system_connect_forge(context: Context, caller: Caller, request: ConnectForge
 @operation(permission=READ, changes=False)
 def system_list_connections(context: Context, caller: Caller, request: ListConnections) -> ConnectionList:
     """List what the account is connected to, never a secret."""
-    forges = [ForgeView.of(row) for row in context.connections.list_forges(caller.account_id)]
+    connected = service.list_forges(context, caller.account_id)
     registries = [ConnectionView.of(row) for row in context.connections.list_registries(caller.account_id)]
-    return ConnectionList(connections=[*forges, *registries])
+    return ConnectionList(connections=[*map(ForgeView.of, connected), *registries])

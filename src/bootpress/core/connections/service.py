@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from bootpress.core.addresses import check_base, check_host
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, RegistryUnavailable
-from bootpress.core.ports import Forge, ForgeConnection, ForgeInfo, ForgeKind, Registry, RegistryConnection
+from bootpress.core.ports import Forge, ForgeConnection, ForgeInfo, ForgeKind, Forges, Registry, RegistryConnection
 
 DEFAULT = "default"
 
@@ -76,12 +78,27 @@ def connect_registry(context: Context, account_id: UUID, connection: RegistryCon
     return checked
 
 
+def list_forges(context: Context, account_id: UUID) -> Sequence[ForgeConnection]:
+    """List the forge connections of an account; raises OrchestratorUnavailable when they cannot be read."""
+    return [of_account(one, context.forges, account_id) for one in context.connections.list_forges(account_id)]
+
+
+def of_account(connection: ForgeConnection, forges: Forges, account_id: UUID) -> ForgeConnection:
+    """Return a connection as it counts for its account: its embedded forge is where account and home say.
+
+    Whoever edits what was written down reaches no other account's, and a home can be moved.
+    """
+    if connection.kind is ForgeKind.LOCAL:
+        return replace(connection, url=forges.local_url(account_id))
+    return connection
+
+
 def open_forge(context: Context, account_id: UUID, name: str | None = None) -> tuple[str, Forge]:
     """Open the forge of that name, else the account's `default`, else its only one; return its name too.
 
     Raises Conflict where there is none, OrchestratorUnavailable when connections cannot be read.
     """
-    connections = {one.name: one for one in context.connections.list_forges(account_id)}
+    connections = {one.name: one for one in list_forges(context, account_id)}
     chosen = connections.get(name or DEFAULT)
     if chosen is None and name is None and len(connections) == 1:
         chosen = next(iter(connections.values()))
@@ -96,7 +113,7 @@ def connect_forge(
     context: Context, account_id: UUID, *, name: str, kind: ForgeKind, url: str | None, token: str | None
 ) -> tuple[ForgeConnection, ForgeInfo]:
     """Check a forge connection by calls that change nothing, then save it."""
-    connection = ForgeConnection(name, kind, _forge_url(context, kind, url), token)
+    connection = ForgeConnection(name, kind, _forge_url(context, account_id, kind, url), token)
     if kind is ForgeKind.GITEA and token is None:
         raise InvalidInput(
             "field token: a Gitea needs one", hint="make one in Gitea: Settings, Applications", field="token"
@@ -108,15 +125,16 @@ def connect_forge(
     return connection, info
 
 
-def _forge_url(context: Context, kind: ForgeKind, url: str | None) -> str:
+def _forge_url(context: Context, account_id: UUID, kind: ForgeKind, url: str | None) -> str:
     if kind is ForgeKind.LOCAL:
-        if url is not None and url.rstrip("/") != context.forges.local_url:
+        ours = context.forges.local_url(account_id)
+        if url is not None and url.rstrip("/") != ours:
             raise InvalidInput(
-                "field url: the embedded forge is in the home of this installation",
-                hint=f"leave it away, or say {context.forges.local_url}",
+                "field url: this is not the embedded forge of your account",
+                hint=f"leave it away, or say {ours}",
                 field="url",
             )
-        return context.forges.local_url
+        return ours
     if url is None:
         raise InvalidInput(
             "field url: which Gitea?", hint="say the base of its pages: https://gitea.example", field="url"

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
+from uuid import UUID
 
 from bootpress.core.errors import InvalidInput
 

@@ -15,7 +15,7 @@ from bootpress.adapters.orchestrator.collecting import collect_on_a_thread
 from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
 from bootpress.surfaces.api.connections import MAX_HEAD, Bounds, bounded
-from bootpress.wiring import DEFAULT_PORT, forge_keeper, production
+from bootpress.wiring import DEFAULT_PORT, forge_keepers, production
 
 BACKLOG = 256
 """Connections that may wait to be accepted; so many are accepted in one go."""
@@ -61,10 +61,10 @@ def affordable_connections(files: int) -> int:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C, and run the embedded forge's workflows meanwhile."""
+    """Serve until SIGTERM or Ctrl-C, and run the embedded forges' workflows meanwhile."""
     app = create_app(production(settings), settings=settings)
     port = settings.port or DEFAULT_PORT
-    with forge_keeper(settings):
+    with forge_keepers(settings):
         server(app, host=settings.host, port=port, trusted_proxies=settings.trusted_proxies).run()
 
 

@@ -1,7 +1,7 @@
-"""Whoever runs the workflows: one process at a time, which starts a process for each run and is outlived by none.
+"""Whoever runs the workflows of an account's forge: one process at a time, which starts a process for each run.
 
-Which one that is, a lock decides; others wait for it, so that two APIs on one home get along. What nobody has begun
-lies on disk and is begun by the next; what had begun has failed, and says so.
+No run outlives it. Which one that is, a lock decides; others wait for it, so that two APIs on one home get along. What
+nobody has begun lies on disk and is begun by the next; what had begun has failed, and says so.
 """
 
 from __future__ import annotations
@@ -73,9 +73,13 @@ class Keeper:
         self._thread = threading.Thread(target=self._keep, name="embedded forge", daemon=True)
         self._thread.start()
 
+    def begin_to_stop(self) -> None:
+        """Say that it is to stop, and do not wait for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End the runs that are under way, and do not begin others."""
-        self._stopping.set()
+        self.begin_to_stop()
         if self._thread is not None:
             self._thread.join(STOP_SECONDS * 2)
 

@@ -1,24 +1,41 @@
-"""Where the embedded forge keeps what.
+"""Where the embedded forge of an account keeps what.
 
     <owner>/<name>.git                          bare repositories, as git knows them
     .state/repositories/<owner>/<name>/         secrets (sealed), variables, switches, cache
     .state/pushes/                              one file for each push that nobody looked at yet
     .state/runs/<id>/                           one folder for each run: see `runs`
 
-No owner begins with a dot, so `.state` is nobody's.
+No owner begins with a dot, so `.state` is nobody's. The forges of all accounts lie side by side, in folders that are
+called as the accounts' ids are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from bootpress.core.ports import GitRepository
 
 
+def account_folder(forges: Path, account_id: UUID) -> Path:
+    """Return the folder of an account's forge."""
+    return forges / str(account_id)
+
+
+def account_ids(names: Iterable[str]) -> Iterator[UUID]:
+    """Yield the accounts whose ids, spelled as we do, are among names of folders."""
+    for name in names:
+        with suppress(ValueError):
+            if str(account_id := UUID(name)) == name:
+                yield account_id
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The paths below the forge's folder, which is open to our user alone."""
+    """The paths below the folder of an account's forge, which is open to our user alone."""
 
     root: Path
 
