@@ -84,6 +84,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(stack, gitea, client, url, f"{gitea.user}/disk-images", made["ci_worker_token"])
 
 
+def test_what_docker_refuses_is_told_and_leaves_the_worker_as_it_was(place: Place) -> None:
+    before = place.stack.call("system_list_ci_workers")
+    name = f"bootpress-runner-{before['workers'][0]['id']}"
+    taken = place.docker.create_container(IMAGE, name=name)["Id"]
+    try:
+        with pytest.raises(AssertionError, match=r"already in use.*in the way") as caught:
+            place.stack.call("system_provision_ci_worker", name=LABEL)
+        assert '"status":502' in str(caught.value).replace(" ", "")
+        assert place.containers() == [taken]
+    finally:
+        place.docker.remove_container(taken, v=True)
+    assert place.stack.call("system_list_ci_workers") == before
+
+
 def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> None:
     stack = place.stack
     answer = stack.call("system_provision_ci_worker", name=LABEL)

@@ -284,6 +284,15 @@ def test_a_label_that_was_terminated_can_be_set_up_and_run_again(yard: Dockyard)
     assert [one.status for one in yard.workers()] == ["revoked", "active"]
 
 
+def test_a_bootstrap_that_fails_leaves_a_worker_that_has_a_runner(yard: Dockyard) -> None:
+    yard.provision("edge-2")
+    yard.forge.fail_at = ["set_secret POWERNODE_WEBHOOK_SECRET"]
+    with pytest.raises(ForgeUnavailable):
+        yard.call(label="edge-2", repo="others")
+    yard.clear("edge-2")
+    assert yard.host.containers == {}
+
+
 def test_a_repository_that_is_gone_is_in_the_way_of_no_termination(yard: Dockyard) -> None:
     yard.forge.repositories.clear()
     assert yard.terminate(str(yard.workers()[0].id))["worker"]["status"] == "revoked"

@@ -59,6 +59,8 @@ def _fresh(session: Session, row: Procedure) -> tuple[CiWorker, Webhook] | None:
     webhook = session.get(Webhook, UUID(told["id"])) if told else None
     if worker is None or webhook is None or not handing_over.is_new(webhook) or others_of(session, worker):
         return None
+    if worker.labels:  # it was there before, and a runner that we run is its
+        return None
     return worker, webhook
 
 
