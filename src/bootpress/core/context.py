@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from uuid import UUID
 
 from bootpress.core.catalog import Catalog
@@ -19,6 +20,9 @@ from bootpress.core.ports import (
 )
 from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.core.workers.signing_keys import SigningKeyPair, create_key_pair
+
+MAX_WAITING = 8
+"""Callers in a process who may wait for flows at once: half of those whom a door serves at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Context:
     """Return `host:port` of the registry that this installation runs or is configured with, as it is now."""
     build_repository: Callable[[], Mapping[str, bytes]] = dict
     """Return the files that a build repository begins with, by path."""
+    callers_waiting: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(MAX_WAITING))
+    """Places of those who wait for a flow that carries out their call."""
     create_signing_key: Callable[[], SigningKeyPair] = create_key_pair
     runner_image: str = "gitea/act_runner"
     """What runners that we run are containers of."""

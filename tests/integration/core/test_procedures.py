@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,17 @@ import pytest
 from sqlalchemy import select
 
 from bootpress.core import errors
-from bootpress.core.errors import BootpressError, Conflict, ForgeRefused, OrchestratorUnavailable, Superseded
+from bootpress.core.context import MAX_WAITING
+from bootpress.core.errors import (
+    BootpressError,
+    Conflict,
+    ForgeRefused,
+    OrchestratorUnavailable,
+    RateLimited,
+    Superseded,
+)
 from bootpress.core.ports import Work
-from bootpress.core.workers import procedures, reviving
+from bootpress.core.workers import calling, procedures, reviving
 from bootpress.core.workers.models import Procedure
 from bootpress.core.workers.procedures import Hold
 from bootpress.core.workers.states import ProcedureKind
@@ -25,7 +34,7 @@ SECRET = "registers-a-runner-0123456789"
 
 
 def call(world: World, *claims: str) -> dict[str, Any]:
-    return procedures.call(
+    return calling.call(
         world.context,
         world.caller,
         ProcedureKind.BOOTSTRAP,
@@ -96,7 +105,7 @@ def test_a_launch_that_fails_leaves_nothing_that_is_in_the_way(world: World) -> 
     assert row(world).status == "failed"
     runs(world, lambda hold: finish(world, hold))
     with pytest.raises(Conflict, match="not read in time"):
-        procedures._collect(world.context, uuid_of_done(world))
+        calling._collect(world.context, uuid_of_done(world))
 
 
 def uuid_of_done(world: World) -> Any:
@@ -200,7 +209,41 @@ def test_of_many_at_once_with_one_claim_one_is_carried_out_and_the_others_are_to
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert [type(one) for one in sorted(outcomes, key=lambda one: isinstance(one, dict))] == [Conflict, dict]
+    assert [type(one) for one in sorted(outcomes, key=lambda one: isinstance(one, dict))] == [calling.Claimed, dict]
+
+
+def test_what_looks_around_first_waits_for_who_has_a_claim_and_is_told_in_the_end(world: World) -> None:
+    impatient(world)
+    holds: list[Hold] = []
+    runs(world, holds.append)
+    with pytest.raises(OrchestratorUnavailable):
+        call(world)
+
+    def look_and_call() -> dict[str, Any]:
+        runs(world, lambda hold: finish(world, hold))
+        return call(world)
+
+    with pytest.raises(calling.Claimed):
+        calling.once_free(world.context, world.account_id, ["the label edge"], look_and_call)
+    impatient(world, seconds=10)
+    ending = threading.Timer(0.2, finish, [world, holds[0]])
+    ending.start()
+    assert calling.once_free(world.context, world.account_id, ["the label edge"], look_and_call)["ok"] is True
+    ending.join()
+
+
+def test_no_more_wait_at_once_than_leave_room_for_others(world: World) -> None:
+    runs(world, lambda hold: finish(world, hold))
+    with ExitStack() as waiting:
+        for _ in range(MAX_WAITING):
+            assert world.context.callers_waiting.acquire(blocking=False)
+            waiting.callback(world.context.callers_waiting.release)
+        with pytest.raises(RateLimited):
+            call(world)
+        with pytest.raises(RateLimited):
+            calling.once_free(world.context, world.account_id, ["the label edge"], lambda: None)
+    assert call(world)["ok"] is True
+    assert call(world)["ok"] is True
 
 
 def test_procedures_of_different_claims_or_accounts_are_in_nobodys_way(world: World) -> None:

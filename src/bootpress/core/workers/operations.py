@@ -11,7 +11,7 @@ from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
 from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
-from bootpress.core.workers import plan, procedures, runners, service, terminating
+from bootpress.core.workers import calling, plan, runners, service, terminating
 from bootpress.core.workers.service import SeenWorker
 from bootpress.core.workers.sites import FOUND
 from bootpress.core.workers.states import ProcedureKind, RunnerStatus, WorkerState
@@ -153,8 +153,6 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
             "rotate_signing_key asks for a signing key that create_signing_key refuses", field="rotate_signing_key"
         )
     forge_name, forge = plan.choose_forge(context, caller.account_id, label, request.platform_slug)
-    procedures.await_claims(context, caller.account_id, plan.claims_of(label, forge_name, repository))
-    findings = plan.look(context, caller.account_id, forge, repository)
     wanted = plan.Plan(
         label=label,
         repo=str(repository),
@@ -166,15 +164,20 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
         rotate_signing_key=request.rotate_signing_key,
     )
-    answer = procedures.call(
-        context,
-        caller,
-        ProcedureKind.BOOTSTRAP,
-        request=wanted.as_json(),
-        claims=wanted.claims,
-        effects={FOUND: findings.as_json()},
-        run_name=f"bootstrap {label}",
-    )
+
+    def look_and_call() -> dict[str, Any]:
+        findings = plan.look(context, caller.account_id, forge, repository)
+        return calling.call(
+            context,
+            caller,
+            ProcedureKind.BOOTSTRAP,
+            request=wanted.as_json(),
+            claims=wanted.claims,
+            effects={FOUND: findings.as_json()},
+            run_name=f"bootstrap {label}",
+        )
+
+    answer = calling.once_free(context, caller.account_id, wanted.claims, look_and_call)
     return BootstrappedCi(ok=True, **{"ci_worker_token": None, **answer})
 
 
@@ -196,7 +199,7 @@ def system_provision_ci_worker(context: Context, caller: Caller, request: Provis
     wanted = runners.plan_runner(
         context, caller.account_id, name=request.name, labels=request.labels, runner_host=request.runner_host
     )
-    told = procedures.call(
+    told = calling.call(
         context,
         caller,
         ProcedureKind.PROVISION_WORKER,
@@ -223,7 +226,7 @@ def system_terminate_ci_worker(context: Context, caller: Caller, request: Termin
         worker = terminating.find_worker(session, caller.account_id, request.id)
     told: dict[str, Any] = {"runners_deregistered": [], "container_removed": False, "warnings": [], "flow_run_id": None}
     if worker.status != WorkerState.REVOKED:
-        told = procedures.call(
+        told = calling.call(
             context,
             caller,
             ProcedureKind.TERMINATE_WORKER,

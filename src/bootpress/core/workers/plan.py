@@ -51,7 +51,7 @@ class Plan:
     @property
     def claims(self) -> list[str]:
         """Return what no other procedure may work on meanwhile."""
-        return claims_of(self.label, self.forge, self.repository)
+        return [claim_of_label(self.label), claim_of_repository(self.forge, self.repo)]
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as a row keeps it."""
@@ -73,11 +73,6 @@ class Findings:
     def as_json(self) -> dict[str, Any]:
         """Return the findings as a row keeps them."""
         return dataclasses.asdict(self)
-
-
-def claims_of(label: str, forge: str, repository: GitRepository) -> list[str]:
-    """Return what no other procedure may work on while a repository is set up."""
-    return [claim_of_label(label), claim_of_repository(forge, str(repository))]
 
 
 def claim_of_label(label: str) -> str:
