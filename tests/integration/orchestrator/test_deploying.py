@@ -19,8 +19,12 @@ NAMES = [
     "ingest-publication/webhook",
     "ingest-publication/manual",
     "ingest-backlog/relay",
+    "build-disk-image/dispatched",
     "relay-deliveries/every-minute",
     "sweep-retention/daily",
+    "bootstrap-disk-image-ci/operation",
+    "provision-ci-worker/operation",
+    "terminate-ci-worker/operation",
 ]
 
 SAME = (
