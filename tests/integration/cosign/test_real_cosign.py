@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bootpress.adapters.cosign.key_files import read_signing_key
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor
@@ -56,6 +57,12 @@ def test_cosign_signs_with_a_key_that_we_made_and_its_password_alone(bench: Benc
     assert bench.verify(digest, made.public_pem).signer.mode == "keys"
     assert made.password not in repr(made)
     assert "PRIVATE KEY" not in repr(made)
+
+
+@pytest.mark.parametrize("major", BOTH)
+def test_a_private_key_that_cosign_made_is_read(bench: Bench, tmp_path: Path, major: int) -> None:
+    key = bench.cosign(major, tmp_path).make_key("ours")
+    assert read_signing_key(key.private.read_text(), key.password).public_pem == key.pem
 
 
 @pytest.mark.part("cosign3")
