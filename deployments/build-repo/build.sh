@@ -13,7 +13,6 @@ source scripts/packages.sh
 
 KERNEL_PACKAGE=${KERNEL_PACKAGE-}        # default: Debian's for clouds, Ubuntu's for virtual machines
 MODULES=${MODULES-virtio_pci virtio_net} # with what they depend on; a module that the kernel has built in is skipped
-CMDLINE=${CMDLINE-console=ttyS0}
 
 arch=amd64 variants=kernel-initrd-oci
 while (($#)); do
@@ -24,7 +23,13 @@ while (($#)); do
     esac
     shift $(($# < 2 ? 1 : 2))
 done
-[[ $arch == amd64 || $arch == arm64 ]] || die "unknown architecture '$arch'" "amd64 or arm64"
+case $arch in
+amd64) console=ttyS0 ;;
+arm64) console=ttyAMA0 ;;
+*) die "unknown architecture '$arch'" "amd64 or arm64" ;;
+esac
+CMDLINE=${CMDLINE-console=$console}
+[[ $CMDLINE != *[\"\\]* ]] || die "CMDLINE is $CMDLINE, with a quote or a backslash" "a kernel has no use for either"
 for part in ${variants//-/ }; do
     [[ $part =~ ^(kernel|initrd|composefs|oci)$ ]] || die "unknown variant '$part'" "kernel, initrd, composefs and oci, joined by dashes"
 done
@@ -74,7 +79,7 @@ for module in $MODULES; do add_module "$module"; done
 find build/initramfs -exec touch --no-dereference --date="@$epoch" {} +
 (cd build/initramfs && find . -mindepth 1 -printf '%P\0' | sort --zero-terminated |
     cpio --null --create --format=newc --owner=0:0 --reproducible --quiet) |
-    zstd -19 --threads=1 --quiet -o build/oci/initramfs.cpio.zst
+    zstd -12 --threads=1 --quiet -o build/oci/initramfs.cpio.zst
 
 base=null
 if [[ -$variants- == *-composefs-* ]]; then

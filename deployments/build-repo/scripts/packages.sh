@@ -16,7 +16,7 @@ use_apt() {
     fi
 }
 
-# ask_apt ARCH PACKAGE: find a package in the machine's lists or in our own, fetched if need be. Sets APT_OPTIONS, and
+# ask_apt ARCH PACKAGE: find a package in the machine's lists or in our own, fetched once a build. Sets APT_OPTIONS, and
 # APT_FILE to the name, size and hash of what apt would download.
 ask_apt() {
     if [[ $1 == "$(dpkg --print-architecture)" ]]; then
@@ -24,8 +24,11 @@ ask_apt() {
         if find_file "$2"; then return; fi
     fi
     use_apt "$1" own
-    say "fetching the package lists for $1" >&2
-    apt-get "${APT_OPTIONS[@]}" update >&2 || return
+    if [[ ! -f build/lists-$1 ]]; then
+        say "fetching the package lists for $1" >&2
+        apt-get "${APT_OPTIONS[@]}" update >&2 || return
+        : >"build/lists-$1"
+    fi
     find_file "$2"
 }
 

@@ -208,10 +208,16 @@ def test_a_step_without_the_one_before_it_says_so(checkout: Checkout, script: st
         (["--arch"], "unknown architecture ''"),
     ],
 )
-def test_the_build_refuses_what_it_cannot_make(checkout: Checkout, words: list[str], message: str) -> None:
+def test_the_build_refuses_words_that_it_cannot_follow(checkout: Checkout, words: list[str], message: str) -> None:
     done = checkout.run("build.sh", *words)
     assert done.returncode == 1
     assert f"error: {message}" in done.stderr
+
+
+def test_the_build_refuses_a_command_line_that_would_break_its_config(checkout: Checkout) -> None:
+    done = checkout.run("build.sh", env={"CMDLINE": 'console="ttyS0"'})
+    assert done.returncode == 1
+    assert "error: CMDLINE is" in done.stderr
 
 
 def test_a_registry_that_does_not_answer_fails_the_push_and_is_named(checkout: Checkout, built: Checkout) -> None:
