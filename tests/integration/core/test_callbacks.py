@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -297,6 +299,24 @@ def test_a_dispatch_whose_answer_was_lost_is_found_by_its_callback(world: World,
     assert (found.status, found.run_id, found.head_sha) == ("callback_received", "31", "d00d")
 
 
+def test_a_callback_that_is_quicker_than_the_answer_to_the_dispatch_is_kept(world: World, foundry: Foundry) -> None:
+    tell = foundry.forge.dispatch
+
+    def ring_first(*given: Any, **named: Any) -> str | None:
+        tell(*given, **named)
+        [build] = foundry.builds()
+        foundry.call_back(build, run_id="31")
+        attempts.relay(world.context)
+        return None
+
+    foundry.forge.dispatch = ring_first  # type: ignore[method-assign]  # a forge that runs at once, and cannot tell
+    build = foundry.build(foundry.dispatch()["build_id"])
+    assert (build.status, build.run_id) == ("callback_received", "31")
+    [launch] = world.launcher.deliveries
+    assert world.work(begin_launched(world, launch)) == "published"
+    assert foundry.look(build).is_finished
+
+
 def test_a_report_links_the_run_and_the_publication(world: World, foundry: Foundry) -> None:
     build = foundry.sleeping()
     foundry.call_back(build)
@@ -320,3 +340,19 @@ def test_nothing_in_a_report_passes_for_markup(world: World, foundry: Foundry) -
     assert "<b>" not in text
     assert "evil" not in text
     assert "\\# \\<img\\>" in text
+
+
+@pytest.mark.part("postgresql")
+def test_of_two_callbacks_at_once_one_is_the_builds(postgres_world: World) -> None:
+    world = postgres_world
+    world.platform()
+    foundry = Foundry(world)
+    builds = [foundry.sleeping() for _ in range(3)]
+    ids = [foundry.call_back(build) for build in builds for _ in range(2)]
+    with ThreadPoolExecutor(len(ids)) as pool:
+        assert all(pool.map(lambda one: attempts.launch(world.context, one), ids))
+    assert sorted(map(str, world.launcher.resumed)) == sorted(str(build.flow_run_id) for build in builds)
+    assert len(world.launcher.deliveries) == 3
+    called = {foundry.build(build.id).delivery_id for build in builds}
+    assert called | {launch.delivery_id for launch in world.launcher.deliveries} == set(ids)
+    assert len(called) == 3

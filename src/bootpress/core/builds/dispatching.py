@@ -169,7 +169,7 @@ def record_run(context: Context, build_id: UUID, run_id: str | None, run: Workfl
     """Write down which run a build is, in the transaction that announces it."""
     with context.catalog.writing() as session:
         build = session.get_one(Build, build_id, with_for_update=True)
-        build.run_id = run_id
+        build.run_id = run_id or build.run_id  # its callback may have come already, and said so
         if run is not None:
             build.run_url, build.head_sha = run.url, run.head_sha
         events.record(
