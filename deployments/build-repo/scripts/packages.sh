@@ -7,12 +7,14 @@ CACHE=${DISK_IMAGE_CACHE:-${RUNNER_TOOL_CACHE:-$HOME/.cache}/disk-images}
 
 # use_apt ARCH own|system: choose the package lists that are asked, the machine's or our own for that architecture.
 use_apt() {
-    local lists=$CACHE/$1/lists
+    local lists=$CACHE/$1/lists kept=$CACHE/$1/apt-$2
+    mkdir -p "$lists/partial" "$kept/archives/partial"
     APT_OPTIONS=(-q -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=3)
+    # What apt makes of its lists it keeps where it may write: that takes a second each time.
+    APT_OPTIONS+=(-o "Dir::Cache=$kept" -o Dir::Cache::pkgcache=packages.bin -o Dir::Cache::srcpkgcache=sources.bin)
     if [[ $2 == own ]]; then
-        mkdir -p "$lists/partial" "$CACHE/$1/apt/archives/partial"
         APT_OPTIONS+=(-o "APT::Architecture=$1" -o "APT::Architectures=$1" -o Dir::State::Status=/dev/null)
-        APT_OPTIONS+=(-o "Dir::State::Lists=$lists" -o "Dir::Cache=$CACHE/$1/apt")
+        APT_OPTIONS+=(-o "Dir::State::Lists=$lists")
     fi
 }
 
