@@ -16,11 +16,38 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.processes import Program
 
-pytestmark = pytest.mark.part("docker-registry")
+pytestmark = [pytest.mark.part("docker-registry"), pytest.mark.part("git")]
 
 
 def demo(folder: Path) -> list[str]:
     return [sys.executable, "-m", "bootpress", "demo", "--home", str(folder / "home")]
+
+
+def see_the_way_of_a_build(told: str) -> None:
+    """See in what the demo printed that the forge ran a build, and that what it pushed was published."""
+    steps = re.findall(r"^✓ (.+?) +[0-9.]+ s  (.*)$", told, re.MULTILINE)
+    names = [name for name, _ in steps]
+    begun = names.index("connect the embedded forge")
+    assert names[begun:] == [
+        "connect the embedded forge",
+        "bootstrap its build repository",
+        "trust the key that it signs with",
+        "push a workflow to it",
+        "dispatch it",
+        "the forge runs it",
+        "its webhook wakes the build, until published",
+        "its flow run has ended",
+    ]
+    notes = dict(steps)
+    assert re.search(r"run 1  http://.+/runs/flow-run/", notes["dispatch it"])
+    assert re.search(r"success  file://.+/runs/1$", notes["the forge runs it"])
+    assert notes["its flow run has ended"].endswith("→ Completed")
+    (pushed,) = re.findall(
+        r"^  │ pushed \S+/os/disk-images/demo-amd64:main as (sha256:[0-9a-f]{64})$", told, re.MULTILINE
+    )
+    assert notes["its webhook wakes the build, until published"] == pushed[:19]
+    assert "  │ rang bootpress: delivery " in told
+    assert "build_dispatched" in told
 
 
 def test_the_demo_tells_the_life_of_one_image(tmp_path: Path) -> None:
@@ -36,6 +63,7 @@ def test_the_demo_tells_the_life_of_one_image(tmp_path: Path) -> None:
         assert program.exit_code == 0, program.output
         assert "rejected:" in program.output
         assert "/runs/flow-run/" in program.output
+        see_the_way_of_a_build(program.output)
     assert not theirs.exists()
     _see_a_failure_that_is_kept(tmp_path, environment)
 

@@ -83,10 +83,13 @@ def test_the_command_line_starts(installed: Installed) -> None:
 
 
 @pytest.mark.part("docker-registry")
+@pytest.mark.part("git")
 def test_the_demo_runs_from_the_wheel(installed: Installed) -> None:
     told = installed.run("bootpress", "demo", "--home", str(installed.home / "demo"), seconds=240)
     assert "rejected:" in told
     assert "/runs/flow-run/" in told
+    assert "│ signed it with the repository's key" in told
+    assert "→ Completed" in told
 
 
 def _run(program: Path, *arguments: str | Path, cwd: Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:

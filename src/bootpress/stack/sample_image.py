@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +33,16 @@ class Workshop:
     repository: Repository
     registries: OciRegistries
 
-    def push(self, tag: str, progress: Progress) -> Descriptor:
+    def push(
+        self,
+        tag: str,
+        progress: Progress,
+        *,
+        layers: Sequence[tuple[str, str, int]] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Descriptor:
         """Make an image of new bytes and push it under a tag; return what a signature is about."""
-        layers = [self._layer(title, media_type, size) for title, media_type, size in LAYERS]
+        made = [self._layer(title, media_type, size) for title, media_type, size in layers or LAYERS]
         config = {
             "schemaVersion": 1,
             "os": "linux",
@@ -46,10 +54,11 @@ class Workshop:
         }
         digest = self.registries.open_pusher(self._connection).push_image(
             self.repository,
-            layers,
+            made,
             tag=tag,
             config=Config(json.dumps(config).encode(), CONFIG_TYPE),
             artifact_type=ARTIFACT_TYPE,
+            annotations=annotations,
             progress=progress,
         )
         manifest = self.registries.open(self._connection).fetch_manifest(self.repository, digest)
