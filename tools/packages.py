@@ -53,12 +53,12 @@ PARTS = {
     "compiler": SystemPart(("gcc", "libc6-dev"), ("gcc",)),
 }
 NEEDED = {
-    "demo": ("docker-registry",),
+    "demo": ("docker-registry", "git"),
     "test": ("docker-registry", "postgresql", "qemu", "chromium", "docker", "git", "image-tools", "jq", "shellcheck"),
     "parts": ("certificates", "compiler"),
 }
 WITHOUT = {
-    "demo": "the demo unpacks the registry's package into its own folder, or runs a container of it",
+    "demo": "the demo gets itself a registry in another way, and without git leaves out its builds by the forge",
     "test": "tests that need them are skipped",
     "parts": "parts that need them cannot be built",
 }

@@ -198,18 +198,18 @@ def _programs(home: Home) -> Iterator[Finding]:
     else:
         hint = "apt install docker-registry; without it `up` fetches it, or runs a container of it"
         yield Finding("docker-registry", Health.WARN, "not installed", hint)
-    for name, use in (
-        ("git", "keeps the repositories of the embedded forge"),
-        ("cosign", "signs images by hand"),
-        ("oras", "pushes images by hand"),
-        ("qemu-system-x86_64", "boots images to check them"),
-        ("docker", "runs containers"),
+    for name, use, remedy in (
+        ("git", "keeps the repositories of the embedded forge", "apt install git"),
+        ("cosign", "signs images by hand", None),
+        ("oras", "pushes images by hand", None),
+        ("qemu-system-x86_64", "boots images to check them", "apt install qemu-system-x86"),
+        ("docker", "runs containers", "apt install docker.io"),
     ):
         found = shutil.which(name)
         if found:
             yield Finding(name, Health.OK, found)
         else:
-            yield Finding(name, Health.WARN, f"not on PATH; it {use}, bootpress runs without it")
+            yield Finding(name, Health.WARN, f"not on PATH; it {use}, bootpress runs without it", remedy)
 
 
 def _answers(url: str, good: set[int] | None = None) -> bool:
