@@ -30,7 +30,7 @@ class LocalForge(Block):
     _block_type_slug = "localforge"
     _description = "Git repositories in a folder of this machine, whose build workflows bootpress runs itself."
 
-    url: str = Field(description="The folder, as a file:// URL")
+    url: str = Field(description="Its folder, as a file:// URL; to look at: where it is follows from the account")
 
     def connection(self, name: str) -> ForgeConnection:
         """Return what the core calls it."""

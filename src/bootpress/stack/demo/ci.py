@@ -12,13 +12,14 @@ from typing import Any, Final
 from rich.markup import escape
 
 from bootpress.adapters.forges.local.git import git
+from bootpress.stack.demo.cosign import cosign_says
 from bootpress.stack.demo.stage import IMAGES, DemoFailed, Stage, wait_until
 
 LABEL: Final = "demo-builder"
 WORKFLOW: Final = "demo.yml"
 RUN_SECONDS: Final = 120.0
 PUBLISH_SECONDS: Final = 90.0
-FLOW_SECONDS: Final = 30.0
+FLOW_SECONDS: Final = 90.0
 WORDS: Final = """\
 # Written by `bootpress demo`. It does what build-disk-image.yml beside it does, with an image of random bytes, so that
 # it takes neither cosign nor oras.
@@ -56,14 +57,18 @@ def build_by_the_forge(stage: Stage, platform: str) -> None:
     with stage.step("connect the embedded forge") as notes:
         forge = stage.call("system_connect_forge", kind="local")["connection"]
         notes.append(f"{forge['version']}, for this account")
-    _bootstrap(stage, platform)
+    public_key = _bootstrap(stage, platform)
     with stage.step("push a workflow to it") as notes:
         url = f"{forge['url']}/{IMAGES}.git"
         notes.append(f"{_push_workflow(url, stage.folder / 'clone')}  git clone {url}")
-    _build(stage, platform)
+    digest = _build(stage, platform)
+    if shutil.which("cosign"):
+        with stage.step("let cosign check it too") as notes:
+            notes.append(cosign_says(stage, digest, public_key))
 
 
-def _bootstrap(stage: Stage, platform: str) -> None:
+def _bootstrap(stage: Stage, platform: str) -> str:
+    """Set up the build repository, and have the platform trust its key; return that."""
     with stage.step("bootstrap its build repository") as notes:
         owner, _, repo = IMAGES.partition("/")
         made = stage.call("bootstrap_disk_image_ci", owner=owner, repo=repo, label=LABEL, platform_slug=stage.slug)
@@ -72,6 +77,7 @@ def _bootstrap(stage: Stage, platform: str) -> None:
     with stage.step("trust the key that it signs with"):
         keys = [stage.key.public_pem, made["cosign_public_key"]]
         stage.call("system_update_node_platform", id=platform, trust={"mode": "keys", "public_keys": keys})
+    return str(made["cosign_public_key"])
 
 
 def _push_workflow(url: str, clone: Path) -> str:
@@ -86,7 +92,8 @@ def _push_workflow(url: str, clone: Path) -> str:
     return git("rev-parse", "--short", "HEAD", cwd=clone).decode().strip()
 
 
-def _build(stage: Stage, platform: str) -> None:
+def _build(stage: Stage, platform: str) -> str:
+    """Have the forge build, until it is published; return the digest."""
     with stage.step("dispatch it") as notes:
         inputs = {"platform_slug": stage.slug}
         sent = stage.call("dispatch_gitea_workflow", repo=IMAGES, workflow=WORKFLOW, inputs=inputs)
@@ -108,6 +115,7 @@ def _build(stage: Stage, platform: str) -> None:
         notes.append(publication["oci_digest"][:19])
     with stage.step("its flow run has ended") as notes:
         notes.append(_resumed(stage, sent["flow_run_id"]))
+    return str(publication["oci_digest"])
 
 
 def _ended_run(stage: Stage, run_id: str) -> tuple[dict[str, Any], str]:

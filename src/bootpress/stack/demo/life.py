@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from bootpress.stack import sample_image
+from bootpress.stack.demo.cosign import cosign_says
 from bootpress.stack.demo.stage import SLUG, DemoFailed, Stage, wait_until
 from bootpress.stack.errors import StackFailed
 from bootpress.stack.sample_bell import ring
@@ -66,7 +65,7 @@ def _publish(stage: Stage, webhook: dict[str, Any], platform: str, tag: str, com
         notes.append(image.digest[:19])
     with stage.step(f"sign {tag}") as notes:
         stage.workshop.sign(stage.key, image)
-        notes.append(_cosign_says(stage, image.digest))
+        notes.append(cosign_says(stage, image.digest, stage.key.public_pem))
     with stage.step(f"announce {tag}, until published") as notes:
         delivery = _wait(stage, _announce(stage, webhook, tag, commit), commit)
         if delivery["status"] != "done":
@@ -106,21 +105,6 @@ def _with_bar(stage: Stage, text: str, push: Callable[[Callable[[int], None]], A
     with Progress(*columns, console=stage.console, transient=True, disable=not stage.console.is_terminal) as progress:
         task = progress.add_task(text, total=sample_image.SIZE)
         return push(lambda count: progress.advance(task, count))
-
-
-def _cosign_says(stage: Stage, digest: str) -> str:
-    """Let real cosign check the signature, where it is found."""
-    cosign = shutil.which("cosign")
-    if cosign is None:
-        return "[dim](no cosign here to check it too)[/]"
-    key = stage.folder / "cosign.pub"
-    key.write_text(stage.key.public_pem)
-    reference = stage.workshop.repository.at(digest)
-    words = [cosign, "verify", "--key", str(key), "--insecure-ignore-tlog=true", "--allow-http-registry", reference]
-    checked = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    if checked.returncode != 0:
-        raise DemoFailed(f"cosign does not accept the signature: {checked.stderr.strip()[-300:]}")
-    return "cosign agrees"
 
 
 def _announce(stage: Stage, webhook: dict[str, Any], tag: str, commit: str) -> str:
