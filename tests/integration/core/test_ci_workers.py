@@ -66,6 +66,7 @@ def test_runners_of_one_repository_go_to_the_worker_they_are_called_after_and_it
     pipelines: Pipelines,
 ) -> None:
     pipelines.call()
+    pipelines.world.clock.advance(seconds=1)
     pipelines.call(label="arm", repo="Disk-Images")
     pipelines.call(label="other", repo="elsewhere")
     register(pipelines, "host-7", "disk-image-builder", "ARM")
