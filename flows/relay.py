@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.builds import tend_builds
-from tasks.relaying import emit_events, forget_answers, relay_deliveries
+from tasks.relaying import emit_events, relay_deliveries, tidy_procedures
 
 
 @flow(name="relay-deliveries")
@@ -16,5 +16,5 @@ def relay() -> None:
     """
     relay_deliveries()
     emit_events()
-    forget_answers()
+    tidy_procedures()
     tend_builds()

@@ -25,10 +25,12 @@ def emit_events() -> int:
     return events.emit_pending(of_process())
 
 
-@task(name="forget answers", **RETRIED)
-def forget_answers() -> int:
-    """Delete what callers were to be told and did not come for; return how many."""
-    return procedures.forget_answers(of_process())
+@task(name="tidy procedures", **RETRIED)
+def tidy_procedures() -> int:
+    """Delete what callers were to be told and did not come for, and what is long over; return how many answers."""
+    context = of_process()
+    procedures.forget_old(context)
+    return procedures.forget_answers(context)
 
 
 @task(name="deliveries of the batch", **ONCE)

@@ -361,10 +361,12 @@ def test_the_registry_is_the_accounts_default_with_its_credential(pipelines: Pip
     world = pipelines.world
     world.connections.save_registry(world.account_id, RegistryConnection("other", "other.example"))
     world.connections.save_registry(
-        world.account_id, RegistryConnection("default", "images.example", username="ci", token="registry-password")
+        world.account_id,
+        RegistryConnection("default", "images.example", username="ci", token="registry-password", plain_http=True),
     )
     answer = pipelines.call()
     assert pipelines.at_forge().variables["POWERNODE_OCI_REGISTRY"] == "images.example"
+    assert pipelines.at_forge().variables["POWERNODE_REGISTRY_PLAIN_HTTP"] == "true"
     assert pipelines.at_forge().secrets["POWERNODE_REGISTRY_USER"] == "ci"
     assert pipelines.at_forge().secrets["POWERNODE_REGISTRY_TOKEN"] == "registry-password"
     assert answer["gitea_secrets_set"][-2:] == ["POWERNODE_REGISTRY_USER", "POWERNODE_REGISTRY_TOKEN"]

@@ -26,7 +26,7 @@ from bootpress.core.ports import Work
 from bootpress.core.workers import calling, procedures, reviving
 from bootpress.core.workers.models import Procedure
 from bootpress.core.workers.procedures import Hold
-from bootpress.core.workers.states import ProcedureKind
+from bootpress.core.workers.states import ProcedureKind, ProcedureStatus
 from tests.support.core_world import World
 from tests.support.fakes import Launch
 
@@ -149,6 +149,18 @@ def test_an_answer_that_nobody_reads_is_deleted_after_ten_minutes(world: World) 
     assert procedures.forget_answers(world.context) == 1
     assert row(world).answer is None
     assert procedures.forget_answers(world.context) == 0
+
+
+def test_a_procedure_is_kept_for_thirty_days_after_its_end(world: World) -> None:
+    runs(world, lambda hold: finish(world, hold))
+    call(world)
+    world.clock.advance(days=29)
+    procedures.forget_old(world.context)
+    assert row(world).status == ProcedureStatus.DONE
+    world.clock.advance(days=2)
+    procedures.forget_old(world.context)
+    with world.catalog.reading() as session:
+        assert session.scalars(select(Procedure)).all() == []
 
 
 def test_a_run_that_died_is_followed_by_one_that_goes_on_from_what_is_recorded(world: World) -> None:

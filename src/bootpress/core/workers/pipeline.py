@@ -28,6 +28,7 @@ def variables(plan: Plan, findings: Findings, webhook_id: str) -> Mapping[str, s
     values = {
         "POWERNODE_DISK_IMAGE_WEBHOOK_URL": webhook_url(plan.base, UUID(webhook_id)),
         "POWERNODE_OCI_REGISTRY": findings.registry_host,
+        "POWERNODE_REGISTRY_PLAIN_HTTP": "true" if findings.registry_is_plain else None,
         "POWERNODE_PLATFORM_SLUG": plan.platform_slug,
     }
     return {name: value for name, value in values.items() if value}

@@ -69,6 +69,8 @@ class Findings:
     registry_host: str | None
     registry_connection: str | None
     """Name of the registry's connection; none for a registry without one."""
+    registry_is_plain: bool
+    """Whether its connection allows HTTP to a host that is not this machine."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the findings as a row keeps them."""
@@ -111,6 +113,7 @@ def look(context: Context, account_id: UUID, forge: Forge, repository: GitReposi
         actions_enabled=found is not None and found.actions_enabled,
         registry_host=registry.host if registry else context.local_registry(),
         registry_connection=registry.name if registry else None,
+        registry_is_plain=registry is not None and registry.plain_http,
     )
 
 

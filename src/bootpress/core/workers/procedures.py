@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
@@ -143,6 +143,12 @@ def forget_answers(context: Context) -> int:
         for row in rows:
             row.answer = None
         return len(rows)
+
+
+def forget_old(context: Context) -> None:
+    """Delete procedures that were over long ago: the events and the workers say what became of them."""
+    with context.catalog.writing() as session:
+        session.execute(delete(Procedure).where(Procedure.finished_at < context.clock.now() - rules.KEPT))
 
 
 def is_dead(row: Procedure, now: datetime) -> bool:

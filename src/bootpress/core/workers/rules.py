@@ -14,6 +14,8 @@ LEASE = timedelta(seconds=30)
 """How long a run that carries out a procedure is believed to live without a sign of life."""
 ANSWER_KEPT = timedelta(minutes=10)
 """How long an answer that nobody read is kept."""
+KEPT = timedelta(days=30)
+"""How long a procedure is kept after its end, which is as long as Prefect keeps its run."""
 SEEN_DEAD = LEASE + timedelta(seconds=5)
 """How long it takes at most to see that whoever carries a procedure out is dead."""
 QUEUE_MARGIN = timedelta(seconds=30)
