@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from bootpress.core.builds import tending
+from bootpress.core.builds import callbacks, tending
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.rules import DISPATCH_ID, REVISION
-from bootpress.core.ports import RunStatus, Work
+from bootpress.core.errors import ForgeUnavailable
+from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, RunStatus, Work
 from bootpress.core.webhooks import attempts
 from tests.support.attempts import begin_launched
 from tests.support.builds import REPO, Foundry
@@ -247,6 +250,51 @@ def test_a_forge_that_is_away_is_asked_once_a_tick_and_holds_up_no_deadline(worl
     world.clock.advance(minutes=120)
     assert tending.tend(world.context).ended == 3
     assert {foundry.build(build.id).status for build in builds} == {"timed_out"}
+
+
+def test_a_forge_that_hangs_holds_up_no_other_forges_builds_and_no_report(world: World, foundry: Foundry) -> None:
+    hanging = [foundry.sleeping() for _ in range(2)]
+    ended = foundry.sleeping()
+    delivery_id = foundry.call_back(ended)
+    assert world.process(delivery_id) == "published"
+    callbacks.find(world.context, ended.id)
+    healthy = foundry.sleeping()
+    passed, open_forge, hung = [0.0], world.forges.open, []
+
+    class Hanging:
+        def find_run(self, _repository: GitRepository, run_id: str) -> None:
+            hung.append(run_id)
+            passed[0] += 60
+            raise ForgeUnavailable("it does not answer")
+
+    def open_either(connection: ForgeConnection) -> Any:
+        return Hanging() if connection.name == "default" else open_forge(connection)
+
+    world.context.connections.save_forge(world.account_id, ForgeConnection("other", ForgeKind.GITEA, "https://f", "t"))
+    with world.catalog.writing() as session:
+        session.get_one(Build, healthy.id).forge_name = "other"
+    world.forges.open = open_either  # type: ignore[method-assign]  # two forges, of which one hangs
+    report = tending.tend(world.context, monotonic=lambda: passed[0])
+    assert (len(hung), report.looked, report.woken) == (1, 0, 1)  # what was built meanwhile is reported all the same
+    world.clock.advance(seconds=60)
+    report = tending.tend(world.context, monotonic=lambda: passed[0])
+    assert (len(hung), report.looked) == (2, 1)
+    assert foundry.build(healthy.id).looked_at == world.clock.now()
+    assert {foundry.build(one.id).status for one in hanging} == {"dispatched"}
+
+
+def test_what_was_built_while_we_were_away_is_recovered_though_its_deadline_is_over(
+    world: World, foundry: Foundry
+) -> None:
+    build = foundry.sleeping()
+    assert build.run_id is not None
+    push(world, **{DISPATCH_ID: build.dispatch_id})
+    foundry.forge.end_run(REPO, build.run_id)
+    world.clock.advance(hours=9)
+    report = tending.tend(world.context)
+    assert (report.recovered, report.ended) == (1, 0)
+    assert foundry.wake_up(build) == "published"
+    assert foundry.build(build.id).status == "lost_callback_recovered"
 
 
 def test_a_tick_takes_no_longer_than_it_may_and_goes_on_where_it_ended(world: World, foundry: Foundry) -> None:

@@ -1,6 +1,7 @@
 """Tend builds, every minute: ask the forge how their runs are, recover lost callbacks, end what is past its deadline.
 
-Bounded in time and number: a forge that is away costs one call a tick, and what was not reached is first the next time.
+Bounded in time and number: a forge that is away costs one call a tick and goes to the end of the queue, and what was
+not reached is first the next time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bootpress.core.builds import callbacks, dispatching, outcomes, rules
@@ -32,6 +33,8 @@ STARTED_BY_NOW = timedelta(seconds=30)
 """How long an operation may take to start the flow of what it dispatched."""
 FORGOTTEN = timedelta(days=1)
 """After which no flow run is woken any more to report how its build ended."""
+WAITING = (Build.status.in_(rules.OPEN), Build.delivery_id.is_(None))
+"""Condition of builds that have not ended, and were not called back."""
 logger = logging.getLogger(__name__)
 
 
@@ -54,16 +57,17 @@ def tend(
 
     Raises CatalogUnavailable, and nothing that a forge, a registry or the orchestrator does.
     """
-    return _Tick(context, monotonic() + seconds, monotonic).run()
+    return _Tick(context, seconds, monotonic).run()
 
 
 class _Tick:
     """One look at everything; each forge that turns out to be away is left alone for the rest of it."""
 
-    def __init__(self, context: Context, until: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, context: Context, seconds: float, monotonic: Callable[[], float]) -> None:
         self._context = context
-        self._until = until
+        self._seconds = seconds
         self._monotonic = monotonic
+        self._until = monotonic() + seconds
         self._forges: dict[tuple[UUID, str], Forge | None] = {}
         self._report = TendingReport()
 
@@ -73,6 +77,7 @@ class _Tick:
                 break
             with self._troubles(build):
                 self._tend(build)
+        self._until = self._monotonic() + self._seconds  # a forge that takes its time holds up no report
         for build in self._unreported():
             if self._is_late():
                 break
@@ -89,11 +94,20 @@ class _Tick:
             yield
         except BootpressError as error:
             if isinstance(error, ForgeUnavailable):
-                self._forges[build.account_id, build.forge_name] = None
+                self._leave_alone(build)
             self._report.troubles.append(f"build {build.id}: {error}")
 
+    def _leave_alone(self, build: Build) -> None:
+        """Ask a forge that is away nothing more in this tick; in the next one, others come first."""
+        self._forges[build.account_id, build.forge_name] = None
+        there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
+        with self._context.catalog.writing() as session:
+            waiting = select(Build.id).where(*there, *WAITING).order_by(Build.created_at, Build.id)
+            ids = session.scalars(waiting.with_for_update()).all()
+            session.execute(update(Build).where(Build.id.in_(ids)).values(looked_at=self._context.clock.now()))
+
     def _open_builds(self) -> list[Build]:
-        query = select(Build).where(Build.status.in_(rules.OPEN), Build.delivery_id.is_(None))
+        query = select(Build).where(*WAITING)
         with self._context.catalog.reading() as session:
             return list(session.scalars(query.order_by(Build.looked_at.nulls_first(), Build.created_at).limit(AT_ONCE)))
 
@@ -126,14 +140,15 @@ class _Tick:
         run = self._find_run(build)
         if not self._note(build.id, run, now):
             return
+        is_last = now >= build.deadline_at
         if run is None:
-            if now >= build.deadline_at:  # which run it is was never known; its image may say so
+            if is_last:  # which run it is was never known; its image may say so
                 self._recover(build.id)
         elif run.status is RunStatus.COMPLETED and callbacks.find(self._context, build.id) is None:
             ended_at = build.run_ended_at or now
             if run.conclusion != "success":
                 self._end_with(run, build.id, now)
-            elif now - ended_at >= rules.GRACE:
+            elif is_last or now - ended_at >= rules.GRACE:  # we may have been away when it ended
                 missing = self._recover(build.id)
                 if missing and now - ended_at >= rules.SEARCH:
                     said = f"its run ended well and did not call back, and {missing}: {run.url}"
