@@ -182,6 +182,26 @@ def test_a_bootpress_that_is_away_for_a_moment_is_rung_again(checkout: Checkout)
         assert len(server.seen) == 3
 
 
+@pytest.mark.parametrize(("dispatch_id", "code"), [("d1", 0), ("", 1)])
+@pytest.mark.parametrize("answers", [(503,), None])
+def test_a_bootpress_that_stays_away_fails_only_runs_that_it_did_not_dispatch(
+    checkout: Checkout, answers: tuple[int, ...] | None, dispatch_id: str, code: int
+) -> None:
+    """Of its own it sees that they ended well, and recovers the image: a run that failed, it takes at its word."""
+    checkout.fake_build()
+    script = checkout.folder / "scripts" / "notify.sh"
+    text = script.read_text()
+    assert "--retry 8 " in text
+    script.write_text(text.replace("--retry 8 ", "--retry 0 "))  # as if the ten minutes were over
+    with HeaderServer(*(answers or ())) as server:
+        url = server.url if answers else f"http://127.0.0.1:{free_port()}/"
+        rung = {"POWERNODE_DISK_IMAGE_WEBHOOK_URL": url, "INPUT_DISPATCH_ID": dispatch_id}
+        done = checkout.run("scripts/notify.sh", env=rung)
+    assert done.returncode == code, done.stderr
+    assert ("bootpress could not be told" in done.stdout) == (code == 0)
+    assert ("is it up" in done.stderr) == (code == 1)
+
+
 def test_a_wrong_secret_fails_the_job_and_says_what_to_do(checkout: Checkout, press: Press) -> None:
     checkout.fake_build()
     bell = press.provision("wrong secret")
