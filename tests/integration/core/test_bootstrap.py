@@ -343,6 +343,21 @@ def test_nobody_gets_a_read_token_that_reads_more_than_he_may(pipelines: Pipelin
     assert authenticate(world.context, token).permissions == {"system.events.read"}
 
 
+def test_a_read_token_that_was_never_handed_over_is_not_handed_to_somebody_who_may_read_less(
+    pipelines: Pipelines,
+) -> None:
+    pipelines.call()
+    pipelines.forge.fail_at = [f"set_secret {BASE[0]}"]
+    with pytest.raises(ForgeUnavailable):
+        pipelines.call(create_platform_read_token=True)
+    world = pipelines.world
+    other = world.new_caller("acme", "system.disk_image_ci.bootstrap", "system.events.read")
+    world.call("bootstrap_disk_image_ci", other, **ASKED, create_platform_read_token=True)
+    token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
+    assert authenticate(world.context, token).permissions == {"system.events.read"}
+    assert len([one for one in pipelines.tokens() if one.ci_worker_id and not one.revoked_at]) == 1
+
+
 def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: Pipelines) -> None:
     pipelines.call(create_platform_read_token=True)
     token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
