@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from bootpress.core.errors import InvalidInput
 
 Schema = Mapping[str, Any]
 _MAX_NAME = 100
+_PYDANTICS = re.compile(r"^(?:Value error, |(?:Input|String|List) (?=should ))")
+"""What pydantic calls a field, whose name is said before."""
 
 
 def invalid_input(model: type[BaseModel], error: ValidationError) -> InvalidInput:
@@ -28,7 +31,9 @@ def invalid_input(model: type[BaseModel], error: ValidationError) -> InvalidInpu
         return InvalidInput(f"field {path} is missing", hint=hint, field=path)
     if kind == "union_tag_invalid":
         return InvalidInput(f"field {path}: {str(first['ctx']['tag'])[:100]!r} is unknown", hint=hint, field=path)
-    message = first["msg"].removeprefix("Value error, ")
+    message = _PYDANTICS.sub("", first["msg"])
+    if kind in {"model_type", "dict_type"}:
+        message = "should be an object"
     if kind in {"too_short", "too_long"}:
         message = _length(first["ctx"], "character" if isinstance(first["input"], str) else "item")
     return InvalidInput(f"field {path or 'the request'}: {message}", field=path or None)

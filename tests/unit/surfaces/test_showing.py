@@ -90,6 +90,39 @@ def test_why_a_publication_is_protected_is_shown_beside_it(width: int) -> None:
     assert "default" in text
 
 
+@at_each_width
+def test_lines_that_are_to_be_copied_stay_as_they_are(width: int) -> None:
+    key = f"-----BEGIN PUBLIC KEY-----\n{'M' * 64}\n-----END PUBLIC KEY-----"
+    text = shown({"cosign_public_key": f"{key}\n", "ok": True}, width)
+    assert f"cosign public key\n{key}\n" in text
+    log = "2026-01-31T12:00:00.000Z error: " + "x" * 300
+    lines = io.StringIO()
+    show({"logs": f"{log}\nend\n"}, out=Console(file=lines, width=width))
+    assert f"\n{log}\nend\n" in lines.getvalue()
+    assert "logs  —" in shown({"logs": ""}, width)
+
+
+@at_each_width
+def test_a_build_is_shown_with_its_run_and_a_run_with_how_it_ended(width: int) -> None:
+    build = {"id": str(uuid4()), "status": "published", "run_id": "7", "publication_id": str(uuid4()), "arch": "amd64"}
+    text = shown({"builds": [build]}, width)
+    assert "run id" in text
+    assert "amd64" in text, "what follows a column that does not fit is shown where it fits"
+    run = {
+        "id": "7",
+        "status": "completed",
+        "conclusion": "failure",
+        "event": "workflow_dispatch",
+        "head_sha": "1" * 40,
+    }
+    text = shown(
+        {"runs": [run | {"ref": "main", "url": "https://gitea.example.org/acme/disk-images/actions/runs/7"}]}, width
+    )
+    assert "failure" in text
+    assert "workflow_dispatch" in text
+    assert "1" * 13 not in text
+
+
 def test_at_a_wide_screen_nothing_that_tells_is_left_away() -> None:
     text = shown({"deliveries": [delivery()]}, 400)
     assert "no signature is trusted" in text

@@ -52,6 +52,11 @@ def test_a_word_that_cannot_be_read_is_refused(words: list[str]) -> None:
         read_fields(words, EVENTS)
 
 
+def test_a_word_of_another_kind_is_told_what_its_field_takes() -> None:
+    with pytest.raises(InvalidInput, match="limit: 'five' is not a whole number"):
+        read_fields(["limit=five"], EVENTS)
+
+
 def test_a_file_is_text_json_or_the_one_of_a_list(tmp_path: Path) -> None:
     key, policy = tmp_path / "key.pub", tmp_path / "policy.json"
     key.write_text("PEM\n")

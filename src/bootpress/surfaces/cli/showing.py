@@ -15,14 +15,18 @@ from rich.text import Text
 PIPE_WIDTH = 200
 MAX_COLUMNS = 8
 RANK = (
-    *("occurred_at", "id", "slug", "label", "name", "kind", "severity", "about", "status"),
+    *("occurred_at", "id", "slug", "label", "name", "kind", "needed", "default", "severity", "about"),
+    *("status", "conclusion", "run_id"),
     *("labels", "host", "is_default", "publication_id", "because", "error_message", "pinned", "arch"),
     *("git_sha", "oci_digest", "oci_ref", "platform_slug", "permissions", "received_count", "received_at"),
     *("published_at", "created_at", "permission", "summary"),
 )
 """The columns a table prefers, in the order it shows them."""
-WRAPPED_WIDTH = 16
+WRAPPED_WIDTH = 17
 """A column that can fold is still read well at this width."""
+SENTENCE_WIDTH = 22
+"""And one that holds sentences at this."""
+SENTENCES = frozenset({"about", "because", "error_message", "summary"})
 SECRET_STYLE = "bold black on yellow"  # noqa: S105 - a style
 
 
@@ -44,8 +48,13 @@ def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = (), out: Console
             out.print(_pairs(value, ()))
         elif value is not None or name != "next_cursor":
             singles[name] = value
-    if singles:
-        out.print(_pairs(singles, secrets))
+    texts = {name: value for name, value in singles.items() if isinstance(value, str) and "\n" in value.strip()}
+    short = {name: value for name, value in singles.items() if name not in texts}
+    if short:
+        out.print(_pairs(short, secrets))
+    for name, value in texts.items():  # a key or a log, to be copied: its lines stay as they are
+        out.print(Text(_words(name), style="cyan"))
+        out.print(Text(clean(value.rstrip("\n")), style=SECRET_STYLE if name in secrets else ""), soft_wrap=True)
     if any(singles.get(name) for name in secrets):
         out.print(Text("what is highlighted is shown once: keep it now", style="yellow"))
 
@@ -98,13 +107,15 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _fitting(columns: list[str], rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """Return the first columns that fit with their ids whole, two at least."""
+    """Return the columns that fit with their ids whole, two at least."""
     chosen: list[str] = []
     for column in columns:
         longest = max(len(_words(column)), *(len(_short(column, row.get(column))) for row in rows))
-        width -= 3 + (longest if _is_whole(column) else min(longest, WRAPPED_WIDTH))
-        if width < 0 and len(chosen) > 1:
-            break
+        wrapped = SENTENCE_WIDTH if column in SENTENCES else WRAPPED_WIDTH
+        needed = 3 + (longest if _is_whole(column) else min(longest, wrapped))
+        if needed > width and len(chosen) > 1:
+            continue
+        width -= needed
         chosen.append(column)
     return chosen
 
@@ -135,7 +146,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _short(column: str, value: Any) -> str:
     text = _cell(value)
-    if column == "git_sha":
+    if column in {"git_sha", "head_sha"}:
         return text[:12]
     if column.endswith("_at") and len(text) > len("2026-01-31T12:00:00"):
         return f"{text[:10]} {text[11:19]}Z"
@@ -144,7 +155,7 @@ def _short(column: str, value: Any) -> str:
 
 def _cell(value: Any) -> str:
     match value:
-        case None:
+        case None | "":
             return "—"
         case bool():
             return "yes" if value else "no"

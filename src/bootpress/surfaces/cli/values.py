@@ -12,6 +12,12 @@ from bootpress.core.errors import InvalidInput
 
 MAX_FILE = 1024 * 1024
 MAX_DEPTH = 8
+WORDS = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "an object: write name.inner=value, or name:=json",
+}
 Schema = Mapping[str, Any]
 
 
@@ -69,7 +75,13 @@ def _value(text: str, options: Sequence[Schema], name: str) -> Any:
     if "object" in types and text.lstrip().startswith("{"):
         return _json(text, name)
     # A field that the schema does not know goes as text: the server says what it accepts.
-    return text if not types or "string" in types else _json(text, name)
+    if not types or "string" in types:
+        return text
+    try:
+        return _json(text, name)
+    except InvalidInput as error:
+        wanted = " or ".join(sorted(WORDS.get(str(one), str(one)) for one in types))
+        raise InvalidInput(f"{name}: {text[:100]!r} is not {wanted}", field=name) from error
 
 
 def _json(text: str, name: str) -> Any:
@@ -131,7 +143,8 @@ def _fields(place: Schema, root: Schema, prefix: str, condition: str) -> Iterato
             continue  # it tells the alternatives apart, and was listed before them
         needed = condition or "yes" if name in required else "no"
         default = said.get("default")
-        yield {"name": prefix + name, "kind": _kind(said, root), "needed": needed, "default": default}
+        about = said.get("description")
+        yield {"name": prefix + name, "kind": _kind(said, root), "needed": needed, "default": default, "about": about}
         tag = said.get("discriminator", {}).get("propertyName")
         if tag:
             choices = "|".join(said["discriminator"]["mapping"])
