@@ -108,6 +108,23 @@ def test_a_secret_that_is_refused_is_named_and_never_told(scripted: ScriptedForg
         forge.set_variable(REPOSITORY, "B", "x")
 
 
+def test_no_line_of_a_secret_is_told_however_it_is_repeated(scripted: ScriptedForge, forge: GiteaForge) -> None:
+    key = "-----BEGIN KEY-----\nc2VjcmV0IGxpbmUgb25l\n-----END KEY-----\n"
+    scripted.answers[f"PUT /repos/{HOME}/actions/secrets/A"] = [refused(400, f"no good: {json.dumps(key)}")]
+    with pytest.raises(ForgeRefused, match="secret A of keeper/disk-images") as bad:
+        forge.set_secret(REPOSITORY, "A", key)
+    assert "c2VjcmV0" not in str(bad.value)
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_our_token_is_in_no_refusal_of_a_dispatch(scripted: ScriptedForge, forge: GiteaForge, status: int) -> None:
+    path = f"POST /repos/{HOME}/actions/workflows/build.yml/dispatches"
+    scripted.answers[path] = [refused(status, f"not with the token {TOKEN}")]
+    with pytest.raises((ForgeRefused, NotFound)) as bad:
+        forge.dispatch(REPOSITORY, "build.yml", ref="main", inputs={}, dispatch_id=None)
+    assert TOKEN not in str(bad.value)
+
+
 def test_a_busy_forge_is_waited_for_as_long_as_it_asks(
     scripted: ScriptedForge, forge: GiteaForge, waits: Waits
 ) -> None:

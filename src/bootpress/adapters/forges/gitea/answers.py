@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from bootpress.core.errors import BootpressError, ForgeRefused, ForgeUnavailable
 from bootpress.core.strict_json import parse
 
 MAX_WORDS = 200
+TELLING = 8
+"""Characters of a secret's line that tell something of it: a forge may repeat one with its line breaks escaped."""
 RECONNECT = "connect the forge again with system_connect_forge"
 ROUTELESS = b"404 page not found"
 """What Gitea answers where its version has no such route; of what is not there it speaks in JSON."""
@@ -43,6 +45,8 @@ class Answer:
     status: int
     headers: httpx.Headers
     body: bytes
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What was sent and is in no message."""
 
     @property
     def is_json(self) -> bool:
@@ -57,7 +61,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """Return the first line of Gitea's message; empty where there is none."""
+        """Return the first line of Gitea's message, to decide by; empty where there is none."""
         if not self.is_json:
             return ""
         try:
@@ -66,6 +70,13 @@ class Answer:
             return ""
         lines = message.strip().splitlines() if isinstance(message, str) else []
         return "".join(character for character in lines[0] if character.isprintable()) if lines else ""
+
+    @property
+    def quotable(self) -> str:
+        """Return what of these words may be in a message: none where they repeat a secret, or a line of one."""
+        words, secrets = self.words, self.secrets
+        lines = (line for secret in secrets for line in secret.splitlines() if len(line) >= TELLING)
+        return "" if any(part in words for part in (*secrets, *lines)) else words[:MAX_WORDS]
 
     def read(self, kind: type[D], *, to: str) -> D:
         """Return what it says; ForgeUnavailable where that is not what Gitea says."""
@@ -121,14 +132,14 @@ def _not_gitea(answer: Answer, *, to: str) -> BootpressError:
     )
 
 
-def refusal(answer: Answer, url: httpx.URL, *, to: str, hide: Collection[str]) -> BootpressError:
+def refusal(answer: Answer, url: httpx.URL, *, to: str) -> BootpressError:
     """Return what a status means that the caller has no use for: ForgeRefused, NotFound or ForgeUnavailable."""
     status = answer.status
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return _moved(answer.headers.get("location", ""), url, to=to)
     if not answer.is_json:
         return _not_gitea(answer, to=to)
-    quoted = _quote(answer, hide)
+    quoted = f": {answer.quotable}" if answer.quotable else ""
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return ForgeRefused(
@@ -199,8 +210,3 @@ def _moved(location: str, url: httpx.URL, *, to: str) -> ForgeRefused:
 def origin(url: httpx.URL) -> str:
     """Return scheme, host and port."""
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"[:200]
-
-
-def _quote(answer: Answer, hide: Collection[str]) -> str:
-    words = answer.words
-    return f": {words[:MAX_WORDS]}" if words and not any(secret in words for secret in hide) else ""

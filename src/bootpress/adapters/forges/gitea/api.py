@@ -103,8 +103,8 @@ class GiteaApi:
         version has no such route.
         """
         url = httpx.URL(f"{self.url}/api/v1{path}")
-        answer = self._ask(method, url, body, to=to, is_repeatable=is_repeatable)
-        self._judge(answer, url, to=to, accept=accept, feature=feature, hide=hide)
+        answer = self._ask(method, url, body, to=to, is_repeatable=is_repeatable, hide=hide)
+        self._judge(answer, url, to=to, accept=accept, feature=feature)
         return answer
 
     def ask(self, method: str, path: str, *, to: str, body: Mapping[str, object] | None = None) -> Answer:
@@ -152,7 +152,7 @@ class GiteaApi:
                 return
             with _unless_broken(url, to=to):
                 answer = self._read(opened, deadline, to=to)
-        self._judge(answer, url, to=to, accept={HTTPStatus.NOT_FOUND}, feature=feature, hide=None)
+        self._judge(answer, url, to=to, accept={HTTPStatus.NOT_FOUND}, feature=feature)
         yield None
 
     def _patiently(self, attempt: Callable[[], T], url: httpx.URL, *, to: str, is_repeatable: bool = True) -> T:
@@ -166,13 +166,20 @@ class GiteaApi:
                 patience.wait(failure, who=origin(url), to=to)
 
     def _ask(
-        self, method: str, url: httpx.URL, body: Mapping[str, object] | None, *, to: str, is_repeatable: bool = True
+        self,
+        method: str,
+        url: httpx.URL,
+        body: Mapping[str, object] | None,
+        *,
+        to: str,
+        is_repeatable: bool = True,
+        hide: str | None = None,
     ) -> Answer:
         deadline = self._timing.monotonic() + self.limits.call_seconds
 
         def attempt() -> Answer:
             with self._opened(method, url, body, deadline) as response:
-                return self._read(response, deadline, to=to)
+                return self._read(response, deadline, to=to, hide=hide)
 
         return self._patiently(attempt, url, to=to, is_repeatable=is_repeatable)
 
@@ -199,7 +206,7 @@ class GiteaApi:
         except httpx.HTTPError as error:
             raise Failed(f"does not answer ({type(error).__name__})", may_be_done=True) from error
 
-    def _read(self, response: httpx.Response, deadline: float, *, to: str) -> Answer:
+    def _read(self, response: httpx.Response, deadline: float, *, to: str, hide: str | None = None) -> Answer:
         limit = self.limits.answer_bytes if response.is_success else MAX_REFUSAL
         body = bytearray()
         for chunk in self._bytes(response, deadline):
@@ -208,7 +215,8 @@ class GiteaApi:
                 if response.is_success:
                     raise TooLarge(f"asked to {to}, Gitea answers with more than {limit} bytes")
                 break
-        return Answer(response.status_code, response.headers, bytes(body[:limit]))
+        secrets = [secret for secret in (self._token, hide) if secret]
+        return Answer(response.status_code, response.headers, bytes(body[:limit]), secrets)
 
     def _bytes(self, response: httpx.Response, deadline: float) -> Iterator[bytes]:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -234,7 +242,6 @@ class GiteaApi:
         to: str,
         accept: Collection[int],
         feature: Feature | None,
-        hide: str | None,
     ) -> None:
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return
@@ -242,7 +249,7 @@ class GiteaApi:
             return
         if answer.is_routeless and feature and not self.version().has(feature):
             raise lacks(self.version(), feature)
-        raise refusal(answer, url, to=to, hide=[secret for secret in (self._token, hide) if secret])
+        raise refusal(answer, url, to=to)
 
 
 @contextmanager

@@ -204,4 +204,4 @@ def _no_workflow(asked: _Dispatch, answer: Answer) -> BootpressError:
         return NotFound(f"there is no workflow {where}", hint="push its file, or call bootstrap_disk_image_ci again")
     if "workflow_dispatch" in answer.words:
         return NotFound(f"the workflow {where} cannot be dispatched", hint="its `on` needs workflow_dispatch")
-    return ForgeRefused(f"Gitea refuses to {asked.to}: {answer.words[:200]}")
+    return ForgeRefused(f"Gitea refuses to {asked.to}: {answer.quotable}")

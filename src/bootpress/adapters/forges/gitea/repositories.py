@@ -98,7 +98,7 @@ class Repositories(Part):
             # Somebody else added one of them meanwhile, or our own first try did and its answer was lost.
             absent, before = self._absent_of(repository, files), absent
             if absent == before:
-                raise ForgeRefused(f"Gitea refuses to {to}: {answer.words[:200]}")
+                raise ForgeRefused(f"Gitea refuses to {to}: {answer.quotable}")
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _find(self, repository: GitRepository) -> RepositoryDocument | None:
@@ -190,7 +190,7 @@ class Repositories(Part):
             if answer.status == HTTPStatus.BAD_REQUEST:
                 if "sha not found" in answer.words:  # it is empty; were it not, creating a file would be refused
                     return paths
-                raise ForgeRefused(f"Gitea refuses to {to}: {answer.words[:200]}")
+                raise ForgeRefused(f"Gitea refuses to {to}: {answer.quotable}")
             page = answer.read(TreeDocument, to=to)
             paths.update(entry.path for entry in page.tree or [])
             if not page.truncated:
