@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from bootpress.adapters.forges.local import Bounds
+from bootpress.adapters.forges.local import Bounds, Keeper, Keepers, Places, account_folder
 from bootpress.adapters.forges.local.runs import MAX_WAITING
-from bootpress.core.errors import ForgeUnavailable
+from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 from bootpress.core.ports import RunStatus
 from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
 from tests.support.processes import Program
@@ -359,6 +360,49 @@ def test_a_run_that_cannot_be_read_holds_up_no_other(running: Embedded) -> None:
     assert [run.id for run in again.forge.list_runs(REPOSITORY)] == [second]
     with pytest.raises(ForgeUnavailable, match=f"run {first}"):
         again.forge.find_run(REPOSITORY, first)
+
+
+def test_a_push_that_cannot_be_read_holds_up_neither_others_nor_runs(embedded: Embedded) -> None:
+    embedded.add("on: [push, workflow_dispatch]\njobs: {build: {runs-on: x, steps: [{run: echo built}]}}\n")
+    (embedded.places.pushes / "push-0").mkdir()
+    dispatched = embedded.dispatch()
+    with kept(embedded):
+        assert embedded.ended(dispatched).conclusion == "success"
+        eventually(lambda: len(embedded.forge.list_runs(REPOSITORY)) == 2, what="the run of the other push")
+
+
+def test_half_a_character_in_a_workflow_is_refused_and_said_in_the_log_of_its_run(embedded: Embedded) -> None:
+    embedded.add('on: push\njobs: {"\\ud800": {runs-on: x, steps: [{run: "true"}]}}\n')
+    with pytest.raises(ForgeRefused, match="no character"):
+        embedded.dispatch()
+    with kept(embedded):
+        run = eventually(lambda: embedded.forge.list_runs(REPOSITORY), what="a run")[0]
+        assert embedded.ended(run.id).conclusion == "failure"
+        assert "no character" in embedded.log(run.id)
+
+
+def test_trouble_with_its_lock_does_not_end_a_keeper(embedded: Embedded) -> None:
+    embedded.add(steps("true"))
+    embedded.places.keeper.mkdir()  # what cannot be locked now
+    with kept(embedded):
+        run_id = embedded.dispatch()
+        time.sleep(0.5)
+        embedded.places.keeper.rmdir()
+        assert embedded.ended(run_id).conclusion == "success"
+
+
+def test_trouble_with_one_keeper_does_not_end_the_others(tmp_path: Path) -> None:
+    account = account_folder(tmp_path, uuid4())
+    embedded, tries = Embedded(account), iter([RuntimeError("can't start new thread")])
+    embedded.add(steps("true"))
+
+    def make(_: Places) -> Keeper:
+        for error in tries:
+            raise error
+        return embedded.keeper()
+
+    with Keepers(tmp_path, make):
+        assert embedded.ended(embedded.dispatch()).conclusion == "success"
 
 
 def test_more_than_a_hundred_runs_do_not_wait(embedded: Embedded) -> None:

@@ -31,8 +31,18 @@ class _Loader(yaml.BaseLoader):
         if self._values > MAX_VALUES or self._depth > MAX_DEPTH:
             raise Unsupported("the workflow file is too large or too deep")
         node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode):
+            _check_text(node.value)
         self._depth -= 1
         return node
+
+
+def _check_text(value: str) -> None:
+    """Refuse what an escape can write though no file holds it: half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Unsupported("the workflow file has a \\u escape in it that is no character") from error
 
 
 def load(source: bytes) -> Mapping[str, Any]:

@@ -169,7 +169,7 @@ class LocalForge:
         found = self._runs.find(run_id)
         is_ours = found is not None and found[0].repository == str(repository)
         if not is_ours or number not in {str(each) for each in range(len(found[1].jobs) if found else 0)}:
-            raise NotFound(f"{repository} has no job {job_id[:100]!r}")
+            raise NotFound(f"{repository} has no job {job_id[:100]!r}", hint="see get_gitea_workflow_run")
         path = self._runs.folder(run_id).log(int(number))
         if not path.exists():
             yield iter(())

@@ -96,7 +96,7 @@ class Keeper:
     def _keep(self) -> None:
         lock = None
         while lock is None and not self._stopping.wait(POLL_SECONDS):
-            lock = files.try_lock(files.touch(self._places.keeper)) if self._places.state.is_dir() else None
+            lock = self._try_lock()
         if lock is None:
             return
         try:
@@ -105,6 +105,14 @@ class Keeper:
         finally:
             self._end_all()
             os.close(lock)
+
+    def _try_lock(self) -> int | None:
+        """Lock the forge if it is there and nobody keeps it; what goes wrong is said once, and tried again."""
+        try:
+            return files.try_lock(files.touch(self._places.keeper)) if self._places.state.is_dir() else None
+        except OSError as error:  # no room, or too many open files: this may pass, and then somebody has to be here
+            self._say(error)
+            return None
 
     def _look(self) -> None:
         """Do what is to be done now; what goes wrong is said once, and tried again at the next look."""
@@ -119,9 +127,12 @@ class Keeper:
                 self._begin(run_id)
             self._trouble = ""
         except Exception as error:  # noqa: BLE001 - without this thread every run would wait for ever
-            if self._trouble != (trouble := f"{type(error).__name__}: {error}"):
-                logger.warning("the embedded forge: %s", trouble)
-            self._trouble = trouble
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        if self._trouble != (trouble := f"{type(error).__name__}: {error}"):
+            logger.warning("the embedded forge: %s", trouble)
+        self._trouble = trouble
 
     def _begin(self, run_id: str) -> None:
         folder = self._runs.folder(run_id)

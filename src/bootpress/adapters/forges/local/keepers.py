@@ -49,8 +49,8 @@ class Keepers:
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 self._look()
-            except OSError as error:  # said once, and tried again at the next look
-                if trouble != (trouble := str(error)):
+            except Exception as error:  # noqa: BLE001 - said once, and tried again at the next look: no forge may go unkept
+                if trouble != (trouble := f"{type(error).__name__}: {error}"):
                     logger.warning("the embedded forges: %s", trouble)
 
     def _look(self) -> None:

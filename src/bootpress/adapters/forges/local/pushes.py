@@ -68,10 +68,11 @@ def take_up(places: Places, runs: Runs) -> None:
                 is_off = (places.settings(push.repository) / "actions_disabled").exists()
                 if bare.exists() and not is_off:
                     _enter(bare, runs, push)
-        except BootpressError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, it must not hold up the others
             if time.time() - path.stat().st_mtime < PATIENCE_SECONDS:
                 continue
-            logger.warning("dropped a push: %s", error)
+            said = error if isinstance(error, BootpressError) else f"{type(error).__name__}: {error}"
+            logger.warning("dropped a push: %s", said)
         path.unlink(missing_ok=True)
 
 
