@@ -234,6 +234,19 @@ def test_a_callback_that_is_put_off_is_taken_up_by_a_run_of_its_own(world: World
     assert foundry.build(build.id).status == "published"
 
 
+def test_what_an_operator_tries_again_is_no_callback(world: World, foundry: Foundry) -> None:
+    old = world.announce(ref=f"{REPOSITORY}@{world.images.image(sign=False)}", git_sha="c0ffee")
+    assert world.process(old) == "failed"
+    world.clock.advance(minutes=1)
+    build = foundry.sleeping()
+    assert build.head_sha == "c0ffee"
+    [publication] = world.publications()
+    world.call("system_retry_disk_image_publication", publication_id=str(publication.id))
+    attempts.relay(world.context)
+    assert callbacks.find(world.context, build.id) is None
+    assert (foundry.build(build.id).status, world.launcher.resumed) == ("dispatched", [])
+
+
 def test_callbacks_in_a_batch_settle_their_builds(database_url: str) -> None:
     world = World(database_url, limits=Limits(launches_in_flight=1))
     world.platform()

@@ -66,6 +66,12 @@ def test_the_repository_the_workflow_and_the_inputs_are_taken_as_the_tutorial_an
     assert foundry.build(answer["build_id"]).ref == "v1"
 
 
+def test_an_owner_beside_another_owners_repository_is_refused(foundry: Foundry) -> None:
+    with pytest.raises(InvalidInput, match="field owner: 'umbrella' is not the owner of acme/disk-images"):
+        foundry.dispatch(owner="umbrella")
+    assert foundry.dispatch(owner="acme")["run_id"]
+
+
 def test_a_build_of_no_known_platform_has_two_hours_and_a_warning(foundry: Foundry) -> None:
     answer = foundry.dispatch(inputs={"platform_slug": "nobody"})
     [warning] = answer["warnings"]

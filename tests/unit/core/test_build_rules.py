@@ -73,6 +73,16 @@ def test_platform_and_commit_find_the_oldest_build() -> None:
     assert matched(announced(git_sha=SHA, platform_slug="core"), one, two) is None
 
 
+def test_of_one_commits_builds_the_tag_tells_which() -> None:
+    main, v1 = expected("main", head_sha=SHA), expected("v1", head_sha=SHA, ref="v1")
+    assert matched(announced(git_sha=SHA, oci_ref="r.example/os/images:v1"), main, v1) == "v1"
+    assert matched(announced(git_sha=SHA, oci_ref="r.example/os/images:nightly"), main, v1) == "main"
+
+
+def test_a_ref_that_was_given_in_full_has_the_tag_of_its_name() -> None:
+    assert [rules.tag_of(ref) for ref in ("refs/heads/main", "refs/tags/v1", "refs/x")] == ["main", "v1", "refs-x"]
+
+
 def test_a_body_that_names_neither_run_nor_commit_finds_the_only_build_of_its_platform_and_tag() -> None:
     """The tutorial's workflow sends a platform and a reference, and nothing else."""
     main, other = expected("main", run_id="7", head_sha=SHA), expected("v1", ref="v1")

@@ -118,6 +118,8 @@ def match(session: Session, delivery: Delivery) -> Build | None:
     if delivery.build_id is not None:
         build = session.get(Build, delivery.build_id, with_for_update=True)
         return build if build is not None and build.status in rules.UNFINISHED else None
+    if delivery.webhook_id is None:  # announced from inside, or tried again: no pipeline says so
+        return None
     waiting = {
         build.dispatch_id: build
         for build in session.scalars(
@@ -159,6 +161,7 @@ def find(context: Context, build_id: UUID) -> UUID | None:
             Delivery.account_id == build.account_id,
             Delivery.received_at >= build.created_at,
             Delivery.build_id.is_(None),
+            Delivery.webhook_id.is_not(None),
         )
         arrived = session.execute(query.order_by(Delivery.received_at.desc()).limit(LOOKED_THROUGH)).all()
         likely: list[UUID] = [delivery_id for delivery_id, body in arrived if _names(body, build)]

@@ -45,7 +45,7 @@ Value = Annotated[str, BeforeValidator(refuse_unstorable), Field(max_length=MAX_
 class OfRepository(Request):
     """Which repository: `owner/name`, or both apart."""
 
-    repo: Text
+    repo: Annotated[Text, Field(description="owner/name; or the name, with owner beside it")]
     owner: Text | None = None
 
     @property
@@ -63,7 +63,12 @@ class DispatchWorkflow(OfRepository):
     workflow_file: Annotated[Text | None, Field(description="The same as workflow")] = None
     ref: Annotated[Text | None, Field(description="Branch or tag; the default branch if left away")] = None
     inputs: Annotated[
-        dict[Annotated[Text, Field(max_length=100)], Value], Field(default_factory=dict, max_length=MAX_INPUTS)
+        dict[Annotated[Text, Field(max_length=100)], Value],
+        Field(
+            default_factory=dict,
+            max_length=MAX_INPUTS,
+            description="What the workflow declares; platform_slug ties the build to a platform",
+        ),
     ]
 
     @model_validator(mode="after")
@@ -202,4 +207,9 @@ def system_list_disk_image_builds(context: Context, caller: Caller, request: Lis
 
 
 def _repository(repo: str, owner: str | None) -> GitRepository:
-    return GitRepository.parse(repo if owner is None or "/" in repo else f"{owner}/{repo}")
+    found = GitRepository.parse(repo if owner is None or "/" in repo else f"{owner}/{repo}")
+    if owner is not None and owner.lower() != found.owner.lower():
+        raise InvalidInput(
+            f"field owner: {owner[:100]!r} is not the owner of {found}", hint="say one of the two", field="owner"
+        )
+    return found

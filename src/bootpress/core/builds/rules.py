@@ -27,6 +27,7 @@ AFTERWARDS = timedelta(minutes=15)
 MAX_TAG = 128
 DISPATCH_ID = "io.bootpress.dispatch-id"
 REVISION = "org.opencontainers.image.revision"
+_FULL = re.compile(r"refs/(?:heads|tags)/")
 _NOT_IN_TAGS = re.compile(rb"[^A-Za-z0-9_.-]")
 _SIGNATURES = re.compile(r"sha256-[0-9a-fA-F]{64}")
 _FALLBACK_TAG = re.compile(r"sha256-[0-9a-fA-F]{64}")
@@ -90,9 +91,10 @@ def tag_of(ref: str) -> str:
     """Return the tag that the template's workflow gives the image of a branch or tag (deployments/build-repo).
 
     Bytes that no tag may hold become dashes, and what no tag may begin with, or where signatures lie, gets an
-    underscore before it (OCI distribution-spec 1.1, "Pulling manifests").
+    underscore before it (OCI distribution-spec 1.1, "Pulling manifests"). A full ref counts as the name in it.
     """
-    tag = _NOT_IN_TAGS.sub(b"-", ref.encode(errors="surrogateescape")).decode()
+    name = ref[found.end() :] if (found := _FULL.match(ref)) else ref
+    tag = _NOT_IN_TAGS.sub(b"-", name.encode(errors="surrogateescape")).decode()
     return (f"_{tag}" if not tag or tag[0] in ".-" or _SIGNATURES.match(tag) else tag)[:MAX_TAG]
 
 
@@ -107,8 +109,9 @@ def is_of(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | N
 def match(said: Announcement, waiting: Sequence[Expected]) -> Expected | None:
     """Return the build that an announcement is the callback of, None if it is nobody's; `waiting` is oldest first.
 
-    By the dispatch id; else by the run; else by platform and commit; else, where it names none of these and only one
-    build can be meant, by platform and tag. An id that none of them has is another's, never guessed around.
+    By the dispatch id; else by the run; else by platform and commit, of one commit's builds the one whose tag it names;
+    else, where it names none of these and only one build can be meant, by platform and tag. An id that none of them has
+    is another's, never guessed around.
     """
     if said.dispatch_id:
         return next((one for one in waiting if one.dispatch_id == said.dispatch_id), None)
@@ -120,10 +123,12 @@ def match(said: Announcement, waiting: Sequence[Expected]) -> Expected | None:
         ours = [one for one in ours if one.run_id is None]
     ours = [one for one in ours if one.platforms]
     if said.git_sha:
-        return next((one for one in ours if one.head_sha and one.head_sha.lower() == said.git_sha.lower()), None)
-    if said.run_id:
+        ours = [one for one in ours if one.head_sha and one.head_sha.lower() == said.git_sha.lower()]
+    elif said.run_id:
         return None
     tagged = [one for one in ours if tag_of(one.ref) == _tag(said.oci_ref)]
+    if said.git_sha:
+        return next(iter(tagged or ours), None)
     return tagged[0] if len(tagged) == 1 else None
 
 
