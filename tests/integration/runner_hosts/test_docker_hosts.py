@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import docker
@@ -156,3 +160,76 @@ def test_what_is_no_docker_host_is_refused_by_field(url: str) -> None:
 def test_what_answers_and_is_no_docker_host_is_unavailable() -> None:
     with pytest.raises(RunnerHostUnavailable, match=r"tcp://127\.0\.0\.1:1 did not answer"):
         DockerHosts().open("tcp://127.0.0.1:1").check()
+
+
+class FalseDaemon:
+    """Answers as a Docker daemon does that has nothing; its logs are said to be elsewhere."""
+
+    def __init__(self, elsewhere: str) -> None:
+        self.asked: list[str] = []
+        self.logins: list[str] = []
+        told: dict[str, object] = {"version": {"ApiVersion": "1.44"}, "images/create": {"error": "not here"}}
+        daemon = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                daemon.asked.append(self.path)
+                daemon.logins += self.headers.get_all("X-Registry-Auth", [])
+                if "/logs" in self.path:
+                    self.send_response(HTTPStatus.FOUND)
+                    self.send_header("Location", f"{elsewhere}/secrets")
+                    content = b""
+                else:
+                    self.send_response(HTTPStatus.OK)
+                    known = next((one for path, one in told.items() if path in self.path), None)
+                    empty: object = [] if "/json?" in self.path else {"Config": {"Tty": True}}
+                    content = json.dumps(known or empty).encode()
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET  # noqa: N815 - the name that is looked for
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+
+
+@contextmanager
+def false_daemon(elsewhere: str = "") -> Iterator[FalseDaemon]:
+    """Run one."""
+    daemon = FalseDaemon(elsewhere)
+    serving = threading.Thread(target=daemon.server.serve_forever, daemon=True)
+    serving.start()
+    try:
+        yield daemon
+    finally:
+        daemon.server.shutdown()
+        daemon.server.server_close()
+        serving.join()
+
+
+def test_where_a_host_would_send_us_nobody_is_asked() -> None:
+    with false_daemon() as neighbour, false_daemon(f"http://{neighbour.host}") as daemon:
+        with pytest.raises(RunnerHostUnavailable, match="TooManyRedirects"):
+            DockerHosts().open(f"tcp://{daemon.host}").logs("a" * 12, lines=20)
+        assert any("/logs" in path for path in daemon.asked)
+        assert neighbour.asked == []
+
+
+def test_logins_for_images_go_to_our_own_host_alone(
+    dock: Dock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = base64.b64encode(b"robot:hunter2").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"images.example": {"auth": login}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    spec = replace(dock.spec(), image="images.example/runner:1")
+    with false_daemon() as daemon:
+        url = f"tcp://{daemon.host}"
+        for hosts, sent in ((DockerHosts(), {}), (DockerHosts(url), {"username": "robot", "password": "hunter2"})):
+            with pytest.raises(RunnerHostUnavailable, match="not here"):
+                hosts.open(url).start(spec)
+            told = json.loads(base64.urlsafe_b64decode(daemon.logins.pop()))
+            assert {name: told[name] for name in ("username", "password") if name in told} == sent

@@ -27,7 +27,7 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, NotFound
 from docker.types import LogConfig
 from docker.utils import kwargs_from_env
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Response, TooManyRedirects
 from urllib3.exceptions import HTTPError as TransportError
 
 from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure, unpulled
@@ -53,7 +53,8 @@ CONFLICT: Final = 409
 class DockerHosts:
     """The port `RunnerHosts`; `default_url` is the daemon of whoever names none.
 
-    Docker's own DOCKER_TLS_VERIFY and DOCKER_CERT_PATH hold for all of them, and its config for images to pull.
+    Docker's own DOCKER_TLS_VERIFY and DOCKER_CERT_PATH hold for all of them. Its config's logins for images to pull are
+    sent to the default one alone: another one is whoever the caller says.
     """
 
     def __init__(self, default_url: str = DEFAULT_URL) -> None:
@@ -67,14 +68,15 @@ class DockerHosts:
                 hint="write unix:///path/of/docker.sock or tcp://host:2376, or leave it away for this machine's",
                 field="runner_host",
             )
-        return DockerHost(url or self._default_url)
+        return DockerHost(url or self._default_url, has_logins=url in {None, self._default_url})
 
 
 class DockerHost:
     """The port `RunnerHost`; a connection per call, so it holds nothing and is shared by threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, has_logins: bool) -> None:
         self._url = url
+        self._has_logins = has_logins
 
     def check(self) -> HostInfo:
         """Make sure that the host answers us."""
@@ -89,7 +91,7 @@ class DockerHost:
             there = _containers_of(api, spec.worker_id)
             kept = next((str(one["Id"]) for one in there if one["Labels"].get(MADE_FOR) == made_for), None)
             if kept is None and not api.images(name=spec.image):
-                _pull(api, spec.image)
+                _pull(api, spec.image, has_logins=self._has_logins)
             for other in there:
                 if other["Id"] != kept:
                     _remove(api, str(other["Id"]))
@@ -148,11 +150,16 @@ class DockerHost:
 
 
 class _Client(APIClient):
-    """The SDK's client; it leaves pulling without a time limit, and we do not."""
+    """The SDK's client; it leaves pulling without a time limit and follows redirects, and we do not."""
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         kwargs["timeout"] = kwargs.get("timeout") or SILENCE_SECONDS
-        return super().send(request, **kwargs)
+        kwargs["allow_redirects"] = False
+        response = super().send(request, **kwargs)
+        if response.is_redirect:  # it might lead to what only we reach, Prefect's API on our loopback among it
+            response.close()
+            raise TooManyRedirects("a Docker daemon redirects nobody")
+        return response
 
 
 def _knock(url: str) -> None:
@@ -216,10 +223,10 @@ def _create(api: APIClient, spec: RunnerSpec, made_for: str) -> str:
     return str(made["Id"])
 
 
-def _pull(api: APIClient, image: str) -> None:
+def _pull(api: APIClient, image: str, *, has_logins: bool) -> None:
     deadline = time.monotonic() + PULL_SECONDS
     try:
-        for said in api.pull(image, stream=True, decode=True):
+        for said in api.pull(image, stream=True, decode=True, auth_config=None if has_logins else {}):
             if "error" in said:
                 raise unpulled(image, str(said["error"]), is_final=False)
             if time.monotonic() > deadline:
