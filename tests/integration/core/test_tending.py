@@ -9,8 +9,8 @@ import pytest
 from bootpress.core.builds import callbacks, tending
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.rules import DISPATCH_ID, REVISION
-from bootpress.core.errors import ForgeUnavailable
-from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, RunStatus, Work
+from bootpress.core.errors import ForgeRefused, ForgeUnavailable
+from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, RunStatus, Work, WorkflowRun
 from bootpress.core.webhooks import attempts
 from tests.support.attempts import begin_launched
 from tests.support.builds import REPO, Foundry
@@ -281,6 +281,27 @@ def test_a_forge_that_hangs_holds_up_no_other_forges_builds_and_no_report(world:
     assert (len(hung), report.looked) == (2, 1)
     assert foundry.build(healthy.id).looked_at == world.clock.now()
     assert {foundry.build(one.id).status for one in hanging} == {"dispatched"}
+
+
+@pytest.mark.parametrize("error", [ForgeUnavailable("it answers 500"), ForgeRefused("it is elsewhere")])
+def test_a_run_that_its_forge_stumbles_over_is_in_the_way_of_no_other(
+    world: World, foundry: Foundry, error: Exception
+) -> None:
+    bad, good = foundry.sleeping(), foundry.sleeping()
+    find, asked = foundry.forge.find_run, []
+
+    def stumble(repository: GitRepository, run_id: str) -> WorkflowRun | None:
+        asked.append(run_id)
+        if run_id == bad.run_id:
+            raise error
+        return find(repository, run_id)
+
+    foundry.forge.find_run = stumble  # type: ignore[method-assign]  # one run is broken
+    tending.tend(world.context)
+    world.clock.advance(seconds=60)
+    asked.clear()
+    assert tending.tend(world.context).looked == 1
+    assert asked == [good.run_id, bad.run_id]
 
 
 def test_what_was_built_while_we_were_away_is_recovered_though_its_deadline_is_over(

@@ -33,6 +33,7 @@ STARTED_BY_NOW = timedelta(seconds=30)
 """How long an operation may take to start the flow of what it dispatched."""
 FORGOTTEN = timedelta(days=1)
 """After which no flow run is woken any more to report how its build ended."""
+LAST = timedelta(milliseconds=1)
 WAITING = (Build.status.in_(rules.OPEN), Build.delivery_id.is_(None))
 """Condition of builds that have not ended, and were not called back."""
 logger = logging.getLogger(__name__)
@@ -93,18 +94,25 @@ class _Tick:
         try:
             yield
         except BootpressError as error:
-            if isinstance(error, ForgeUnavailable):
-                self._leave_alone(build)
             self._report.troubles.append(f"build {build.id}: {error}")
 
-    def _leave_alone(self, build: Build) -> None:
-        """Ask a forge that is away nothing more in this tick; in the next one, others come first."""
-        self._forges[build.account_id, build.forge_name] = None
-        there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
+    def _put_back(self, build: Build, error: BootpressError) -> None:
+        """Let others come first in the next tick; a forge that is away is asked nothing more in this one.
+
+        Its builds are put back with the one that met it, which comes last: it may be what its forge stumbles over.
+        """
+        place = build.account_id, build.forge_name
+        if place in self._forges and self._forges[place] is None:
+            return  # with the others, already
+        now, one = self._context.clock.now(), Build.id == build.id
         with self._context.catalog.writing() as session:
-            waiting = select(Build.id).where(*there, *WAITING).order_by(Build.created_at, Build.id)
-            ids = session.scalars(waiting.with_for_update()).all()
-            session.execute(update(Build).where(Build.id.in_(ids)).values(looked_at=self._context.clock.now()))
+            if isinstance(error, ForgeUnavailable):
+                self._forges[place] = None
+                there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
+                waiting = select(Build.id).where(*there, *WAITING).order_by(Build.created_at, Build.id)
+                ids = session.scalars(waiting.with_for_update()).all()
+                session.execute(update(Build).where(Build.id.in_(ids)).values(looked_at=now))
+            session.execute(update(Build).where(one).values(looked_at=now + LAST))
 
     def _open_builds(self) -> list[Build]:
         query = select(Build).where(*WAITING)
@@ -131,6 +139,9 @@ class _Tick:
                 now=now,
             ):
                 self._look(build, now)
+        except BootpressError as error:
+            self._put_back(build, error)
+            raise
         finally:
             if now >= build.deadline_at:
                 self._time_out(build.id, now)
