@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,7 @@ import docker
 import pytest
 
 from bootpress.adapters.runner_hosts import DockerHosts
+from bootpress.adapters.runner_hosts.docker_hosts import MAX_ANSWER
 from bootpress.core.errors import InvalidInput, RunnerHostRefused, RunnerHostUnavailable
 from tests.integration.runner_hosts.conftest import IMAGE
 from tests.support.conformance_runner_host import Dock, RunnerHostConformance, running
@@ -168,6 +169,7 @@ class FalseDaemon:
     def __init__(self, elsewhere: str) -> None:
         self.asked: list[str] = []
         self.logins: list[str] = []
+        self.padding = 0
         told: dict[str, object] = {"version": {"ApiVersion": "1.44"}, "images/create": {"error": "not here"}}
         daemon = self
 
@@ -182,11 +184,14 @@ class FalseDaemon:
                 else:
                     self.send_response(HTTPStatus.OK)
                     known = next((one for path, one in told.items() if path in self.path), None)
-                    empty: object = [] if "/json?" in self.path else {"Config": {"Tty": True}}
-                    content = json.dumps(known or empty).encode()
+                    empty: object = (
+                        [] if "/json?" in self.path else {"Config": {"Tty": True}, "State": {"Status": "exited"}}
+                    )
+                    content = json.dumps(known or empty).encode() + b" " * daemon.padding
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                with suppress(ConnectionError):
+                    self.wfile.write(content)
 
             do_POST = do_GET  # noqa: N815 - the name that is looked for
 
@@ -217,6 +222,16 @@ def test_where_a_host_would_send_us_nobody_is_asked() -> None:
             DockerHosts().open(f"tcp://{daemon.host}").logs("a" * 12, lines=20)
         assert any("/logs" in path for path in daemon.asked)
         assert neighbour.asked == []
+
+
+def test_an_answer_without_end_is_given_up() -> None:
+    with false_daemon() as daemon:
+        host = DockerHosts().open(f"tcp://{daemon.host}")
+        daemon.padding = MAX_ANSWER // 2
+        assert not host.is_running("a" * 12)
+        daemon.padding = 4 * MAX_ANSWER
+        with pytest.raises(RunnerHostUnavailable):
+            host.is_running("a" * 12)
 
 
 def test_logins_for_images_go_to_our_own_host_alone(

@@ -18,7 +18,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -28,6 +28,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.types import LogConfig
 from docker.utils import kwargs_from_env
 from requests import PreparedRequest, Response, TooManyRedirects
+from requests.exceptions import ContentDecodingError
 from urllib3.exceptions import HTTPError as TransportError
 
 from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure, unpulled
@@ -46,6 +47,7 @@ SILENCE_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 3
 GONE_SECONDS: Final = 10.0
 MAX_LOG: Final = 64 * 1024
+MAX_ANSWER: Final = 16 * 1024 * 1024
 MAX_LINES: Final = 500
 CONFLICT: Final = 409
 
@@ -150,16 +152,30 @@ class DockerHost:
 
 
 class _Client(APIClient):
-    """The SDK's client; it leaves pulling without a time limit and follows redirects, and we do not."""
+    """The SDK's client, which would follow redirects, pull without a time limit, and read answers without any."""
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         kwargs["timeout"] = kwargs.get("timeout") or SILENCE_SECONDS
         kwargs["allow_redirects"] = False
-        response = super().send(request, **kwargs)
+        is_streamed = kwargs.get("stream")
+        response = super().send(request, **{**kwargs, "stream": True})
         if response.is_redirect:  # it might lead to what only we reach, Prefect's API on our loopback among it
             response.close()
             raise TooManyRedirects("a Docker daemon redirects nobody")
+        if not is_streamed:
+            with closing(response.raw) as raw:
+                response.raw = io.BytesIO(_read(raw))
         return response
+
+
+def _read(raw: Any) -> bytes:
+    deadline = time.monotonic() + SILENCE_SECONDS
+    content = bytearray()
+    while piece := raw.read1(1 << 16, decode_content=True):
+        content += piece
+        if len(content) > MAX_ANSWER or time.monotonic() > deadline:
+            raise ContentDecodingError(f"more than {MAX_ANSWER:,} bytes or {SILENCE_SECONDS:.0f} s")
+    return bytes(content)
 
 
 def _knock(url: str) -> None:
