@@ -420,6 +420,26 @@ def drip() -> Iterator[bytes]:
         time.sleep(0.02)
 
 
+def test_what_no_database_keeps_is_not_passed_on(scripted: ScriptedForge, forge: GiteaForge) -> None:
+    document = {
+        "id": 7,
+        "path": "build.yml@refs/heads/main",
+        "event": "push",
+        "display_title": "x",
+        "head_sha": "c0ffee\x00",
+        "status": "in_progress",
+        "html_url": "http://forge/\x00",
+        "started_at": "2025-06-01T12:00:00Z",
+        "completed_at": "1970-01-01T00:00:00Z",
+    }
+    scripted.answers[f"{RUNS}/7"] = [said(document), said(document | {"html_url": "x" * 5000})]
+    run = forge.find_run(REPOSITORY, "7")
+    assert run is not None
+    assert (run.head_sha, run.url) == ("c0ffee\N{REPLACEMENT CHARACTER}", "http://forge/\N{REPLACEMENT CHARACTER}")
+    with pytest.raises(ForgeUnavailable, match="html_url"):
+        forge.find_run(REPOSITORY, "7")
+
+
 def test_a_log_that_breaks_off_or_dawdles_is_unavailable(scripted: ScriptedForge, forge: GiteaForge) -> None:
     with_log(scripted, Reply(200, [b"begun\n"], "text/plain", is_whole=False))
     with pytest.raises(ForgeUnavailable, match="broke off"), forge.open_log(REPOSITORY, "5") as log:

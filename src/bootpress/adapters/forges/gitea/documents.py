@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Short = Annotated[str, Field(max_length=4096)]
+"""What is kept of an answer."""
 
 
 class Document(BaseModel):
     """One JSON object of Gitea's."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        # JSON can spell it, and PostgreSQL keeps no text that has it: one run must not stop whoever looks at all.
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
 
 
 class VersionDocument(Document):
@@ -93,10 +103,10 @@ class RunDocument(Document):
     """`<file>@<full ref>`, such as `build.yml@refs/tags/v1`."""
     event: str
     display_title: str
-    head_sha: str
+    head_sha: Short
     status: str
     conclusion: str | None = None
-    html_url: str
+    html_url: Short
     started_at: datetime
     completed_at: datetime
     trigger_actor: UserDocument | None = None
