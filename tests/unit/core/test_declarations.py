@@ -45,6 +45,7 @@ def test_a_workflow_can_be_dispatched_where_its_triggers_say_so(source: str, inp
         (b"a: [" + b"1," * 60_000 + b"]", "too many values"),
         (b"#" * (MAX_BYTES + 1), "at most"),
         (b"a: &a [*b]", "undefined alias"),
+        (b'on: {workflow_dispatch: {inputs: {"\\ud800": }}}', "surrogates not allowed"),
     ],
 )
 def test_what_is_no_workflow_file_is_refused_with_its_name(source: bytes, reason: str) -> None:

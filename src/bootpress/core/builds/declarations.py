@@ -98,6 +98,8 @@ def _check_bounds(source: bytes, name: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > MAX_EVENTS:
             raise _unreadable(name, "it is nested too deeply" if depth > MAX_DEPTH else "it has too many values")
+        if isinstance(event, yaml.ScalarEvent):
+            event.value.encode()  # an escape can write half a character, which no answer of ours could hold
 
 
 def _members(node: yaml.Node | None) -> dict[str, yaml.Node]:
