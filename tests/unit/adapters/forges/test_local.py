@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_push_starts_what_asks_for_it(on: str, ref: str, *, starts: bool) -> N
 def test_a_filter_that_is_not_known_does_not_pass_for_always(on: str) -> None:
     with pytest.raises(Unsupported):
         triggers.read(document.load(f"on: {on}".encode()))
+
+
+def test_no_pattern_takes_long() -> None:
+    found = triggers.read(document.load(b"on: {push: {tags: ['**a**a**a**a**c']}}"))
+    began = time.process_time()
+    assert not found.match(f"refs/tags/{'a' * 160}")
+    assert found.match(f"refs/tags/{'a' * 160}c")
+    assert time.process_time() - began < 0.5
 
 
 def test_inputs_have_their_defaults_as_they_are_written_and_others_are_dropped() -> None:
