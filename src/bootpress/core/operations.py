@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from bootpress.core.texts import refuse_unstorable
 
 MAX_LIMIT = 500
 MAX_TEXT = 2048
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
 
 
@@ -41,6 +43,13 @@ def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is blank")
     return text.strip()
+
+
+def refuse_unseen(text: str) -> str:
+    """Refuse what would steer a terminal or deceive who reads it: controls, line breaks, changes of direction."""
+    if any(unicodedata.category(letter) in _UNSEEN for letter in text.strip()):
+        raise ValueError("holds a character that cannot be seen, such as a line break")
+    return text
 
 
 def _refuse_seconds(value: object) -> object:
@@ -72,6 +81,8 @@ T = TypeVar("T")
 Text = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_TEXT)]
 Title = Annotated[Text, AfterValidator(_not_blank)]
 """What people call something: no blanks around it, and not only blanks."""
+Label = Annotated[Text, Field(max_length=200), AfterValidator(refuse_unseen)]
+"""What a pipeline is called: it is shown in tables, logs and the names of runs."""
 Whole = Annotated[int, Field(strict=True)]
 """A number that is written as one: JSON's true and "1" are not."""
 Limit = Annotated[Whole, Field(ge=1, le=MAX_LIMIT)]

@@ -318,6 +318,16 @@ def test_a_platform_that_does_not_trust_the_key_is_named(pipelines: Pipelines) -
     assert any("no node platform 'nobody' yet" in said for said in unknown["warnings"])
 
 
+@pytest.mark.parametrize("slug", ["Not Valid", "edge/", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"])
+def test_a_slug_that_no_platform_can_have_is_refused_before_anything_is_made(pipelines: Pipelines, slug: str) -> None:
+    before = pipelines.world.call("system_list_disk_image_webhooks")
+    with pytest.raises(InvalidInput, match="none can be called so") as caught:
+        pipelines.call(platform_slug=slug)
+    assert caught.value.field == "platform_slug"
+    assert pipelines.world.call("system_list_disk_image_webhooks") == before
+    assert pipelines.workers() == []
+
+
 # ---- read token
 
 

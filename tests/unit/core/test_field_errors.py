@@ -10,6 +10,7 @@ from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.errors import InvalidInput
 
 PLATFORM = {"slug": "edge", "arch": "amd64", "oci_repository": "registry.example.org/os/edge"}
+BUILDER = {"owner": "acme", "repo": "disk-images"}
 KEYLESS = {"mode": "keyless", "cosign_identity_regexp": "a", "cosign_issuer_regexp": "b"}
 
 
@@ -55,6 +56,9 @@ def test_a_field_within_another_is_named_by_its_path(
         ("recent_events", {"limit": "5"}, "field limit: should be a valid integer"),
         ("dispatch_gitea_workflow", {"repo": "a/b", "inputs": 5}, "field inputs: should be an object"),
         ("get_gitea_job_logs", {"job_id": "a b"}, "field job_id: should match pattern"),
+        ("bootstrap_disk_image_ci", BUILDER | {"label": "a\x1b[2Jb"}, "field label: holds a character that cannot be"),
+        ("provision_disk_image_webhook", {"label": "a\nb"}, "field label: holds a character that cannot be seen"),
+        ("system_provision_ci_worker", {"name": "a\u202eb"}, "field name: holds a character that cannot be seen"),
         ("recent_events", {"since": 5}, "field since: is no RFC 3339 time"),
         ("recent_events", {"since": "5"}, "field since: is no RFC 3339 time"),
         ("recent_events", {"since": "2026-01-31"}, "field since: is no RFC 3339 time"),

@@ -63,8 +63,10 @@ class ConnectForge(Request):
 
     name: Name = service.DEFAULT
     kind: ForgeKind
-    url: Unless[Text] = None
-    token: Annotated[SecretStr | None, Field(min_length=1, max_length=16384)] = None
+    url: Annotated[Unless[Text], Field(description="Base of Gitea's pages; the embedded forge needs none")] = None
+    token: Annotated[
+        SecretStr | None, Field(min_length=1, max_length=16384, description="An access token of Gitea's")
+    ] = None
 
 
 class ForgeView(Answer):

@@ -105,7 +105,9 @@ def open_forge(context: Context, account_id: UUID, name: str | None = None) -> t
     if chosen is None:
         what = f"no forge {name!r} is connected" if name else "no forge is connected"
         others = f"; there are: {', '.join(sorted(connections))}" if connections else ""
-        raise Conflict(what + others, hint="connect one with system_connect_forge")
+        raise Conflict(
+            what + others, hint="connect one with system_connect_forge: a Gitea, or kind=local for the embedded one"
+        )
     return chosen.name, context.forges.open(chosen)
 
 

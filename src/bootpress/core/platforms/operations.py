@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, Whole, operation
-from bootpress.core.platforms import service
+from bootpress.core.platforms import service, slugs
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.trust import TrustPolicy
 
@@ -17,18 +17,7 @@ READ = "system.node_platforms.read"
 MANAGE = "system.node_platforms.manage"
 
 
-def _is_no_uuid(slug: str) -> str:
-    # It would shadow an id wherever an operation takes either.
-    try:
-        UUID(slug)
-    except ValueError:
-        return slug
-    raise ValueError("reads as an id")
-
-
-Slug = Annotated[
-    str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$", max_length=63), AfterValidator(_is_no_uuid)
-]
+Slug = Annotated[str, Field(pattern=slugs.PATTERN, max_length=slugs.MAX_SLUG), AfterValidator(slugs.is_no_uuid)]
 Arch = Literal["amd64", "arm64"]
 BootCheck = Literal["required", "off"]
 RetentionCount = Annotated[Whole, Field(ge=1, le=50)]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, Whole, operation
+from bootpress.core.operations import Answer, Label, Moment, Request, Text, Whole, operation
 from bootpress.core.webhooks import service
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -23,7 +23,7 @@ MAX_OVERLAP_MINUTES = 7 * 24 * 60
 class ProvisionWebhook(Request):
     """The pipeline's label; `platform_api_base` overrides the base of the URL in the answer."""
 
-    label: Annotated[Text, Field(max_length=200)]
+    label: Label
     platform_api_base: Text | None = None
 
 

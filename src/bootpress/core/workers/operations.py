@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StrictBool
+from pydantic import AfterValidator, Field, StrictBool
 
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
-from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, operation
+from bootpress.core.operations import Answer, Label, Moment, Request, Text, Title, Unless, operation, refuse_unseen
 from bootpress.core.workers import calling, plan, runners, service, terminating
 from bootpress.core.workers.service import SeenWorker
 from bootpress.core.workers.sites import FOUND
@@ -24,16 +24,20 @@ MANAGE = "system.ci_workers.manage"
 class BootstrapDiskImageCi(Request):
     """The build repository, and what its pipeline is called here."""
 
-    owner: Title
-    repo: Title
-    label: Annotated[Text, Field(max_length=200)]
-    platform_slug: Unless[Title] = None
-    platform_api_base: Unless[Text] = None
-    create_platform_read_token: StrictBool = False
+    owner: Annotated[Title, Field(description="Who the repository is to belong to at the forge")]
+    repo: Annotated[Title, Field(description="Its name there; made if there is none")]
+    label: Annotated[Label, Field(description="What the pipeline is called here; the same again rotates its secrets")]
+    platform_slug: Annotated[Unless[Title], Field(description="The node platform that it builds for by default")] = None
+    platform_api_base: Annotated[
+        Unless[Text], Field(description="Base of the URLs that its jobs call, where it is not our public one")
+    ] = None
+    create_platform_read_token: Annotated[StrictBool, Field(description="Give its jobs a token that only reads")] = (
+        False
+    )
     create_signing_key: Annotated[
         Unless[StrictBool], Field(description="By default where the forge has no OIDC for its jobs")
     ] = None
-    rotate_signing_key: StrictBool = False
+    rotate_signing_key: Annotated[StrictBool, Field(description="Make a new key; platforms must trust it anew")] = False
 
 
 class BootstrappedCi(Answer):
@@ -90,8 +94,12 @@ class CiWorkerList(Answer):
 class ProvisionCiWorker(Request):
     """A runner's name, which is the label of its pipeline; what jobs it takes; the Docker host, by default ours."""
 
-    name: Title
-    labels: Unless[list[Text]] = None
+    name: Annotated[
+        Title,
+        AfterValidator(refuse_unseen),
+        Field(description="The label of a pipeline; any name where there is only one repository"),
+    ]
+    labels: Annotated[Unless[list[Text]], Field(description="What jobs it takes; disk-image-builder among them")] = None
     runner_host: Annotated[
         Unless[Text], Field(description="URL of a Docker daemon: unix:///path or tcp://host:port")
     ] = None

@@ -16,6 +16,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import ForgeRefused, InvalidInput, NotFound
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform
+from bootpress.core.platforms.slugs import is_slug
 from bootpress.core.ports import Forge, ForgeInfo, GitRepository, RegistryConnection, RepositoryInfo
 from bootpress.core.webhooks.rules import label_key
 from bootpress.core.workers.models import CiWorker
@@ -152,9 +153,18 @@ def check_repository(owner: str, name: str) -> GitRepository:
 
 
 def slug_of(context: Context, account_id: UUID, named: str | None) -> str | None:
-    """Return the slug of a platform that is named by its slug or id; as it is where there is none yet."""
+    """Return the slug of a platform that is named by its slug or id; as it is where there is none yet.
+
+    InvalidInput for one that no platform can have: the pipeline would build for nobody, for good.
+    """
     with context.catalog.reading() as session:
         platform = platform_of(session, account_id, named)
+    if platform is None and named is not None and not is_slug(named):
+        raise InvalidInput(
+            f"field platform_slug: there is no node platform {named[:100]!r}, and none can be called so",
+            hint="a slug has small letters, digits, dots, dashes and underscores, 63 at most",
+            field="platform_slug",
+        )
     return platform.slug if platform else named
 
 

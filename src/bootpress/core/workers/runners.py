@@ -72,7 +72,6 @@ def plan_runner(
         worker = plan.worker_of(session, account_id, label)
         place = worker if worker is not None and worker.repo is not None else _only_place(session, account_id, label)
     where = runner_host or (worker.runner_host if worker is not None else None)
-    info = context.runner_hosts.open(where).check()
     _, forge = connections.open_forge(context, account_id, place.forge_name)
     connection = context.connections.find_forge(account_id, place.forge_name)
     if connection is None or connection.kind is ForgeKind.LOCAL:
@@ -80,6 +79,7 @@ def plan_runner(
             "the embedded forge takes no runners: it runs the jobs itself",
             hint="connect a Gitea with system_connect_forge to have them run elsewhere",
         )
+    info = context.runner_hosts.open(where).check()
     repository = GitRepository.parse(place.repo or "")
     if not plan.look(context, account_id, forge, repository).exists:
         raise Conflict(f"the forge has no {repository} any more", hint="bootstrap_disk_image_ci creates it anew")
