@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,13 +42,13 @@ class Pipeline:
         """Close the connections to the registry."""
         self._registries.close()
 
-    def push(self, tag: str) -> str:
+    def push(self, tag: str, annotations: Mapping[str, str] | None = None) -> str:
         """Push and sign an image of a few bytes; return its reference by digest."""
         layer = self._folder / "kernel"
         layer.write_bytes(os.urandom(4096))
         layers = [Layer(layer, "application/vnd.bootpress.kernel.v1", "vmlinuz")]
         pusher = self._registries.open_pusher(self._connection)
-        digest = pusher.push_image(self.repository, layers, tag=tag, config=Config())
+        digest = pusher.push_image(self.repository, layers, tag=tag, config=Config(), annotations=annotations)
         manifest = self._registries.open(self._connection).fetch_manifest(self.repository, digest)
         signature = self._key.sign(Descriptor(manifest.media_type, digest, manifest.size), created=datetime.now(UTC))
         for blob in signature.blobs:

@@ -26,6 +26,7 @@ on:
       platform_slug: {type: string}
       dispatch_id: {type: string}
       reference: {type: string}
+      silent: {type: string}
 jobs:
   build:
     runs-on: disk-image-builder
@@ -40,9 +41,11 @@ jobs:
           SLUG: ${{ inputs.platform_slug }}
           ID: ${{ inputs.dispatch_id }}
           REFERENCE: ${{ inputs.reference }}
+          SILENT: ${{ inputs.silent }}
           URL: ${{ vars.POWERNODE_DISK_IMAGE_WEBHOOK_URL }}
           SECRET: ${{ secrets.POWERNODE_DISK_IMAGE_WEBHOOK_SECRET }}
         run: |
+          test -z "$SILENT" || exit 0
           body="{\\"platform_slug\\": \\"$SLUG\\", \\"oci_ref\\": \\"$REFERENCE\\", \\"dispatch_id\\": \\"$ID\\"}"
           signature=$(printf %s "$body" | openssl dgst -sha256 -hmac "$SECRET" -binary | base64)
           curl --fail --silent --header 'Content-Type: application/json' \\
@@ -133,6 +136,24 @@ def test_a_run_that_fails_fails_its_build_without_waiting_for_a_deadline(stack: 
     assert "nothing to announce" in log
 
 
+def test_a_build_whose_callback_was_lost_is_recovered_from_the_registry(stack: Stack, pipeline: Pipeline) -> None:
+    inputs = {"platform_slug": "bench", "reference": "none is announced", "silent": "yes"}
+    answer = stack.call("dispatch_gitea_workflow", repo=REPO, workflow="announce.yml", inputs=inputs)
+    dispatch_id = build_of(stack, answer["build_id"])["dispatch_id"]
+    reference = pipeline.push("main", {"io.bootpress.dispatch-id": dispatch_id})
+
+    def is_recovered() -> bool:
+        return bool(build_of(stack, answer["build_id"])["status"] == "lost_callback_recovered")
+
+    # Asked every minute whether the run has ended, and given one minute more for its callback.
+    wait_for(is_recovered, what="the build is recovered", seconds=240)
+    listed = stack.call("system_list_disk_image_publications", node_platform_id="bench", status="published")
+    newest = listed["publications"][0]
+    assert (newest["oci_ref"], newest["id"]) == (reference, build_of(stack, answer["build_id"])["publication_id"])
+    [event] = stack.call("recent_events", kind_prefix="system.disk_image_build_recovered")["events"]
+    assert event["payload"]["publication_id"] == newest["id"]
+
+
 def run_job(stack: Stack, run_id: str) -> str:
     return str(stack.call("get_gitea_workflow_run", repo=REPO, run_id=run_id)["jobs"][0]["id"])
 
@@ -147,4 +168,4 @@ def test_an_input_that_the_workflow_does_not_declare_is_refused_by_name(stack: S
     )
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert answer.json()["field"] == "inputs.flavour"
-    assert "accepted: platform_slug, reference" in answer.json()["hint"]
+    assert "accepted: platform_slug, reference, silent" in answer.json()["hint"]
