@@ -158,8 +158,9 @@ def test_a_forge_that_breaks_is_tried_again_later_and_later(
 def test_a_forge_that_is_not_there_is_unavailable(waits: Waits) -> None:
     gone = ScriptedForge()
     gone.close()
-    with pytest.raises(ForgeUnavailable, match="cannot be reached"):
+    with pytest.raises(ForgeUnavailable, match="cannot be reached") as caught:
         GiteaForge(gone.url, TOKEN, timing=waits.timing).check()
+    assert "system_connect_forge" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 MAX_REFUSAL = 64 * 1024
 UNTOUCHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Nothing was sent: another try cannot do a thing twice."""
+UNREACHABLE = "is it running, and can this machine reach it? One that has moved: system_connect_forge with its new URL"
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
 
@@ -202,7 +203,8 @@ class GiteaApi:
                     )
                 yield response
         except UNTOUCHED as error:
-            raise Failed(f"cannot be reached ({type(error).__name__})", may_be_done=False) from error
+            reason = f"cannot be reached ({type(error).__name__})"
+            raise Failed(reason, may_be_done=False, hint=UNREACHABLE) from error
         except httpx.HTTPError as error:
             raise Failed(f"does not answer ({type(error).__name__})", may_be_done=True) from error
 

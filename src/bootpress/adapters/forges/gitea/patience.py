@@ -21,9 +21,11 @@ class Unsettled(ForgeUnavailable):
 class Failed(Exception):
     """One try brought no answer that counts; another may. `may_be_done` says whether it may have been carried out."""
 
-    def __init__(self, reason: str, *, may_be_done: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, may_be_done: bool, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.may_be_done, self.retry_after = reason, may_be_done, retry_after
+        self.reason, self.may_be_done, self.retry_after, self.hint = reason, may_be_done, retry_after, hint
 
 
 class Patience:
@@ -41,7 +43,8 @@ class Patience:
         delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
         self._left -= 1
         if self._left <= 0 or self._timing.monotonic() + delay > self._deadline - ENOUGH:
-            raise ForgeUnavailable(f"asked to {to}, {who} {failure.reason}", retry_after=asked) from failure
+            told = f"asked to {to}, {who} {failure.reason}"
+            raise ForgeUnavailable(told, hint=failure.hint, retry_after=asked) from failure
         self._backoff *= 2
         self._timing.sleep(delay)
 
