@@ -240,16 +240,34 @@ def test_a_dispatch_whose_answer_was_lost_and_that_never_ran_times_out(world: Wo
     assert "which the forge did not name" in str(ended.error_message)
 
 
-def test_a_forge_that_is_away_is_asked_once_a_tick_and_holds_up_no_deadline(world: World, foundry: Foundry) -> None:
+def test_a_forge_that_is_away_is_asked_once_a_tick_and_holds_up_a_deadline_for_ten_minutes(
+    world: World, foundry: Foundry
+) -> None:
     builds = [foundry.sleeping() for _ in range(3)]
     foundry.forge.away = True
     foundry.forge.calls.clear()
     report = tending.tend(world.context)
     assert foundry.forge.calls == ["find_run"]
     assert len(report.troubles) == 3
-    world.clock.advance(minutes=120)
+    world.clock.advance(minutes=129)
+    assert tending.tend(world.context).ended == 0
+    world.clock.advance(minutes=1)
     assert tending.tend(world.context).ended == 3
     assert {foundry.build(build.id).status for build in builds} == {"timed_out"}
+
+
+def test_a_build_whose_registry_is_away_at_its_deadline_is_recovered_a_moment_later(
+    world: World, foundry: Foundry
+) -> None:
+    build = foundry.sleeping()
+    push(world, **{DISPATCH_ID: build.dispatch_id})
+    assert build.run_id is not None
+    foundry.forge.end_run(REPO, build.run_id)
+    world.clock.advance(minutes=120)
+    with world.registry_away("main"):
+        assert tending.tend(world.context).ended == 0
+    world.clock.advance(minutes=1)
+    assert tending.tend(world.context).recovered == 1
 
 
 def test_a_forge_that_hangs_holds_up_no_other_forges_builds_and_no_report(world: World, foundry: Foundry) -> None:

@@ -30,7 +30,6 @@ REVISION = "org.opencontainers.image.revision"
 _FULL = re.compile(r"refs/(?:heads|tags)/")
 _NOT_IN_TAGS = re.compile(rb"[^A-Za-z0-9_.-]")
 _SIGNATURES = re.compile(r"sha256-[0-9a-fA-F]{64}")
-_FALLBACK_TAG = re.compile(r"sha256-[0-9a-fA-F]{64}")
 
 BUILD = StateMachine(
     noun="build",
@@ -85,6 +84,11 @@ def asks_forge(
     if looked_at is None or run_ended_at is not None or now >= deadline_at or looked_at > now:
         return True
     return now - looked_at >= min(max((now - created_at) / 10, FIRST_LOOK), LAST_LOOK)
+
+
+def is_over(*, deadline_at: datetime, was_answered: bool, now: datetime) -> bool:
+    """Tell whether a build has timed out: at its deadline, or when forge or registry were away then, a search later."""
+    return now >= (deadline_at if was_answered else deadline_at + SEARCH)
 
 
 def tag_of(ref: str) -> str:

@@ -127,7 +127,7 @@ class _Tick:
             return list(session.scalars(ended.order_by(Build.finished_at).limit(AT_ONCE)))
 
     def _tend(self, build: Build) -> None:
-        now = self._context.clock.now()
+        now, was_answered = self._context.clock.now(), True
         try:
             if build.flow_run_id is None and now - build.created_at >= STARTED_BY_NOW:
                 dispatching.start_flow(self._context, build.id)
@@ -140,10 +140,11 @@ class _Tick:
             ):
                 self._look(build, now)
         except BootpressError as error:
+            was_answered = False
             self._put_back(build, error)
             raise
         finally:
-            if now >= build.deadline_at:
+            if rules.is_over(deadline_at=build.deadline_at, was_answered=was_answered, now=now):
                 self._time_out(build.id, now)
 
     def _look(self, build: Build, now: datetime) -> None:
