@@ -15,10 +15,13 @@ from uuid import uuid4
 import pytest
 
 from bootpress.adapters.forges.local import Bounds, Keeper, Keepers, Places, account_folder
-from bootpress.adapters.forges.local.runs import MAX_WAITING
+from bootpress.adapters.forges.local.job import Stopped
+from bootpress.adapters.forges.local.orders import Orders, host_environment
+from bootpress.adapters.forges.local.runner import Runner, Watch
+from bootpress.adapters.forges.local.runs import MAX_WAITING, RunFolder
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 from bootpress.core.ports import RunStatus
-from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
+from tests.support.local_forge import DISPATCHED, NO_DOCKER, REPOSITORY, Embedded, eventually, kept
 from tests.support.processes import Program
 
 
@@ -255,6 +258,31 @@ def test_after_a_restart_what_ran_has_failed_and_what_waited_is_run(embedded: Em
     again = Embedded(embedded.places.root, box=embedded.box)
     with kept(again):
         assert again.ended(ids[2]).conclusion == "success"
+
+
+def test_a_run_whose_owner_died_before_its_first_job_says_so(embedded: Embedded) -> None:
+    embedded.add(steps("echo never"))
+    run_id = embedded.dispatch()
+    folder = RunFolder(embedded.places.runs / run_id)
+    listening, owner = os.pipe()
+    os.close(owner)
+    watch = Watch(folder, listening, seconds=60)
+    eventually(lambda: is_over(watch), what="its owner's death is heard of")
+    orders = Orders("file:///forge", {}, {}, cache=str(folder.path), host=host_environment(), docker=NO_DOCKER)
+    Runner(folder, orders, watch).go()
+    os.close(listening)
+    assert embedded.run(run_id).conclusion == "failure"
+    assert "has died" in embedded.log(run_id)
+    assert "never" not in embedded.log(run_id)
+
+
+def is_over(watch: Watch) -> bool:
+    """Tell whether a run is to end."""
+    try:
+        watch.look()
+    except Stopped:
+        return True
+    return False
 
 
 def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: Embedded, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Runner:
             return
         try:
             for number, job in enumerate(self._plan.jobs):
-                self._watch.look()
+                self._look_before(number)
                 results[job.key] = self._job(number, job, {key: results[key] for key in job.needs})
         except Stopped as stopped:
             self._save(self._state.ended(stopped.conclusion))
@@ -79,6 +79,14 @@ class Runner:
         found = set(results.values())
         conclusion = next((each for each in ("failure", "success") if each in found), "skipped")
         self._save(RunState(RunStatus.COMPLETED, conclusion, self._state.jobs))
+
+    def _look_before(self, number: int) -> None:
+        """Stop here if the run is to end, and say why in the log of the job that does not begin."""
+        try:
+            self._watch.look()
+        except Stopped as stopped:
+            self._folder.note(number, stopped.reason)
+            raise
 
     def _missing(self) -> BootpressError | None:
         """Return what this machine lacks for one of the jobs."""
