@@ -207,3 +207,8 @@ def test_prefects_database_is_the_environments_whole_or_in_parts_or_else_in_the_
     assert url(PREFECT_SERVER_DATABASE_CONNECTION_URL="postgresql+asyncpg://db/prefect") is not None
     assert url(PREFECT_SERVER_DATABASE_DRIVER="postgresql+asyncpg", PREFECT_SERVER_DATABASE_HOST="db") is None
     assert url(PREFECT_API_DATABASE_DRIVER="postgresql+asyncpg", PREFECT_API_DATABASE_HOST="db") is None
+
+
+def test_results_of_runs_are_scratch(home: Home) -> None:
+    environment = prefect_server.spec(home, 4200, {}).environment
+    assert Path(environment["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]).is_relative_to(home.folder / "tmp")
