@@ -25,6 +25,9 @@ DRIVERS: Final = {
 }
 """How the catalog is reached, by the scheme of its URL as people write it."""
 
+MAX_DAYS: Final = 36_500
+"""A hundred years: what is to be kept for good."""
+
 
 class Settings(BaseSettings):
     """Everything that the environment decides; each field's description is its documentation."""
@@ -61,6 +64,24 @@ class Settings(BaseSettings):
     ] = None
     webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
+    webhook_daily_bytes: Annotated[
+        int,
+        Field(
+            ge=128 * 1024,
+            le=2**50,
+            description="Bytes that one webhook may store in 24 hours; a delivery counts as its body and 512 bytes",
+        ),
+    ] = 16 * 1024 * 1024
+    delivery_days: Annotated[
+        int, Field(ge=1, le=MAX_DAYS, description="Days that finished deliveries and their attempts are kept")
+    ] = 90
+    deliveries_kept: Annotated[
+        int, Field(ge=100, le=10**9, description="Finished deliveries of one webhook that are kept at most")
+    ] = 10_000
+    event_days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="Days that events are kept")] = 400
+    events_kept: Annotated[
+        int, Field(ge=100, le=10**9, description="Events of one kind and account that are kept at most")
+    ] = 20_000
     worker_threads: Annotated[
         int, Field(gt=0, le=200, description="Flow runs that the resident worker runs at once")
     ] = 16
