@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,6 +26,8 @@ DRIVERS: Final = {
 }
 """How the catalog is reached, by the scheme of its URL as people write it."""
 
+_UNSPELT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters and line ends, and bytes that are no UTF-8."""
 MAX_DAYS: Final = 36_500
 """A hundred years: what is to be kept for good."""
 
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
     )
 
     home: Annotated[Path, Field(description="Folder for everything that is written while running")] = Field(
-        default_factory=lambda: user_data_path("bootpress", appauthor=False)
+        default_factory=lambda: user_data_path("bootpress", appauthor=False), validate_default=True
     )
     host: Annotated[str, Field(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[
@@ -110,6 +113,11 @@ class Settings(BaseSettings):
         ),
     ] = Field(default_factory=lambda: Path.home() / ".docker")
 
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, home: Path) -> Path:
+        return check_path(home)
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
@@ -157,6 +165,17 @@ class Settings(BaseSettings):
             of=str(path),
             hint="restore it from a backup; only where nothing was encrypted yet, remove it, and a new one is made",
         )
+
+
+def check_path(home: Path) -> Path:
+    """Return the path of a home; InvalidInput, which names it, where it holds what no database URL can spell."""
+    for letter in str(home):
+        if letter in "?#" or unicodedata.category(letter) in _UNSPELT:
+            raise InvalidInput(
+                f"the path of the home {str(home)!r} holds {letter!r}, which cuts the addresses of its databases short",
+                hint="choose another with --home, or set BOOTPRESS_HOME to one",
+            )
+    return home
 
 
 def _key_of_home(path: Path) -> str:
@@ -223,6 +242,8 @@ def _database_url(url: str) -> str:
         raise InvalidInput(f"BOOTPRESS_DATABASE_URL: there is no driver {parsed.drivername[:40]!r}", hint=hint)
     if driver == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise InvalidInput("BOOTPRESS_DATABASE_URL names no file: several processes share the database", hint=hint)
+    if driver == "sqlite" and ("#" in url or "?" in url):
+        raise InvalidInput("BOOTPRESS_DATABASE_URL holds ? or #, which no path of a SQLite database may", hint=hint)
     return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
