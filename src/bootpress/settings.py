@@ -67,14 +67,10 @@ class Settings(BaseSettings):
     ] = None
     webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
-    webhook_daily_bytes: Annotated[
+    webhook_daily_mib: Annotated[
         int,
-        Field(
-            ge=128 * 1024,
-            le=2**50,
-            description="Bytes that one webhook may store in 24 hours; a delivery counts as its body and 512 bytes",
-        ),
-    ] = 16 * 1024 * 1024
+        Field(ge=1, le=10**6, description="MiB that one webhook may store in 24 hours, 512 bytes a delivery included"),
+    ] = 16
     delivery_days: Annotated[
         int, Field(ge=1, le=MAX_DAYS, description="Days that finished deliveries and their attempts are kept")
     ] = 90

@@ -68,7 +68,7 @@ def limits(settings: Settings) -> Limits:
     """Return the bounds that an installation sets."""
     return Limits(
         launches_in_flight=settings.launches_in_flight,
-        webhook_daily_bytes=settings.webhook_daily_bytes,
+        webhook_daily_bytes=settings.webhook_daily_mib * 1024 * 1024,
         delivery_days=settings.delivery_days,
         deliveries_kept=settings.deliveries_kept,
         event_days=settings.event_days,

@@ -26,7 +26,7 @@ from bootpress.stack.claiming import Standing, is_home, judge
 from bootpress.stack.environment import absolute, without_password
 from bootpress.stack.findings import Finding, Health, guarded
 from bootpress.stack.home import Home
-from bootpress.wiring import open_forges
+from bootpress.wiring import limits, open_forges
 
 POOL: Final = "bootpress"
 PUBLIC_GOOD: Final = "https://tuf-repo-cdn.sigstore.dev/timestamp.json"
@@ -143,7 +143,7 @@ def _webhooks(settings: Settings) -> Iterator[Finding]:
     catalog = Catalog(settings.catalog_url)
     try:
         if _is_usable(settings, catalog):
-            limit, now = settings.webhook_daily_bytes, datetime.now(UTC)
+            limit, now = limits(settings).webhook_daily_bytes, datetime.now(UTC)
             yield guarded("webhooks", lambda: doctor_webhooks.near_budget(catalog, limit=limit, now=now))
     finally:
         catalog.close()

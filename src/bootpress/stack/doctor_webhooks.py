@@ -20,5 +20,5 @@ def near_budget(catalog: Catalog, *, limit: int, now: datetime) -> Finding:
         return Finding(WEBHOOKS, Health.OK, f"none is near its daily budget of {limit} bytes")
     named = ", ".join(f"{one.label} ({one.webhook_id}): {100 * one.spent // limit} %" for one in found[:MAX_NAMED])
     more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    hint = "where it is meant to send so much, raise BOOTPRESS_WEBHOOK_DAILY_BYTES; else rotate its secret"
+    hint = "where it is meant to send so much, raise BOOTPRESS_WEBHOOK_DAILY_MIB; else rotate its secret"
     return Finding(WEBHOOKS, Health.WARN, f"near the daily budget of {limit} bytes: {named}{more}", hint)

@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_refused_with_the_budget_the_setting_and_when_it_is
     world.clock.advance(hours=5)
     refused = refusal(world, body(world))
     assert str(limit) in refused.message
-    assert "BOOTPRESS_WEBHOOK_DAILY_BYTES" in str(refused.hint)
+    assert "BOOTPRESS_WEBHOOK_DAILY_MIB" in str(refused.hint)
     assert refused.retry_after == 19 * 3600
     assert count(world) == 3
     world.clock.advance(seconds=refused.retry_after - 1)

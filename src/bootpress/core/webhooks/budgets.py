@@ -55,7 +55,7 @@ class Budget:
             f"this webhook has stored {self.spent} bytes since {self.since:%Y-%m-%d %H:%M} UTC,"
             f" and its daily budget is {self.limit} bytes",
             retry_after=(self.since + DAY - now).total_seconds(),
-            hint="send less, or have the operator raise BOOTPRESS_WEBHOOK_DAILY_BYTES",
+            hint="send less, or have the operator raise BOOTPRESS_WEBHOOK_DAILY_MIB",
         )
 
 
