@@ -5,16 +5,18 @@ from __future__ import annotations
 from prefect import flow
 
 from tasks.builds import tend_builds
+from tasks.pruning import prune_history
 from tasks.relaying import emit_events, relay_deliveries, tidy_procedures
 
 
 @flow(name="relay-deliveries")
 def relay() -> None:
-    """Start every delivery that waits, hand events from the outbox to Prefect, and look after builds.
+    """Start every delivery that waits, hand events from the outbox to Prefect, prune history, and look after builds.
 
     Builds come last and within bounded time: a forge that is away holds up neither deliveries nor events.
     """
     relay_deliveries()
     emit_events()
     tidy_procedures()
+    prune_history()
     tend_builds()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,6 +26,11 @@ DRIVERS: Final = {
 }
 """How the catalog is reached, by the scheme of its URL as people write it."""
 
+_UNSPELT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters and line ends, and bytes that are no UTF-8."""
+MAX_DAYS: Final = 36_500
+"""A hundred years: what is to be kept for good."""
+
 
 class Settings(BaseSettings):
     """Everything that the environment decides; each field's description is its documentation."""
@@ -35,7 +41,7 @@ class Settings(BaseSettings):
     )
 
     home: Annotated[Path, Field(description="Folder for everything that is written while running")] = Field(
-        default_factory=lambda: user_data_path("bootpress", appauthor=False)
+        default_factory=lambda: user_data_path("bootpress", appauthor=False), validate_default=True
     )
     host: Annotated[str, Field(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[
@@ -61,6 +67,20 @@ class Settings(BaseSettings):
     ] = None
     webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
+    webhook_daily_mib: Annotated[
+        int,
+        Field(ge=1, le=10**6, description="MiB that one webhook may store in 24 hours, 512 bytes a delivery included"),
+    ] = 16
+    delivery_days: Annotated[
+        int, Field(ge=1, le=MAX_DAYS, description="Days that finished deliveries and their attempts are kept")
+    ] = 90
+    deliveries_kept: Annotated[
+        int, Field(ge=100, le=10**9, description="Finished deliveries of one webhook that are kept at most")
+    ] = 10_000
+    event_days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="Days that events are kept")] = 400
+    events_kept: Annotated[
+        int, Field(ge=100, le=10**9, description="Events of one kind and account that are kept at most")
+    ] = 20_000
     worker_threads: Annotated[
         int, Field(gt=0, le=200, description="Flow runs that the resident worker runs at once")
     ] = 16
@@ -88,6 +108,11 @@ class Settings(BaseSettings):
             validation_alias=AliasChoices("BOOTPRESS_DOCKER_CONFIG_FOLDER", "DOCKER_CONFIG"),
         ),
     ] = Field(default_factory=lambda: Path.home() / ".docker")
+
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, home: Path) -> Path:
+        return check_path(home)
 
     @field_validator("database_url")
     @classmethod
@@ -136,6 +161,17 @@ class Settings(BaseSettings):
             of=str(path),
             hint="restore it from a backup; only where nothing was encrypted yet, remove it, and a new one is made",
         )
+
+
+def check_path(home: Path) -> Path:
+    """Return the path of a home; InvalidInput, which names it, where it holds what no database URL can spell."""
+    for letter in str(home):
+        if letter in "?#" or unicodedata.category(letter) in _UNSPELT:
+            raise InvalidInput(
+                f"the path of the home {str(home)!r} holds {letter!r}, which cuts the addresses of its databases short",
+                hint="choose another with --home, or set BOOTPRESS_HOME to one",
+            )
+    return home
 
 
 def _key_of_home(path: Path) -> str:
@@ -202,6 +238,8 @@ def _database_url(url: str) -> str:
         raise InvalidInput(f"BOOTPRESS_DATABASE_URL: there is no driver {parsed.drivername[:40]!r}", hint=hint)
     if driver == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise InvalidInput("BOOTPRESS_DATABASE_URL names no file: several processes share the database", hint=hint)
+    if driver == "sqlite" and ("#" in url or "?" in url):
+        raise InvalidInput("BOOTPRESS_DATABASE_URL holds ? or #, which no path of a SQLite database may", hint=hint)
     return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 

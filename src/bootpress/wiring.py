@@ -57,10 +57,22 @@ def production(settings: Settings) -> Context:
         launcher=CallbackLauncher(PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)), catalog),
         event_sink=PrefectEvents(prefect),
         public_url=public_url(settings),
-        limits=Limits(launches_in_flight=settings.launches_in_flight),
+        limits=limits(settings),
         local_registry=lambda: local_registry(settings),
         build_repository=build_repository,
         runner_image=settings.runner_image,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the bounds that an installation sets."""
+    return Limits(
+        launches_in_flight=settings.launches_in_flight,
+        webhook_daily_bytes=settings.webhook_daily_mib * 1024 * 1024,
+        delivery_days=settings.delivery_days,
+        deliveries_kept=settings.deliveries_kept,
+        event_days=settings.event_days,
+        events_kept=settings.events_kept,
     )
 
 

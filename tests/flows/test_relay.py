@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from blocks.forges import GiteaForge
 from bootpress.core.ports import ForgeConnection, ForgeKind
+from bootpress.core.webhooks.models import Delivery
 from bootpress.wiring import of_process
 from flows.relay import relay
 from tests.flows.conftest import Stage
@@ -34,3 +35,14 @@ def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Stag
     build = foundry.build(build_id)
     assert build.status == "dispatched"
     assert build.looked_at is not None  # it was tried, and is behind the others in the next tick
+
+
+def test_history_is_pruned_by_the_tick(stage: Stage) -> None:
+    delivery_id = stage.yard.announce(slug="nobody")
+    assert stage.yard.process(delivery_id) == "failed"
+
+    state = relay(return_state=True)  # a year after what the operator did
+
+    assert state.name == "Completed"
+    with stage.yard.catalog.reading() as session:
+        assert session.get(Delivery, delivery_id) is None

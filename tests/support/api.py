@@ -30,6 +30,7 @@ from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
 from bootpress.surfaces.api.connections import Bounds
 from bootpress.surfaces.api.serve import server
+from bootpress.wiring import limits
 from tests.support.fake_forge import FakeForges, FakeRunnerHosts
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, RealClock
 
@@ -156,6 +157,7 @@ def running_press(
         launcher=launcher,
         event_sink=sink,
         public_url=PUBLIC_URL,
+        limits=limits(chosen),
     )
     account_id = accounts.create_account(context, "default")
     _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])

@@ -37,6 +37,16 @@ class Limits:
     """How long a call waits for the flow that carries it out."""
     runner_seconds: float = 60.0
     """How long a runner that was started may take until the forge says that it is online."""
+    webhook_daily_bytes: int = 16 * 1024 * 1024
+    """What one webhook may have stored in 24 hours."""
+    delivery_days: int = 90
+    """How long finished deliveries and their attempts are kept."""
+    deliveries_kept: int = 10_000
+    """Finished deliveries of one webhook that are kept at most."""
+    event_days: int = 400
+    """How long events are kept."""
+    events_kept: int = 20_000
+    """Events of one kind and account that are kept at most."""
 
 
 @dataclass(frozen=True, slots=True)

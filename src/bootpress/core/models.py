@@ -5,6 +5,7 @@ from bootpress.core.builds.models import Build, ListedRun
 from bootpress.core.catalog import Base
 from bootpress.core.events.models import Event, Undelivered
 from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.pruning.models import PruningClock
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.webhooks.models import Attempt, Delivery, Webhook
@@ -25,6 +26,7 @@ __all__ = [
     "ListedRun",
     "NodePlatform",
     "Procedure",
+    "PruningClock",
     "Publication",
     "StoredAnswer",
     "Undelivered",

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,14 @@ from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.adapters.orchestrator.connections import PrefectConnections
 from bootpress.adapters.runner_hosts import DockerHosts
 from bootpress.core.catalog import Catalog
-from bootpress.core.errors import BootpressError
+from bootpress.core.errors import BootpressError, InvalidInput
 from bootpress.settings import Settings
-from bootpress.stack import doctor_ci, registry
+from bootpress.stack import doctor_ci, doctor_webhooks, registry
+from bootpress.stack.claiming import Standing, is_home, judge
 from bootpress.stack.environment import absolute, without_password
 from bootpress.stack.findings import Finding, Health, guarded
 from bootpress.stack.home import Home
-from bootpress.wiring import open_forges
+from bootpress.wiring import limits, open_forges
 
 POOL: Final = "bootpress"
 PUBLIC_GOOD: Final = "https://tuf-repo-cdn.sigstore.dev/timestamp.json"
@@ -54,6 +56,7 @@ def examine(settings: Settings, base: Mapping[str, str] = os.environ) -> Iterato
     endpoints = home.read_endpoints() if home.is_locked() else None
     yield _stack(home, endpoints)
     yield guarded("database", lambda: _database(settings))
+    yield from _webhooks(settings)
     yield from _prefect(settings, base, endpoints)
     yield _registry(settings, home, endpoints)
     yield _public_good()
@@ -64,8 +67,12 @@ def _home(home: Home) -> Finding:
     folder = home.folder
     if not folder.exists():
         return Finding("home", Health.WARN, f"{folder} is not there yet", "`bootpress up` makes it")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("home", Health.FAIL, f"{folder} cannot be written", "choose another with --home")
+    try:
+        standing = judge(folder)
+    except InvalidInput as error:
+        return Finding("home", Health.FAIL, error.message, error.hint)
+    if standing is Standing.EMPTY:
+        return Finding("home", Health.WARN, f"{folder} is empty", "`bootpress up` makes it a home")
     if folder.stat().st_mode & 0o077:
         return Finding("home", Health.WARN, f"{folder} is open to other users", f"chmod 700 {folder}")
     return Finding("home", Health.OK, str(folder))
@@ -87,7 +94,7 @@ def _database(settings: Settings) -> Finding:
     catalog = Catalog(settings.catalog_url)
     try:
         if catalog.is_sqlite:
-            missing = _sqlite_trouble(Path(catalog.url.database or ""))
+            missing = _sqlite_trouble(settings, Path(catalog.url.database or ""))
             if missing is not None:
                 return missing
         with catalog.reading() as session:
@@ -99,12 +106,12 @@ def _database(settings: Settings) -> Finding:
         catalog.close()
 
 
-def _sqlite_trouble(path: Path) -> Finding | None:
-    """Return what is wrong with the file, before opening it would make an empty one."""
-    if not path.exists():
+def _sqlite_trouble(settings: Settings, path: Path) -> Finding | None:
+    """Return what is wrong with the file, before opening it would make an empty one, or change somebody else's."""
+    if not path.exists() or (settings.database_url is None and not is_home(settings.home)):
         return Finding("database", Health.WARN, f"{path} is not there yet", "`bootpress up` makes it")
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=SECONDS)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SECONDS)
         try:
             said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         finally:
@@ -131,20 +138,36 @@ def _prefect(settings: Settings, base: Mapping[str, str], endpoints: dict[str, A
         api.close()
 
 
+def _webhooks(settings: Settings) -> Iterator[Finding]:
+    """Look at what webhooks store, where there is a catalog that has any."""
+    catalog = Catalog(settings.catalog_url)
+    try:
+        if _is_usable(settings, catalog):
+            limit, now = limits(settings).webhook_daily_bytes, datetime.now(UTC)
+            yield guarded("webhooks", lambda: doctor_webhooks.near_budget(catalog, limit=limit, now=now))
+    finally:
+        catalog.close()
+
+
 def _ci(settings: Settings, api: PrefectApi) -> Iterator[Finding]:
     """Look at forges and Docker hosts, where there is a catalog that names accounts and workers."""
     catalog = Catalog(settings.catalog_url)
     try:
-        if _is_usable(catalog):
-            yield from doctor_ci.forges(catalog, PrefectConnections(api), lambda: open_forges(settings))
+        if _is_usable(settings, catalog):
+            if settings.encryption_key is None and not (settings.home / "encryption.key").exists():
+                yield Finding(
+                    "forge", Health.WARN, "the home has no key to read secrets with", "`bootpress up` makes it"
+                )
+            else:
+                yield from doctor_ci.forges(catalog, PrefectConnections(api), lambda: open_forges(settings))
             yield from doctor_ci.runner_hosts(catalog, DockerHosts(settings.docker_host))
     finally:
         catalog.close()
 
 
-def _is_usable(catalog: Catalog) -> bool:
+def _is_usable(settings: Settings, catalog: Catalog) -> bool:
     """Tell whether a catalog can be read; why not was said before."""
-    if catalog.is_sqlite and _sqlite_trouble(Path(catalog.url.database or "")):
+    if catalog.is_sqlite and _sqlite_trouble(settings, Path(catalog.url.database or "")):
         return False
     try:
         return schema.is_current(catalog)

@@ -86,7 +86,7 @@ def of_ours(
 def absolute(settings: Settings) -> Settings:
     """Return the settings with paths that mean the same in another working folder."""
     values = _values(settings)
-    values["home"] = settings.home.expanduser().resolve()
+    values["home"] = Path(os.path.realpath(settings.home.expanduser()))  # `resolve` fails where links lead in circles
     values["docker_config_folder"] = settings.docker_config_folder.expanduser().absolute()
     if settings.database_url is not None:
         values["database_url"] = SecretStr(_absolute_url(settings.database_url.get_secret_value()))

@@ -19,7 +19,7 @@ from typing import Final
 
 from bootpress.stack import child, container
 from bootpress.stack.errors import StackFailed
-from bootpress.stack.home import Home, write_private
+from bootpress.stack.home import Home, remove_tree, write_private
 
 PACKAGE: Final = "docker-registry"
 PROGRAM: Final = "usr/bin/docker-registry"
@@ -84,7 +84,9 @@ def unpack(package: Path, home: Home) -> Path:
         _run("dpkg-deb", "-x", str(package), scratch, cwd=target.parent)
         if not os.access(Path(scratch) / PROGRAM, os.X_OK):
             raise StackFailed(f"{package.name} holds no {PROGRAM}")
-        shutil.rmtree(target, ignore_errors=True)
+        if target.parent.is_symlink():
+            raise StackFailed(f"{target.parent} is a symbolic link: nothing is unpacked elsewhere")
+        remove_tree(target)
         shutil.copytree(scratch, target, symlinks=True)
     return unpacked(home)
 

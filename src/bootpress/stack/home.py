@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bootpress.core.errors import Conflict, InvalidInput
+from bootpress.stack.claiming import EMPTIED, MARKER, Standing, judge, marker_text
 
 ENDPOINTS = "endpoints.json"
 
@@ -68,9 +70,21 @@ class Home:
         """Return the log file of a process."""
         return self.folder / "logs" / f"{name}.log"
 
+    @property
+    def marker(self) -> Path:
+        """Return the file that says that the folder is a home."""
+        return self.folder / MARKER
+
     def create(self) -> None:
-        """Make the folders, readable by their owner alone; InvalidInput where that is not possible."""
+        """Make the folders, readable by their owner alone; InvalidInput where that is not possible.
+
+        A folder that is not empty and is no home of ours is left as it is. One of a version without markers gets one.
+        """
+        standing = judge(self.folder)
         try:
+            if standing is not Standing.HOME:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_private(self.marker, marker_text())  # first: whatever else we write lies in a home
             for folder in ("", "logs", "run", "prefect", "registry", "tmp", "cache", "data"):
                 (self.folder / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
@@ -79,10 +93,20 @@ class Home:
                 f"the home {self.folder} cannot be made: {error.strerror}", hint="choose another with --home"
             ) from error
 
+    def clear(self) -> None:
+        """Forget what the last start left that means nothing any more; what cannot be deleted stays."""
+        self.forget_endpoints()
+        for name in EMPTIED:
+            remove_tree(self.folder / name)
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the home for the block; Conflict while another process holds it. The kernel frees it when we die."""
-        descriptor = os.open(self.folder / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self.folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise InvalidInput(f"{self.folder / 'up.lock'} cannot be opened: {error.strerror}") from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,3 +169,52 @@ def write_private(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder with all that is in it, however deep, and what cannot be deleted leave; no link is followed.
+
+    Each folder within is moved up to the top before it is emptied: that takes neither recursion nor long paths, and
+    fails for what another file system is mounted on.
+    """
+    with suppress(OSError):
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+        folder.rmdir()
+
+
+def _empty(top: int) -> None:
+    moved = itertools.count()
+    waiting = _emptied_of_files(top, top, moved)
+    while waiting:
+        name = waiting.pop()
+        with suppress(OSError):
+            os.chmod(name, 0o700, dir_fd=top)  # one that its owner may not read or write
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+            try:
+                waiting += _emptied_of_files(inner, top, moved)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+
+
+def _emptied_of_files(folder: int, top: int, moved: Iterator[int]) -> list[str]:
+    """Delete the files of a folder, and move its folders to the top; return their names there."""
+    found = []
+    with os.scandir(folder) as entries:
+        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in listed:
+        with suppress(OSError):
+            if not is_folder:
+                os.unlink(name, dir_fd=folder)
+                continue
+            new = f".removed-{os.getpid()}-{next(moved)}"
+            if folder != top:
+                with suppress(OSError):
+                    os.chmod(name, 0o700, dir_fd=folder)  # moving it changes its entry for the one above
+            os.rename(name, new, src_dir_fd=folder, dst_dir_fd=top)
+            found.append(new)
+    return found

@@ -52,7 +52,8 @@ def prepare_catalog(settings: Settings) -> None:
     if not _is_good(context, path):
         _, text = mint_token(context, account_id=account_id, name="admin", permissions=["*"])
         write_private(path, f"{text}\n")
-    path.chmod(0o600)
+    elif path.stat().st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def bring_up_to_date(catalog: Catalog, *, seconds: float = CATALOG_SECONDS) -> None:
@@ -71,6 +72,8 @@ def bring_up_to_date(catalog: Catalog, *, seconds: float = CATALOG_SECONDS) -> N
 
 
 def _is_good(context: Context, path: Path) -> bool:
+    if path.is_symlink():  # what it leads to is somebody else's to protect
+        return False
     try:
         return "*" in authenticate(context, path.read_text().strip()).permissions
     except (OSError, UnicodeDecodeError, Unauthenticated):

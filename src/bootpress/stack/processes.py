@@ -103,10 +103,11 @@ class Process:
 def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
     """Keep the old content of a log that has grown too large beside it; a writer that appends goes on undisturbed.
 
-    Where the disk has no room for a second copy the content goes: the room is needed more.
+    Where the disk has no room for a second copy the content goes: the room is needed more. What a link leads to is
+    somebody else's to bound.
     """
     with contextlib.suppress(OSError):
-        if log.stat().st_size > limit:
+        if not log.is_symlink() and log.stat().st_size > limit:
             _copy_if_there_is_room(log, log.with_name(f"{log.name}.1"))
             os.truncate(log, 0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bootpress.stack import child
+from bootpress.stack.claiming import judge
 from bootpress.stack.environment import of_a_stranger
 from bootpress.stack.errors import StackFailed
+from bootpress.stack.home import remove_tree
 
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
@@ -30,9 +31,11 @@ STOP_SECONDS: Final = 30.0
 def scratch_home(home: Path | None, console: Console, *, keep: bool) -> Iterator[Path]:
     """Lend a home for the block: the given one, which stays, or a new folder that goes with the block.
 
-    With `keep` it stays too; a block that failed leaves its logs. What stays is named.
+    With `keep` it stays too; a block that failed leaves its logs. What stays is named. Raises InvalidInput for a given
+    folder that is no home and cannot become one.
     """
     if home is not None:
+        judge(home)  # `up` would refuse it too, after half a second and in many more words
         yield home
         return
     folder = Path(tempfile.mkdtemp(prefix="bootpress-demo-"))
@@ -48,7 +51,7 @@ def scratch_home(home: Path | None, console: Console, *, keep: bool) -> Iterator
         if is_left:
             console.print(f"Left to look at: {folder}", soft_wrap=True, highlight=False)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def _until_ready(console: Console, process: subprocess.Popen[str], home: Path, b
 
 def _leave_only_the_logs(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.is_dir() and path.name != "logs":
-            shutil.rmtree(path, ignore_errors=True)
-        elif not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
+        elif path.name != "logs":
+            remove_tree(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -49,7 +48,7 @@ def up(settings: Settings) -> None:
     home = Home(settings.home)
     home.create()
     with home.locked(), Signals() as signals:
-        _clear(home)
+        home.clear()
         settings.encryption_keys  # noqa: B018 - makes the key now: processes that start at once would race for it
         supervisor = Supervisor(home, signals)
         reservations = Reservations()
@@ -217,11 +216,3 @@ def _say(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - the line that scripts wait for
     except OSError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - nobody reads any more; the exit must not fail
-
-
-def _clear(home: Home) -> None:
-    """Forget what the last start left that means nothing any more."""
-    home.forget_endpoints()
-    for folder in (home.run, home.folder / "tmp"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)

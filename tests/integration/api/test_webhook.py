@@ -293,3 +293,19 @@ def test_many_deliveries_are_handed_over_in_batches(press: Press, bell: Bell) ->
     assert eventually(lambda: bool(press.launcher.batches))
     assert press.launcher.batches[0].run_name == "20 deliveries"
     assert len(attempts.attempts_of_batch(press.context, press.launcher.batches[0].key)) == 20
+
+
+def test_beyond_its_daily_budget_a_webhook_gets_429_and_is_counted_as_near_it(database_url: str) -> None:
+    with running_press(database_url, webhook_daily_mib=1) as press:
+        bell = press.provision()
+        fields = [announcement(note=str(number) + "x" * 60_000) for number in range(18)]
+        assert [bell.ring(one).status_code for one in fields] == [202] * 17 + [429]
+        refused = bell.ring(fields[-1])
+        problem = refused.json()
+        assert problem["type"] == "urn:bootpress:problem:rate-limited"
+        assert "1048576 bytes" in problem["detail"]
+        assert "BOOTPRESS_WEBHOOK_DAILY_MIB" in problem["hint"]
+        assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
+        assert bell.ring(fields[0]).json()["status"] == "duplicate"
+        measured = press.http.get("/metrics", headers={"Authorization": f"Bearer {press.token}"}).text
+        assert "bootpress_webhooks_near_budget 1.0" in measured

@@ -16,7 +16,10 @@ class Event(Base):
     """Something that happened to an account's images; written in the transaction that made it happen."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("events_by_account", "account_id", "sequence"),)
+    __table_args__ = (
+        Index("events_by_account", "account_id", "sequence"),
+        Index("events_by_kind", "account_id", "kind", "occurred_at", "sequence"),
+    )
 
     sequence: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     """The order events are listed in: several may share a moment."""

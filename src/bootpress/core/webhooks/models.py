@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
@@ -38,6 +38,10 @@ class Webhook(Row):
     previous_secret_until: Mapped[datetime | None]
     received_count: Mapped[int] = mapped_column(default=0)
     last_received_at: Mapped[datetime | None]
+    stored_since: Mapped[datetime | None] = mapped_column(index=True)
+    """When the present day of its budget began: with the first delivery after the day before was over."""
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    """What was stored in that day, as `budgets` counts it."""
     last_rotated_at: Mapped[datetime | None]
     unconfirmed_since: Mapped[datetime | None]
     """Since when the forge that is to have the present secret has not confirmed it; null where none is, or it has."""
@@ -59,6 +63,7 @@ class Delivery(Row):
         ),
         Index("deliveries_by_status", "status", "next_attempt_at"),
         Index("deliveries_by_account", "account_id", "received_at"),
+        Index("deliveries_by_end", "account_id", "webhook_id", "finished_at", "id"),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.catalog import UtcDateTime
 from bootpress.core.context import Context
-from bootpress.core.errors import CatalogUnavailable
+from bootpress.core.errors import CatalogUnavailable, RateLimited
 from bootpress.core.webhooks.announcement import Announcement
+from bootpress.core.webhooks.budgets import Budget, lock
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -42,8 +43,13 @@ _WAITING = select(Delivery.id).where(
     Delivery.status == DeliveryStatus.RECEIVED,
 )
 _COUNTED = text(
-    "UPDATE webhooks SET received_count = received_count + :count, last_received_at = :now WHERE id = :webhook_id"
-).bindparams(bindparam("webhook_id", type_=Uuid()), bindparam("now", type_=UtcDateTime()))
+    "UPDATE webhooks SET received_count = received_count + :count, last_received_at = :now,"
+    " stored_since = :since, stored_bytes = :spent WHERE id = :webhook_id"
+).bindparams(
+    bindparam("webhook_id", type_=Uuid()),
+    bindparam("now", type_=UtcDateTime()),
+    bindparam("since", type_=UtcDateTime()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +71,25 @@ class Receipt:
     duplicate: bool
 
 
-def store_all(context: Context, arrivals: Sequence[Arrival]) -> list[Receipt]:
-    """Store arrivals in one transaction; return a receipt for each, in their order. Raises CatalogUnavailable."""
+def store_all(context: Context, arrivals: Sequence[Arrival]) -> list[Receipt | RateLimited]:
+    """Store arrivals in one transaction; return a receipt for each, in their order.
+
+    One that its webhook's daily budget has no room for gets RateLimited in its place; a duplicate stores nothing and
+    needs none. Raises CatalogUnavailable.
+    """
     now = context.clock.now()
     rows = [_row(arrival, now) for arrival in arrivals]
-    counts = Counter(arrival.webhook_id for arrival in arrivals)
     # Whatever order they came in: two processes that store the same bodies wait for each other's.
     ordered = sorted(rows, key=lambda row: (row["webhook_id"], row["body_sha256"]))
     with context.catalog.writing() as session:
-        session.execute(_INSERT, ordered)
-        stored = set(session.scalars(_STORED, {"ids": [row["id"] for row in rows]}))
-        receipts = {
-            row["id"]: Receipt(row["id"], duplicate=False) if row["id"] in stored else _find(session, row)
-            for row in ordered
-        }
-        for webhook_id, count in sorted(counts.items()):  # in one order, for two processes lock these rows
-            session.execute(_COUNTED, {"webhook_id": webhook_id, "count": count, "now": now})
-    return [receipts[row["id"]] for row in rows]
+        limit = context.limits.webhook_daily_bytes
+        budgets = lock(session, {row["webhook_id"] for row in rows}, limit=limit, now=now)
+        answers = _insert(session, ordered, budgets)
+        for row in ordered:
+            if row["id"] not in answers:
+                answers[row["id"]] = _find(session, row, budgets[row["webhook_id"]], now)
+        _count(session, [row for row in rows if isinstance(answers[row["id"]], Receipt)], budgets, now)
+    return [answers[row["id"]] for row in rows]
 
 
 def _row(arrival: Arrival, now: datetime) -> dict[str, Any]:
@@ -100,11 +108,44 @@ def _row(arrival: Arrival, now: datetime) -> dict[str, Any]:
     }
 
 
-def _find(session: Session, row: dict[str, Any]) -> Receipt:
+def _insert(
+    session: Session, ordered: Sequence[dict[str, Any]], budgets: Mapping[UUID, Budget]
+) -> dict[UUID, Receipt | RateLimited]:
+    """Insert what fits in any case, were none of it a duplicate; return a receipt for each that was new."""
+    foreseen = {webhook_id: replace(budget) for webhook_id, budget in budgets.items()}
+    fitting = []
+    for row in ordered:
+        if foreseen[row["webhook_id"]].takes(len(row["body"])):
+            foreseen[row["webhook_id"]].spend(len(row["body"]))
+            fitting.append(row)
+    if not fitting:
+        return {}
+    session.execute(_INSERT, fitting)
+    stored = set(session.scalars(_STORED, {"ids": [row["id"] for row in fitting]}))
+    for row in fitting:
+        if row["id"] in stored:
+            budgets[row["webhook_id"]].spend(len(row["body"]))
+    return {one: Receipt(one, duplicate=False) for one in stored}
+
+
+def _count(session: Session, taken: Sequence[dict[str, Any]], budgets: Mapping[UUID, Budget], now: datetime) -> None:
+    """Note how many came, and what is spent of each budget."""
+    for webhook_id, count in sorted(Counter(row["webhook_id"] for row in taken).items()):
+        budget = budgets[webhook_id]
+        values = {"count": count, "now": now, "since": budget.since, "spent": budget.spent, "webhook_id": webhook_id}
+        session.execute(_COUNTED, values)
+
+
+def _find(session: Session, row: dict[str, Any], budget: Budget, now: datetime) -> Receipt | RateLimited:
     """Return the delivery that waits with the same body; should it have begun meanwhile, ours is a new one."""
     for _ in range(TRIES):
         waiting = session.scalar(_WAITING, {"its_webhook": row["webhook_id"], "its_sha256": row["body_sha256"]})
+        if waiting == row["id"]:
+            budget.spend(len(row["body"]))
+            return Receipt(waiting, duplicate=False)
         if waiting is not None:
-            return Receipt(waiting, duplicate=waiting != row["id"])
+            return Receipt(waiting, duplicate=True)
+        if not budget.takes(len(row["body"])):
+            return budget.refusal(now)
         session.execute(_INSERT, row)
     raise CatalogUnavailable("the delivery could not be stored", hint="send it again")

@@ -20,6 +20,7 @@ from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.health import HealthDoor
 from bootpress.surfaces.api.measures import OPERATIONS_PATH, Measures, Measuring
 from bootpress.surfaces.api.operations import Gate, OperationsDoor
+from bootpress.surfaces.api.targets import TargetForms, hosts_of
 from bootpress.surfaces.console import door as console
 
 
@@ -43,6 +44,7 @@ def create_app(context: Context, *, settings: Settings, token_rates: RateLimiter
     measures = Measures()
     app.add_middleware(FramedOnce)
     app.add_middleware(Measuring, measures=measures)
+    app.add_middleware(TargetForms, names=[*hosts_of(context.public_url), settings.host])  # the outermost: last
     gate = Gate(context, token_rates)
     _add_doors(app, context, gate, dispatcher, measures, settings)
     return app

@@ -7,6 +7,7 @@ whoever comes when there are too many is sent away. Whoever reads a body keeps i
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +20,8 @@ from bootpress.surfaces.api import reading
 from bootpress.surfaces.api.problems import Problem
 
 MAX_HEAD = 16 * 1024
-"""Bytes of a request line and its headers."""
+"""Bytes of a request line and its headers, the empty line behind them included."""
+_HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,19 @@ class Bounds:
     """In which a client takes nothing of its answer."""
 
 
+class BoundedHeads(h11.Connection):
+    """h11's connection, where a head is bounded however it arrives: h11 itself bounds one that is not complete yet."""
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        """Return what came next; RemoteProtocolError for a head beyond the bound, before any of it counts."""
+        if self.their_state is h11.IDLE:
+            waiting, _ = self.trailing_data
+            end = _HEAD_END.search(waiting) if len(waiting) > MAX_HEAD else None
+            if end is not None and end.end() > MAX_HEAD:
+                raise h11.RemoteProtocolError("the request's head is too large", error_status_hint=431)
+        return super().next_event()
+
+
 class Connection(H11Protocol):
     """One client's connection; `bounded` says how patient it is."""
 
@@ -45,6 +60,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Wait for a first request, with or without room for it."""
         super().connection_made(transport)
+        self.conn = BoundedHeads(h11.SERVER, MAX_HEAD)
         self.app_state = {**self.app_state, reading.STATE: self.bounds.body}
         self._stalled: asyncio.TimerHandle | None = None
         self._wait_for_request(self.bounds.head)

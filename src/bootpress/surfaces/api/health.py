@@ -9,6 +9,7 @@ from sqlalchemy import select
 from bootpress import schema
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
+from bootpress.core.webhooks import budgets
 from bootpress.core.webhooks.receiving import count_waiting
 from bootpress.surfaces.api.measures import MEDIA_TYPE, Measures
 from bootpress.surfaces.api.operations import Gate
@@ -37,8 +38,12 @@ class HealthDoor:
     async def metrics(self, request: Request) -> Response:
         """Answer with the numbers of this process."""
         await self._gate.admit(request)
-        unfinished = await self._gate.threads.run(lambda: count_waiting(self._context))
-        return Response(self._measures.render(unfinished=unfinished), media_type=MEDIA_TYPE)
+        return Response(await self._gate.threads.run(self._render), media_type=MEDIA_TYPE)
+
+    def _render(self) -> bytes:
+        limit = self._context.limits.webhook_daily_bytes
+        near = budgets.near(self._context.catalog, limit=limit, now=self._context.clock.now())
+        return self._measures.render(unfinished=count_waiting(self._context), near_budget=len(near))
 
     def _check(self) -> None:
         with self._context.catalog.reading() as session:

@@ -34,6 +34,12 @@ class Measures:
             "bootpress_deliveries_unfinished", "Deliveries that are not finished", registry=self._registry
         )
 
+        self._near_budget = Gauge(
+            "bootpress_webhooks_near_budget",
+            "Webhooks that have stored four fifths of their daily budget, or all of it",
+            registry=self._registry,
+        )
+
     def count(self, path: str, status: int, seconds: float) -> None:
         """Count one answer; paths that strangers made up are counted together."""
         if path.startswith(WEBHOOK_PATH):
@@ -48,9 +54,10 @@ class Measures:
         else:
             self._seconds.labels("other").observe(seconds)
 
-    def render(self, *, unfinished: int) -> bytes:
+    def render(self, *, unfinished: int, near_budget: int) -> bytes:
         """Return the exposition."""
         self._unfinished.set(unfinished)
+        self._near_budget.set(near_budget)
         return generate_latest(self._registry)
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from bootpress.adapters.orchestrator.collecting import collect_on_a_thread
 from bootpress.settings import Settings
 from bootpress.surfaces.api.app import create_app
-from bootpress.surfaces.api.connections import MAX_HEAD, Bounds, bounded
+from bootpress.surfaces.api.connections import Bounds, bounded
 from bootpress.wiring import DEFAULT_PORT, forge_keepers, production
 
 BACKLOG = 256
@@ -41,7 +41,6 @@ def server(
             host=host,
             port=port,
             http=bounded(bounds),
-            h11_max_incomplete_event_size=MAX_HEAD,
             backlog=BACKLOG,
             access_log=False,
             log_level=logging.ERROR,

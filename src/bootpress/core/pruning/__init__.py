@@ -1,0 +1,1 @@
+"""Pruning: what was written long ago, or beyond a count, and that nothing needs any more is deleted."""

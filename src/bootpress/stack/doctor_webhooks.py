@@ -1,0 +1,24 @@
+"""What `bootpress doctor` says of webhooks: which of them are near their daily budget."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from bootpress.core.catalog import Catalog
+from bootpress.core.webhooks import budgets
+from bootpress.stack.findings import Finding, Health
+
+WEBHOOKS: Final = "webhooks"
+MAX_NAMED: Final = 5
+
+
+def near_budget(catalog: Catalog, *, limit: int, now: datetime) -> Finding:
+    """Name the webhooks that have stored four fifths of their daily budget, or all of it."""
+    found = budgets.near(catalog, limit=limit, now=now)
+    if not found:
+        return Finding(WEBHOOKS, Health.OK, f"none is near its daily budget of {limit} bytes")
+    named = ", ".join(f"{one.label} ({one.webhook_id}): {100 * one.spent // limit} %" for one in found[:MAX_NAMED])
+    more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    hint = "where it is meant to send so much, raise BOOTPRESS_WEBHOOK_DAILY_MIB; else rotate its secret"
+    return Finding(WEBHOOKS, Health.WARN, f"near the daily budget of {limit} bytes: {named}{more}", hint)
