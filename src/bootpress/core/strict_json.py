@@ -62,10 +62,10 @@ def parse_object(raw: bytes, *, what: str) -> dict[str, Any]:
 def _is_deep(value: Any) -> bool:
     """Tell whether lists and objects are nested in more than MAX_DEPTH levels."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        containers = [each for each in level if isinstance(each, dict | list)]
-        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
-        if not containers:
+    for _ in range(MAX_DEPTH):
+        members = (inner for each in level for inner in (each.values() if isinstance(each, dict) else each))
+        level = [each for each in members if isinstance(each, dict | list)]
+        if not level:
             return False
     return True
 
