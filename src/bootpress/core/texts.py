@@ -1,6 +1,15 @@
-"""Text from outsiders that every database takes."""
+"""Text from outsiders that every database takes, and that is safe to show."""
 
 from __future__ import annotations
+
+_MAX_SHOWN = 200
+
+
+def shown(text: str, limit: int = _MAX_SHOWN) -> str:
+    """Make an outsider's text safe for a log or a page: printable characters only, at most `limit` of them."""
+    cut = text[:limit]
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
+    return printable + "…" if len(text) > limit else printable
 
 
 def refuse_unstorable(value: object) -> object:

@@ -133,3 +133,18 @@ def test_a_body_of_thousands_of_unknown_fields_is_read() -> None:
     raw = f'{{"platform_slug":"edge","oci_ref":"/a:v1",{filler}}}'.encode()
     assert len(raw) < MAX_BODY
     assert read_announcement(raw).claims == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("OCI_REF", "oci_ref"), ("Platform_Slug", "platform_slug"), ("PLATFORM_NAME", "platform_name"),
+     ("\u017fha256", "sha256"), ("\u017fize_bytes", "size_bytes")],
+)  # fmt: skip
+def test_a_field_in_another_spelling_is_refused_by_its_name(name: str, meant: str) -> None:
+    error = refused(**{name: "something"})
+    assert error.field == meant
+    assert "is another spelling of" in error.message
+
+
+def test_unknown_fields_that_fold_to_one_another_are_refused() -> None:
+    assert "are one to a reader that ignores case" in refused(note="a", NOTE="b").message

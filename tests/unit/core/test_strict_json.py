@@ -52,6 +52,9 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         (b'{"a": ' + b"1" * 5000 + b"}", "is not JSON"),
         (b'{"a":' * 30_000, "is nested too deeply"),
         (b'{"a":' + b"[" * 60_000, "is nested too deeply"),
+        (b'{"a":' + b"[" * 200 + b"]" * 200 + b"}", "is nested too deeply: in more than 200 lists and objects"),
+        (b'{"a":' * 201 + b"1" + b"}" * 201, "is nested too deeply: in more than 200 lists and objects"),
+        (b'{"a": "\\\\\\uDC00 and \\uD800"}', "is not JSON"),
     ],
 )
 def test_what_is_no_strict_object_is_refused_with_its_reason(raw: bytes, reason: str) -> None:
@@ -59,6 +62,21 @@ def test_what_is_no_strict_object_is_refused_with_its_reason(raw: bytes, reason:
         parse_object(raw, what="it")
     assert caught.value.field is None
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":' + b"[" * 199 + b"]" * 199 + b"}",
+        b'{"a":' * 199 + b"[]" + b"}" * 199,
+        b'{"a":[' + b"[[]]," * 5000 + b"1]}",
+        b'{"a": "' + b"[{" * 5000 + b'"}',
+        b'{"\\ud83d\\ude00": "\\\\ud800"}',
+    ],
+    ids=["lists", "objects", "many beside one another", "in a text", "a whole surrogate pair"],
+)
+def test_what_is_no_deeper_or_stranger_than_that_is_read(raw: bytes) -> None:
+    assert parse_object(raw, what="it") == json.loads(raw)
 
 
 @pytest.mark.parametrize("part", [b"{},", b"[],", b'{"a":1},', b"1,"])

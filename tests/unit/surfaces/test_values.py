@@ -83,3 +83,12 @@ def test_any_words_are_read_or_refused(words: list[str]) -> None:
     except InvalidInput:
         return
     assert isinstance(fields, dict)
+
+
+@pytest.mark.parametrize(
+    "word", ['trust:={"a": 1, "a": 2}', 'trust={"a": NaN}', 'trust:="\\ud800"', "trust:=" + "[" * 201 + "]" * 201]
+)
+def test_json_that_would_lose_something_on_its_way_is_refused(word: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_fields([word], CREATE)
+    assert caught.value.field == "trust"

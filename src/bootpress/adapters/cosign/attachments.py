@@ -7,12 +7,14 @@ with an image is told by what it holds.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bootpress.adapters.cosign import claims, wire
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, SIMPLE_SIGNING
 from bootpress.core import strict_json
+from bootpress.core.documents import Document
 from bootpress.core.errors import Rejected, SignatureRejected
 from bootpress.core.ports import Attachment, Descriptor, Registry
 from bootpress.core.references import Repository, digest_hex
@@ -43,21 +45,11 @@ class _Unread(SignatureRejected):
     """It may well be about the image, but it is too large for us to tell."""
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class _Envelope(_Open):
+class _Envelope(Document):
     payload: str
     payload_type: str = Field(alias="payloadType")
-
-
-class _Subject(_Open):
-    digest: dict[str, str]
-
-
-class _Statement(_Open):
-    subject: list[_Subject]
+    signatures: Any = None
+    """Not looked at: an attestation that is deleted need not be good."""
 
 
 def find_attachments(registry: Registry, repository: Repository, digest: str) -> list[Attachment]:
@@ -118,6 +110,6 @@ def _check_attestation(raw: bytes, digest: str) -> None:
     payload = wire.decode_base64(envelope.payload, what="the attestation's payload")
     if strict_json.count_marks(payload) > MAX_MARKS:
         raise _Unread(f"its statement has more than {MAX_MARKS} brackets, commas and colons")
-    statement = wire.read(_Statement, payload, what="the statement", max_marks=MAX_MARKS)
+    statement = wire.read(claims.Statement, payload, what="the statement", max_marks=MAX_MARKS)
     if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
         raise SignatureRejected("it is an attestation of something else, or not only of this image")

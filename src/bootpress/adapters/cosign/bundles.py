@@ -6,8 +6,6 @@ another envelope than the one that sigstore's verifier sees.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from bootpress.adapters.cosign import claims, wire
@@ -31,40 +29,83 @@ class _Envelope(wire.Wire):
 
 
 class _LogId(wire.Wire):
-    key_id: str = Field(alias="keyId")
+    key_id: wire.Base64 = Field(alias="keyId")
+
+
+class _KindVersion(wire.Wire):
+    kind: str
+    version: str
+
+
+class _Promise(wire.Wire):
+    signed_entry_timestamp: wire.Base64 = Field(alias="signedEntryTimestamp")
+
+
+class _Checkpoint(wire.Wire):
+    envelope: str
+
+
+class _Proof(wire.Wire):
+    log_index: wire.Int64 | None = Field(None, alias="logIndex")
+    root_hash: wire.Base64 = Field(alias="rootHash")
+    tree_size: wire.Int64 = Field(alias="treeSize")
+    hashes: list[wire.Base64] | None = None
+    checkpoint: _Checkpoint | None = None
 
 
 class _LogEntry(wire.Wire):
-    log_index: str | None = Field(None, alias="logIndex")
+    log_index: wire.Int64 | None = Field(None, alias="logIndex")
     log_id: _LogId = Field(alias="logId")
-    kind_version: dict[str, Any] = Field(alias="kindVersion")
-    integrated_time: str | None = Field(None, alias="integratedTime")
-    inclusion_promise: dict[str, Any] | None = Field(None, alias="inclusionPromise")
-    inclusion_proof: dict[str, Any] | None = Field(None, alias="inclusionProof")
-    canonicalized_body: str | None = Field(None, alias="canonicalizedBody")
+    kind_version: _KindVersion = Field(alias="kindVersion")
+    integrated_time: wire.Int64 | None = Field(None, alias="integratedTime")
+    inclusion_promise: _Promise | None = Field(None, alias="inclusionPromise")
+    inclusion_proof: _Proof | None = Field(None, alias="inclusionProof")
+    canonicalized_body: wire.Base64 | None = Field(None, alias="canonicalizedBody")
 
 
 class _Stamp(wire.Wire):
-    signed_timestamp: str = Field(alias="signedTimestamp")
+    signed_timestamp: wire.Base64 = Field(alias="signedTimestamp")
 
 
 class _Stamps(wire.Wire):
     rfc3161_timestamps: list[_Stamp] = Field(default_factory=list, alias="rfc3161Timestamps")
 
 
+class _PublicKey(wire.Wire):
+    hint: str | None = None
+
+
+class _Certificate(wire.Wire):
+    raw_bytes: wire.Base64 = Field(alias="rawBytes")
+
+
+class _Chain(wire.Wire):
+    certificates: list[_Certificate]
+
+
 class _Material(wire.Wire):
-    public_key: dict[str, Any] | None = Field(None, alias="publicKey")
-    certificate: dict[str, Any] | None = None
-    x509_certificate_chain: dict[str, Any] | None = Field(None, alias="x509CertificateChain")
+    public_key: _PublicKey | None = Field(None, alias="publicKey")
+    certificate: _Certificate | None = None
+    x509_certificate_chain: _Chain | None = Field(None, alias="x509CertificateChain")
     tlog_entries: list[_LogEntry] | None = Field(None, alias="tlogEntries")
     timestamp_verification_data: _Stamps | None = Field(None, alias="timestampVerificationData")
+
+
+class _HashOutput(wire.Wire):
+    algorithm: str
+    digest: wire.Base64
+
+
+class _MessageSignature(wire.Wire):
+    message_digest: _HashOutput | None = Field(None, alias="messageDigest")
+    signature: wire.Base64
 
 
 class _Bundle(wire.Wire):
     media_type: str = Field(alias="mediaType")
     material: _Material = Field(alias="verificationMaterial")
     dsse_envelope: _Envelope | None = Field(None, alias="dsseEnvelope")
-    message_signature: dict[str, Any] | None = Field(None, alias="messageSignature")
+    message_signature: _MessageSignature | None = Field(None, alias="messageSignature")
 
 
 class Bundle:

@@ -15,6 +15,7 @@ from bootpress.adapters.cosign.bundles import BUNDLE_V03, Bundle
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor, Registry
 from bootpress.core.references import Repository, digest_hex
+from bootpress.core.texts import shown
 
 MAX_CANDIDATES = 50
 MAX_CANDIDATE = 1 << 20
@@ -34,7 +35,7 @@ class LegacySignature:
 
     def __init__(self, payload: bytes, annotations: dict[str, str], digest: str) -> None:
         self.payload = payload
-        self.docker_reference = wire.shown(claims.check_simple_signing(payload, digest), 500)
+        self.docker_reference = shown(claims.check_simple_signing(payload, digest), 500)
         self.signature = wire.decode_base64(annotations.get(_SIGNATURE, ""), what="the signature annotation")
         self.certificate = annotations.get(_CERTIFICATE)
         self.log_entry = annotations.get(_LOG_ENTRY)

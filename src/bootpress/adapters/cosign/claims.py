@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bootpress.adapters.cosign import wire
+from bootpress.core.documents import Document
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.references import digest_hex
+from bootpress.core.texts import shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -16,20 +18,29 @@ SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 SIMPLE_SIGNING_TYPE = "cosign container image signature"
 
 
-class _Open(BaseModel):
-    """Further members may be there: in-toto tells readers to ignore what they do not know."""
+class _Subject(Document):
+    """A resource descriptor (in-toto 1.0); what is not compared is named too, so that nothing folds to it."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    reads_field_names: ClassVar = True
 
-
-class _Subject(_Open):
     digest: dict[str, str]
+    name: Any = None
+    uri: Any = None
+    content: Any = None
+    download_location: Any = Field(None, alias="downloadLocation")
+    media_type: Any = Field(None, alias="mediaType")
+    annotations: Any = None
 
 
-class _Statement(_Open):
-    type_: str = Field(alias="_type")
+class Statement(Document):
+    """A statement of in-toto. Further members may be there: in-toto tells readers to ignore what they do not know."""
+
+    reads_field_names: ClassVar = True
+
+    type_: str = Field("", alias="_type")
     subject: list[_Subject]
-    predicate_type: str = Field(alias="predicateType")
+    predicate_type: str = Field("", alias="predicateType")
+    predicate: Any = None
 
 
 class _Identity(wire.Wire):
@@ -58,11 +69,9 @@ def check_statement(payload: bytes, digest: str) -> None:
     compare, is not one of its signatures. Other predicate types are attestations: they say something about an
     image, not that it may be published.
     """
-    statement = wire.read(_Statement, payload, what="the statement")
+    statement = wire.read(Statement, payload, what="the statement")
     if statement.predicate_type != SIGN_PREDICATE:
-        raise SignatureRejected(
-            f"it is an attestation ({wire.shown(statement.predicate_type)}), not an image signature"
-        )
+        raise SignatureRejected(f"it is an attestation ({shown(statement.predicate_type)}), not an image signature")
     if statement.type_ != STATEMENT_TYPE:
         raise SignatureRejected(f"the statement has type {wire.quoted(statement.type_)}, not '{STATEMENT_TYPE}'")
     if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
@@ -80,11 +89,11 @@ def check_simple_signing(payload: bytes, digest: str) -> str:
         raise SignatureRejected(f"the payload has type {wire.quoted(critical.type_)}, not '{SIMPLE_SIGNING_TYPE}'")
     if critical.image.docker_manifest_digest != digest:
         raise SignatureRejected(
-            "it is a signature of something else: " + wire.shown(critical.image.docker_manifest_digest, 100)
+            "it is a signature of something else: " + shown(critical.image.docker_manifest_digest, 100)
         )
     return critical.identity.docker_reference
 
 
-def _name_subjects(statement: _Statement) -> str:
+def _name_subjects(statement: Statement) -> str:
     names = [f"{name}:{value}" for subject in statement.subject for name, value in subject.digest.items()]
-    return wire.shown(", ".join(names) or "no digest at all")
+    return shown(", ".join(names) or "no digest at all")

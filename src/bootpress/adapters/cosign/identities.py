@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bootpress.adapters.cosign.wire import quoted, shown
+from bootpress.adapters.cosign.wire import quoted
 from bootpress.core.errors import InvalidInput, SignatureRejected
+from bootpress.core.texts import shown
 
 _ISSUER_RAW = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_DER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")

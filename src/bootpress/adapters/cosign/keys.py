@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bootpress.adapters.cosign import wire
 from bootpress.core.errors import InvalidInput
+from bootpress.core.texts import shown
 
 _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "secp256r1": hashes.SHA256,
@@ -63,7 +64,7 @@ def load_pem(text: str) -> PublicKey:
     if labels != ["PUBLIC KEY"]:
         found = ", ".join(labels) if labels else "something else"
         raise InvalidInput(
-            f"this is not one PEM public key but {wire.shown(found)}",
+            f"this is not one PEM public key but {shown(found)}",
             hint="one block that begins with BEGIN PUBLIC KEY",
         )
     try:

@@ -17,6 +17,8 @@ from pydantic import Field
 from bootpress.adapters.cosign import wire
 from bootpress.core.errors import SignatureRejected
 
+_LAST_EXACT = 2**53 - 1
+"""What the log signed has its numbers as RFC 8785 writes them, as floats: beyond this, several are one."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, after which Python has no dates."""
 
@@ -24,7 +26,7 @@ _LAST_SECOND = 253_402_300_799
 class _Payload(wire.Wire):
     body: str
     integrated_time: Annotated[int, Field(alias="integratedTime", ge=1, le=_LAST_SECOND)]
-    log_index: Annotated[int, Field(alias="logIndex", ge=0, lt=2**63)]
+    log_index: Annotated[int, Field(alias="logIndex", ge=0, le=_LAST_EXACT)]
     log_id: Annotated[str, Field(alias="logID", pattern=r"\A[0-9a-f]{64}\z")]
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from bootpress.adapters.cosign.wire import told
 from bootpress.core.errors import InvalidInput, SignatureRejected
 
 _MAX_DOCUMENT = 256 * 1024
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def read_root(document: dict[str, Any]) -> Root:
         text = json.dumps(document, allow_nan=False)
         if len(text) > _MAX_DOCUMENT:
             raise InvalidInput(f"the trusted root is larger than {_MAX_DOCUMENT} bytes", field=field)
-        return Root(_parse(text))
+        trusted = _parse(text)
+        _check_spelling(document, sigstore_private.read_document(trusted).model_dump(by_alias=True, exclude_unset=True))
+        return Root(trusted)
     except (SigstoreError, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(
             f"the trusted root cannot be read: {told(error)}",
@@ -110,6 +114,29 @@ def _parse(text: str) -> TrustedRoot:
     return ClientTrustConfig.from_json(
         f'{{"mediaType": "{media_type}", "trustedRoot": {text}, "signingConfig": {signing}}}'
     ).trusted_root
+
+
+def _check_spelling(stated: Any, read: Any, place: str = "it") -> None:
+    """Refuse what sigstore's models read and would write otherwise; ValueError says where.
+
+    They take a member under its protobuf name too, base64 with anything in between, and ` 1` and `1_0` as numbers.
+    """
+    match read:
+        case dict():
+            if stated.keys() != read.keys():
+                raise ValueError(f"{place} has the member {min(stated.keys() - read.keys())} in another spelling")
+            for name, value in read.items():
+                _check_spelling(stated[name], value, f"{place}.{name}")
+        case list():
+            for number, (one, other) in enumerate(zip(stated, read, strict=True)):
+                _check_spelling(one, other, f"{place}[{number}]")
+        case datetime():
+            if not _TIME.fullmatch(stated):
+                raise ValueError(f"{place} is no RFC 3339 time")
+        case bytes() if stated.encode() != read:
+            raise ValueError(f"{place} is not base64 as every reader reads it")
+        case _ if not isinstance(read, bytes) and stated != read:
+            raise ValueError(f"{place} is written in another way than its reader writes it")
 
 
 def _read_window(period: TimeRange | None) -> _Window:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from bootpress.adapters.cosign import candidates
 from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, Place
 from bootpress.adapters.cosign.policies import Policy
-from bootpress.adapters.cosign.wire import shown, told
+from bootpress.adapters.cosign.wire import told
 from bootpress.core.errors import (
     BootpressError,
     RegistryUnavailable,
@@ -22,6 +22,7 @@ from bootpress.core.errors import (
 )
 from bootpress.core.ports import Descriptor, Registry, VerifiedSignature
 from bootpress.core.references import Repository
+from bootpress.core.texts import shown
 
 _MAX_AWAY = 3
 """After so many answers that did not come, the rest is not asked for."""

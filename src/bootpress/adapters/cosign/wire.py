@@ -8,46 +8,56 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 
 from bootpress.core import strict_json
+from bootpress.core.documents import Document, DocumentModel
 from bootpress.core.errors import InvalidInput, SignatureRejected
+from bootpress.core.texts import shown
 
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----[A-Za-z0-9+/=\r\n]*-----END \1-----", re.ASCII)
 _MAX_SHOWN = 200
-_MAX_ERRORS = 1000
-"""Pydantic can name every error or none; to name a hundred thousand takes longer than to read the document."""
+_MAX_REASON = 600
 
 
-class Wire(BaseModel):
+class Wire(Document):
     """A JSON object with exactly these members, of exactly these types: nothing is converted, nothing is extra."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
 
 
-WireModel = TypeVar("WireModel", bound=BaseModel)
+def _check_base64(text: str) -> str:
+    if base64.b64encode(base64.b64decode(text, validate=True)).decode() != text:
+        raise ValueError("not base64 as every reader reads it")
+    return text
 
 
-def read(model: type[WireModel], raw: bytes, *, what: str, max_marks: int = strict_json.MAX_MARKS) -> WireModel:
+def _check_int64(text: str) -> str:
+    if int(text) >= 2**63:
+        raise ValueError("larger than 64 bits with a sign")
+    return text
+
+
+Base64 = Annotated[str, AfterValidator(_check_base64)]
+"""Bytes in protobuf's JSON mapping. Other readers skip what is no base64, or take its other alphabet."""
+Int64 = Annotated[str, Field(pattern=r"\A(0|[1-9][0-9]{0,18})\z"), AfterValidator(_check_int64)]
+"""A number of 0 or more in protobuf's JSON mapping. Python reads ` 1`, `+1` and `1_0` too, Go `1.0` and `1e1`."""
+
+
+def read(model: type[DocumentModel], raw: bytes, *, what: str, max_marks: int = strict_json.MAX_MARKS) -> DocumentModel:
     """Read a JSON document into a model; `what` names it in the reason of a refusal."""
     try:
-        return model.model_validate(strict_json.parse(raw, what=what, max_marks=max_marks))
+        return model.read(raw, what=what, max_marks=max_marks)
     except InvalidInput as error:
-        raise SignatureRejected(shown(error.message)) from error
-    except ValidationError as error:
-        if error.error_count() > _MAX_ERRORS:
-            raise SignatureRejected(f"{what} is malformed in {error.error_count()} places") from error
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise SignatureRejected(f"{what} is malformed: {shown(place)}: {shown(first['msg'])}") from error
+        raise SignatureRejected(shown(error.message, _MAX_REASON)) from error
 
 
 def decode_base64(text: str, *, what: str) -> bytes:
     """Decode standard base64 (RFC 4648, section 4) that holds nothing else and is not empty."""
     try:
-        decoded = base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(_check_base64(text))
     except (binascii.Error, ValueError) as error:
         raise SignatureRejected(f"{what} is not base64") from error
     if not decoded:
@@ -60,13 +70,6 @@ def find_pem_labels(text: str) -> list[str] | None:
     if _PEM_BLOCK.sub("", text).strip():
         return None
     return _PEM_BLOCK.findall(text)
-
-
-def shown(text: str, limit: int = _MAX_SHOWN) -> str:
-    """Make an outsider's text safe for a log or a page: printable characters only, at most `limit` of them."""
-    cut = text[:limit]
-    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
-    return printable + "…" if len(text) > limit else printable
 
 
 def told(error: BaseException, limit: int = _MAX_SHOWN) -> str:

@@ -1,7 +1,7 @@
 """Manifests and indexes as values (image-spec 1.1: manifest.md, image-index.md, descriptor.md): pure and strict.
 
-What two readers could understand differently is refused: a key twice, a manifest that is an index too, a media type
-that says one thing inside and another outside.
+What two readers could understand differently is refused (docs/reference/json-documents.md): a name that folds to
+another one, a manifest that is an index too, a media type that says one thing inside and another outside.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from bootpress.adapters.oci.limits import MAX_BLOB, MAX_REFERRERS
+from bootpress.core.documents import Document, DocumentModel, read_value
 from bootpress.core.errors import ContentRejected, InvalidInput
 from bootpress.core.ports import Descriptor, Manifest
 from bootpress.core.references import parse_digest
@@ -31,6 +34,48 @@ MAX_ANNOTATIONS = 1000
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 
 
+class _Platform(Document):
+    """Of these only the architecture is read; the others are named, so that nothing folds to them. So below."""
+
+    architecture: Any = None
+    os: Any = None
+    os_version: Any = Field(None, alias="os.version")
+    os_features: Any = Field(None, alias="os.features")
+    variant: Any = None
+    features: Any = None
+
+
+class _Descriptor(Document):
+    media_type: Any = Field(None, alias="mediaType")
+    digest: Any = None
+    size: Any = None
+    urls: Any = None
+    annotations: Any = None
+    data: Any = None
+    platform: Any = None
+    artifact_type: Any = Field(None, alias="artifactType")
+
+
+class _Manifest(Document):
+    """A manifest or an index, of OCI or of Docker; what is in it says which."""
+
+    schema_version: Any = Field(None, alias="schemaVersion")
+    media_type: Any = Field(None, alias="mediaType")
+    artifact_type: Any = Field(None, alias="artifactType")
+    config: Any = None
+    layers: Any = None
+    manifests: Any = None
+    subject: Any = None
+    annotations: Any = None
+    fsLayers: Any = None  # noqa: N815 - see _SCHEMA_1
+    history: Any = None
+
+
+_IMAGE, _INDEX = frozenset({"config", "layers"}), frozenset({"manifests"})
+_SCHEMA_1 = frozenset({"fsLayers", "history"})
+"""Members of Docker's first schema. podman and containerd refuse them beside others: they would be another image."""
+
+
 def digest_of(raw: bytes) -> str:
     """Return the sha256 digest of bytes."""
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
@@ -41,39 +86,40 @@ def parse_manifest(raw: bytes, *, content_type: str | None) -> Manifest:
 
     The digest is that of `raw`. Raises ContentRejected, saying which field of which descriptor does not hold.
     """
-    stated = read_object(raw, what="the manifest")
-    media_type = _media_type(stated, content_type)
-    version = stated.get("schemaVersion")
-    if not isinstance(version, int) or version != SCHEMA_VERSION:
+    stated = _read_members(_Manifest, read_object(raw, what="the manifest"), where="the manifest")
+    media_type = _media_type(stated.media_type, content_type)
+    if not isinstance(stated.schema_version, int) or stated.schema_version != SCHEMA_VERSION:
         raise ContentRejected(f"the manifest's schemaVersion is not {SCHEMA_VERSION}")
     is_index = media_type in INDEXES
-    wrong = {"config", "layers"} if is_index else {"manifests"}
-    if wrong & stated.keys():
+    wrong = ((_IMAGE if is_index else _INDEX) | _SCHEMA_1) & stated.model_fields_set
+    if wrong:
         raise ContentRejected(f"the manifest is an {'index' if is_index else 'image'} and has {min(wrong)} too")
     return Manifest(
         digest=digest_of(raw),
         media_type=media_type,
         size=len(raw),
-        artifact_type=_optional_media_type(stated, "artifactType", where="the manifest"),
-        config=None if is_index else _descriptor(stated.get("config"), where="config"),
-        layers=() if is_index else _descriptors(stated, "layers", MAX_LAYERS),
-        manifests=_descriptors(stated, "manifests", MAX_MANIFESTS) if is_index else (),
-        subject=_descriptor(stated["subject"], where="subject") if stated.get("subject") is not None else None,
-        annotations=_annotations(stated, where="the manifest"),
+        artifact_type=_optional_media_type(stated.artifact_type, "artifactType", where="the manifest"),
+        config=None if is_index else _descriptor(stated.config, where="config"),
+        layers=() if is_index else _descriptors(stated.layers, "layers", MAX_LAYERS),
+        manifests=_descriptors(stated.manifests, "manifests", MAX_MANIFESTS) if is_index else (),
+        subject=_descriptor(stated.subject, where="subject") if stated.subject is not None else None,
+        annotations=_annotations(stated.annotations, where="the manifest"),
     )
 
 
-def parse_referrers(raw: bytes) -> list[Descriptor]:
+def parse_referrers(raw: bytes, *, content_type: str | None = None) -> list[Descriptor]:
     """Read an index of referrers, at most the first 1,000; ContentRejected if it is no index.
 
     A descriptor that does not hold is left out: anyone who may push can write one, and it must not hide the others.
     """
-    stated = read_object(raw, what="the index of referrers")
-    listed = stated.get("manifests")
-    if stated.get("mediaType", OCI_INDEX) not in INDEXES or not isinstance(listed, list):
-        raise ContentRejected("the index of referrers is no index")
+    what = "the index of referrers"
+    stated = _read_members(_Manifest, read_object(raw, what=what), where=what)
+    inside = stated.media_type or content_type or OCI_INDEX
+    is_index = inside in INDEXES and content_type in {None, inside} and isinstance(stated.manifests, list)
+    if not is_index or (_IMAGE | _SCHEMA_1) & stated.model_fields_set:
+        raise ContentRejected(f"{what} is no index")
     found = []
-    for entry in listed:
+    for entry in stated.manifests:
         try:
             found.append(_descriptor(entry, where="a referrer"))
         except ContentRejected:
@@ -91,7 +137,14 @@ def read_object(raw: bytes, *, what: str) -> dict[str, Any]:
         raise ContentRejected(error.message) from error
 
 
-def _media_type(stated: Mapping[str, Any], content_type: str | None) -> str:
+def _read_members(model: type[DocumentModel], stated: Mapping[str, Any], *, where: str) -> DocumentModel:
+    try:
+        return read_value(model, stated, what=where)
+    except InvalidInput as error:
+        raise ContentRejected(error.message) from error
+
+
+def _media_type(stated: Any, content_type: str | None) -> str:
     inside = _optional_media_type(stated, "mediaType", where="the manifest")
     if inside and content_type and inside != content_type:
         raise ContentRejected(f"the manifest says it is {inside}, and is served as {content_type[:200]}")
@@ -103,8 +156,7 @@ def _media_type(stated: Mapping[str, Any], content_type: str | None) -> str:
     return media_type
 
 
-def _descriptors(stated: Mapping[str, Any], name: str, limit: int) -> tuple[Descriptor, ...]:
-    listed = stated.get(name)
+def _descriptors(listed: Any, name: str, limit: int) -> tuple[Descriptor, ...]:
     if not isinstance(listed, list):
         raise ContentRejected(f"the manifest's {name} is not a list")
     if len(listed) > limit:
@@ -112,23 +164,24 @@ def _descriptors(stated: Mapping[str, Any], name: str, limit: int) -> tuple[Desc
     return tuple(_descriptor(entry, where=f"{name}[{number}]") for number, entry in enumerate(listed))
 
 
-def _descriptor(stated: Any, *, where: str) -> Descriptor:
+def _descriptor(value: Any, *, where: str) -> Descriptor:
     """Read a descriptor. Its `urls` and `data` are not used: content comes from the registry, by digest."""
-    if not isinstance(stated, dict):
+    if not isinstance(value, dict):
         raise ContentRejected(f"{where} is not a descriptor")
-    media_type = _optional_media_type(stated, "mediaType", where=where)
+    stated = _read_members(_Descriptor, value, where=where)
+    media_type = _optional_media_type(stated.media_type, "mediaType", where=where)
     if media_type is None:
         raise ContentRejected(f"{where} has no mediaType")
-    size = stated.get("size")
+    size = stated.size
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_BLOB:
         raise ContentRejected(f"{where} has no size between 0 and {MAX_BLOB} bytes")
     return Descriptor(
         media_type=media_type,
-        digest=_digest(stated.get("digest"), where=where),
+        digest=_digest(stated.digest, where=where),
         size=size,
-        artifact_type=_optional_media_type(stated, "artifactType", where=where),
-        architecture=_architecture(stated, where=where),
-        annotations=_annotations(stated, where=where),
+        artifact_type=_optional_media_type(stated.artifact_type, "artifactType", where=where),
+        architecture=_architecture(stated.platform, where=where),
+        annotations=_annotations(stated.annotations, where=where),
     )
 
 
@@ -139,20 +192,18 @@ def _digest(value: Any, *, where: str) -> str:
         raise ContentRejected(f"{where} has no sha256 digest") from error
 
 
-def _architecture(stated: Mapping[str, Any], *, where: str) -> str | None:
-    platform = stated.get("platform")
+def _architecture(platform: Any, *, where: str) -> str | None:
     if platform is None:
         return None
     if not isinstance(platform, dict):
         raise ContentRejected(f"{where}'s platform is not an object")
-    architecture = platform.get("architecture")
+    architecture = _read_members(_Platform, platform, where=f"{where}'s platform").architecture
     if architecture is None:
         return None
     return _text(architecture, where=f"{where}'s platform", limit=100)
 
 
-def _annotations(stated: Mapping[str, Any], *, where: str) -> dict[str, str]:
-    value = stated.get("annotations")
+def _annotations(value: Any, *, where: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or len(value) > MAX_ANNOTATIONS:
@@ -160,8 +211,7 @@ def _annotations(stated: Mapping[str, Any], *, where: str) -> dict[str, str]:
     return {_text(name, where=where): _text(text, where=f"{where}'s annotations") for name, text in value.items()}
 
 
-def _optional_media_type(stated: Mapping[str, Any], name: str, *, where: str) -> str | None:
-    value = stated.get(name)
+def _optional_media_type(value: Any, name: str, *, where: str) -> str | None:
     if value is None or value == "":  # some writers leave an empty artifactType
         return None
     if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):

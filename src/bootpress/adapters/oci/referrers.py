@@ -67,7 +67,7 @@ def _from_api(transport: Transport, repository: Repository, digest: str) -> Iter
         size += len(answer.body)
         if size > MAX_LISTED:
             raise ContentRejected(f"{transport.origin} lists the referrers of {digest} in over {MAX_LISTED} bytes")
-        page = parse_referrers(answer.body)
+        page = parse_referrers(answer.body, content_type=answer.content_type)
         count += len(page)
         yield from page
         path = _next_page(answer, home)
@@ -80,7 +80,7 @@ def _from_tag(transport: Transport, repository: Repository, digest: str) -> Iter
         return
     if answer.status != HTTPStatus.OK:
         raise RegistryUnavailable(f"{transport.origin} answers {answer} for the referrers' tag of {digest}")
-    yield from parse_referrers(answer.body)
+    yield from parse_referrers(answer.body, content_type=answer.content_type)
 
 
 def _get(transport: Transport, repository: Repository, path: str, *, accept: str) -> Answer:

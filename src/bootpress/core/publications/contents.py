@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-from bootpress.core.errors import ContentRejected, InvalidInput
+from bootpress.core.errors import ContentRejected
 from bootpress.core.ports import Descriptor, Manifest, Registry
 from bootpress.core.publications import rules
+from bootpress.core.publications.image_configs import CONFIGS, read_architecture
 from bootpress.core.publications.models import Artifact
 from bootpress.core.references import Repository
-from bootpress.core.strict_json import parse_object
 
 MAX_CONFIG = 1024 * 1024
-CONFIG_TYPES = frozenset(
-    {
-        "application/vnd.bootpress.image.config.v1+json",
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.docker.container.image.v1+json",
-    }
-)
 
 
 def fetch_children(registry: Registry, repository: Repository, top: Manifest) -> list[Manifest]:
@@ -44,16 +37,10 @@ def fetch_children(registry: Registry, repository: Repository, top: Manifest) ->
 
 def check_config(registry: Registry, repository: Repository, image: Manifest, *, arch: str) -> None:
     """Refuse an image whose config, if it is of a kind that says so, states another architecture than `arch`."""
-    if image.config is None or image.config.media_type not in CONFIG_TYPES:
+    if image.config is None or image.config.media_type not in CONFIGS:
         return
     raw = registry.read_blob(repository, image.config, limit=MAX_CONFIG)
-    try:
-        stated = parse_object(raw, what="the image's config").get("architecture")
-    except InvalidInput as error:
-        raise ContentRejected(error.message) from error
-    if stated is not None and not isinstance(stated, str):
-        raise ContentRejected("the image's config states an architecture that is no text")
-    rules.check_stated_arch(stated or None, arch)
+    rules.check_stated_arch(read_architecture(raw, image.config.media_type), arch)
 
 
 def describe(manifests: Sequence[Manifest]) -> list[Artifact]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bootpress.core.documents import AmbiguousName, check_names
 from bootpress.core.errors import InvalidInput
 from bootpress.core.field_errors import invalid_input
 from bootpress.core.operations import Text, Whole
@@ -63,12 +64,15 @@ class Announcement(BaseModel):
 def read_announcement(body: bytes) -> Announcement:
     """Read a delivery's body.
 
-    Raises InvalidInput: without a `field` when it is not a JSON object, with one when a field is missing or wrong,
-    a reference cannot be read, or `oci_digest` contradicts the digest in `oci_ref`.
+    Raises InvalidInput: without a `field` when it is not a JSON object, with one when a field is missing, wrong or
+    there in another spelling, a reference cannot be read, or `oci_digest` contradicts the digest in `oci_ref`.
     """
     fields = _without_empty(parse_object(body, what="the body"))
     try:
+        check_names(Announcement, fields)
         announcement = Announcement.model_validate(fields)
+    except AmbiguousName as error:
+        raise InvalidInput(f"field {error.meant}: {error}", field=error.meant) from error
     except ValidationError as error:
         raise invalid_input(Announcement, error) from error
     _check_reference(announcement)

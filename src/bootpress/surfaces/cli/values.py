@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bootpress.core.errors import InvalidInput
+from bootpress.core.strict_json import parse
 
 MAX_FILE = 1024 * 1024
 MAX_DEPTH = 8
@@ -85,10 +85,13 @@ def _value(text: str, options: Sequence[Schema], name: str) -> Any:
 
 
 def _json(text: str, name: str) -> Any:
+    # As strictly as the server: what is dropped here, a member that is there twice, the server cannot refuse.
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse(text.encode(), what=f"{text[:100]!r}")
+    except UnicodeEncodeError as error:
         raise InvalidInput(f"{name}: {text[:100]!r} is not JSON", field=name) from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}", field=name) from error
 
 
 def _put(fields: dict[str, Any], path: Sequence[str], value: Any) -> None:

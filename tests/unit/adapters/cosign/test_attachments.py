@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -73,6 +74,25 @@ def test_what_is_not_cosigns_or_not_of_this_image_alone_is_left_out(
 ) -> None:
     registry = LayoutRegistry()
     put(registry, suffix, *layers)
+    assert find_attachments(registry, REPOSITORY, IMAGE) == []
+
+
+@pytest.mark.parametrize("name", ["payload", "payloadType", "signatures"])
+def test_an_envelope_that_others_read_otherwise_is_left_out(name: str) -> None:
+    registry = LayoutRegistry()
+    ambiguous = attestation(IMAGE).replace(b"{", b'{"%s": null, ' % name.upper().encode(), 1)
+    put(registry, ".att", (ENVELOPE, ambiguous))
+    assert find_attachments(registry, REPOSITORY, IMAGE) == []
+
+
+@pytest.mark.parametrize("name", ["Subject", "\u017fubject", "predicate_type", "type"])
+def test_a_statement_that_others_read_otherwise_is_left_out(name: str) -> None:
+    registry = LayoutRegistry()
+    digest = {"sha256": "1" * 64}
+    statement = {"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"digest": digest}], "predicate": {}}
+    put(registry, ".att", (ENVELOPE, envelope(json.dumps(statement).encode())))
+    assert len(find_attachments(registry, REPOSITORY, IMAGE)) == 1
+    put(registry, ".att", (ENVELOPE, envelope(json.dumps(statement | {name: None}).encode())))
     assert find_attachments(registry, REPOSITORY, IMAGE) == []
 
 

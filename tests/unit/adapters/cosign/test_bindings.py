@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from bootpress.core.platforms.trust import KeysTrust, trust_policy
 from bootpress.core.ports import Descriptor
 from bootpress.core.references import Repository
 from tests.support.layouts import LayoutRegistry
-from tests.support.mutations import put_bundle, put_referrers, read_bundle, with_bundle
+from tests.support.mutations import Json, put_bundle, put_referrers, read_bundle, with_bundle
 from tests.support.vectors import Vector
 from tests.unit.adapters.cosign.conftest import Refuse, Verify
 
@@ -79,6 +80,42 @@ def test_a_root_whose_certificate_log_has_another_keys_id_is_refused(vectors: di
     root["ctlogs"][0]["logId"] = {"keyId": "eHh4"}
     with pytest.raises(InvalidInput, match="not the SHA-256 of its key"):
         read_root(root)
+
+
+SPELLINGS: dict[str, tuple[Callable[[Json], object], str]] = {
+    "a name of protobuf's": (lambda r: r.update(media_type=r.pop("mediaType")), "media_type in another spelling"),
+    "a name of protobuf's beside": (lambda r: r.update(ct_logs=r["ctlogs"]), "Extra inputs"),
+    "a name in capitals": (lambda r: r.update(TLOGS=r["tlogs"]), "Extra inputs"),
+    "a name within in another spelling": (
+        lambda r: r["tlogs"][0].update(base_url=r["tlogs"][0].pop("baseUrl")),
+        "tlogs[0] has the member base_url in another spelling",
+    ),
+    "base64 with a line end": (lambda r: _change_log_id(r, lambda text: text[:8] + "\n" + text[8:]), "not base64"),
+    "base64 of the other alphabet": (lambda r: _change_log_id(r, lambda _: "_-_-"), "not base64"),
+    "base64 with bits behind its end": (lambda r: _change_log_id(r, lambda _: "eHh="), "not base64"),
+    "a time in seconds": (lambda r: _validity(r).update(start="1640995200"), "no RFC 3339 time"),
+    "a time without its T": (lambda r: _validity(r).update(start="2022-01-01 00:00:00Z"), "no RFC 3339 time"),
+}
+
+
+def _change_log_id(root: Json, change: Callable[[str], str]) -> None:
+    log_id = root["tlogs"][0]["logId"]
+    log_id["keyId"] = change(log_id["keyId"])
+
+
+def _validity(root: Json) -> Json:
+    found: Json = root["tlogs"][0]["publicKey"]["validFor"]
+    return found
+
+
+@pytest.mark.parametrize("change", SPELLINGS)
+def test_a_root_that_others_read_otherwise_is_refused(vectors: dict[str, Vector], change: str) -> None:
+    root = copy.deepcopy(vectors["keyless-v3-rekor2"].trust["trusted_root"])
+    apply, reason = SPELLINGS[change]
+    apply(root)
+    with pytest.raises(InvalidInput) as caught:
+        read_root(root)
+    assert reason in caught.value.message
 
 
 def test_a_tagged_signature_that_is_falsely_listed_as_a_referrer_is_found(

@@ -47,6 +47,11 @@ CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     "payload type prefix": (lambda b: b["dsseEnvelope"].update(payloadType="application/vnd.in-toto"), "payload type"),
     "payload empty": (lambda b: b["dsseEnvelope"].update(payload=""), "is empty"),
     "payload not JSON": (lambda b: b["dsseEnvelope"].update(payload=encode(b"hello")), "not JSON"),
+    "payload with a line end": (
+        lambda b: b["dsseEnvelope"].update(payload=b["dsseEnvelope"]["payload"] + "\n"),
+        "not base64",
+    ),
+    "payload with bits behind its end": (lambda b: b["dsseEnvelope"].update(payload="e31="), "not base64"),
     "payload in another base64": (lambda b: b["dsseEnvelope"].update(payload="_w=="), "not base64"),
     "a second digest": (
         lambda b: set_payload(b, lambda s: s["subject"][0]["digest"].update(sha512="0" * 128)),
@@ -121,6 +126,21 @@ KEYLESS_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     "checkpoint empty": (lambda b: proof(b)["checkpoint"].update(envelope=""), ""),
     "proof beyond the tree": (lambda b: proof(b).update(logIndex=proof(b)["treeSize"]), ""),
     "negative index": (lambda b: proof(b).update(logIndex="-1"), ""),
+    "index with an underscore": (lambda b: proof(b).update(logIndex="1_0"), "malformed"),
+    "index with blank space": (lambda b: proof(b).update(logIndex=" " + proof(b)["logIndex"]), "malformed"),
+    "index with a sign": (lambda b: proof(b).update(logIndex="+" + proof(b)["logIndex"]), "malformed"),
+    "index with a fraction": (lambda b: proof(b).update(logIndex=proof(b)["logIndex"] + ".0"), "malformed"),
+    "index in Arabic digits": (lambda b: proof(b).update(logIndex="\u0661"), "malformed"),
+    "size beyond 64 bits": (lambda b: proof(b).update(treeSize=str(2**63)), "malformed"),
+    "proof by a name of protobuf's": (lambda b: proof(b).update(root_hash=proof(b).pop("rootHash")), "malformed"),
+    "hash with a line end": (lambda b: proof(b).update(rootHash="\n" + proof(b)["rootHash"]), "malformed"),
+    "hash of the other alphabet": (lambda b: proof(b).update(rootHash="_-" + proof(b)["rootHash"][2:]), "malformed"),
+    "certificate with something in between": (
+        lambda b: b["verificationMaterial"]["certificate"].update(
+            rawBytes="M*" + b["verificationMaterial"]["certificate"]["rawBytes"][1:]
+        ),
+        "malformed",
+    ),
     "log id missing": (lambda b: entry(b).pop("logId"), "malformed"),
     "certificate cut": (lambda b: b["verificationMaterial"]["certificate"].update(rawBytes="MIIB"), "cannot be read"),
     "a chain of certificates": (

@@ -100,6 +100,7 @@ MISTYPED: dict[str, Callable[[Json], object]] = {
     "log index a string": lambda e: member("logIndex", str(e["Payload"]["logIndex"]))(e),
     "log index a fraction": lambda e: member("logIndex", float(e["Payload"]["logIndex"]))(e),
     "log index beyond 64 bits": member("logIndex", 2**63),
+    "log index that floats round": member("logIndex", 2**53),
     "log id in capitals": lambda e: member("logID", e["Payload"]["logID"].upper())(e),
     "log id with blank space": lambda e: member("logID", e["Payload"]["logID"] + " ")(e),
     "log id with a line break": lambda e: member("logID", e["Payload"]["logID"] + "\n")(e),

@@ -124,6 +124,10 @@ BAD_DOCUMENTS: list[Any] = [
     INDEX | {"manifests": {"0": BLOB}},
     INDEX | {"manifests": [BLOB] * 1001},
     IMAGE | {"manifests": []},
+    IMAGE | {"manifests": None},
+    IMAGE | {"fsLayers": []},
+    IMAGE | {"history": []},
+    INDEX | {"fsLayers": None},
     INDEX | {"config": BLOB},
     INDEX | {"layers": []},
     IMAGE | {"mediaType": "application/vnd.docker.distribution.manifest.v1+prettyjws"},
@@ -220,3 +224,22 @@ def test_any_bytes_are_rejected(content: bytes) -> None:
 def test_any_list_of_referrers_gives_its_good_entries(entries: list[Any]) -> None:
     found = parse_referrers(raw({"schemaVersion": 2, "manifests": entries}))
     assert len([each for each in found if each.digest == DIGEST]) >= entries.count(BLOB)
+
+
+@pytest.mark.parametrize(
+    ("document", "served_as"),
+    [(INDEX, OCI_MANIFEST), (INDEX, DOCKER_INDEX), (INDEX | {"layers": []}, None), (INDEX | {"config": BLOB}, None),
+     (INDEX | {"fsLayers": []}, None), (INDEX | {"Manifests": []}, None), ({"manifests": []}, OCI_MANIFEST)],
+    ids=range(7),
+)  # fmt: skip
+def test_a_list_of_referrers_that_is_something_else_too_is_rejected(
+    document: dict[str, Any], served_as: str | None
+) -> None:
+    with pytest.raises(ContentRejected):
+        parse_referrers(raw(document), content_type=served_as)
+
+
+def test_a_referrer_in_two_spellings_is_left_out_and_hides_no_other() -> None:
+    twofold = BLOB | {"Digest": "sha256:" + "b" * 64}
+    platform = BLOB | {"platform": {"architecture": "amd64", "ARCHITECTURE": "arm64"}}
+    assert len(parse_referrers(raw(INDEX | {"manifests": [twofold, BLOB, platform]}))) == 1
