@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import BoundedSemaphore
 from uuid import UUID
 
@@ -85,6 +86,7 @@ class Caller:
     token_id: UUID
     name: str
     permissions: frozenset[str]
+    expires_at: datetime | None = None
 
     def may(self, permission: str) -> bool:
         """Tell whether the token has a permission; `*` has all."""

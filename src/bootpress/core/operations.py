@@ -120,6 +120,19 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class PageRequest(Request):
+    """Which page of a listing: at most how many rows, and behind which cursor."""
+
+    limit: Limit = 50
+    cursor: Text | None = None
+
+
+class PageAnswer(Answer):
+    """A page of a listing; `next_cursor` is the cursor of the next page, or null where this is the last one."""
+
+    next_cursor: str | None
+
+
 Q = TypeVar("Q", bound=Request)
 A = TypeVar("A", bound=Answer)
 Handler = Callable[[Context, Caller, Q], A]

@@ -86,7 +86,7 @@ def test_a_refusal_is_one_line_with_a_hint_and_exit_code_1(home: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "error: unknown field kindprefix",
-        "hint: accepted: account_id, kind_prefix, limit, platform, since",
+        "hint: accepted: account_id, cursor, kind_prefix, limit, platform, since",
     ]
     for command in ("call", "operations"):
         unknown = bootpress(command, "recent_event", home=home)

@@ -33,7 +33,7 @@ def test_an_operation_answers_with_its_model(press: Press) -> None:
 def test_an_empty_body_is_an_empty_object(shared: Press) -> None:
     headers = {"Authorization": f"Bearer {shared.token}"}
     answer = shared.http.post("/api/v1/operations/system_list_node_platforms", headers=headers)
-    assert answer.json() == {"node_platforms": []}
+    assert answer.json() == {"next_cursor": None, "node_platforms": []}
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -79,7 +79,10 @@ def test_another_accounts_id_is_answered_like_an_unknown_one(press: Press) -> No
         nothing = is_problem(press.call(name, {field: unknown}, token=stranger), 404)
         assert str(foreign).replace(own, "…") == str(nothing).replace(unknown, "…")
         assert press.call(name, {field: own}).status_code == 200
-    assert press.call("system_list_node_platforms", token=stranger).json() == {"node_platforms": []}
+    assert press.call("system_list_node_platforms", token=stranger).json() == {
+        "next_cursor": None,
+        "node_platforms": [],
+    }
 
 
 def test_another_account_id_is_404_and_the_own_one_is_accepted(shared: Press) -> None:
@@ -164,12 +167,12 @@ def test_an_orchestrator_that_is_away_is_503_with_retry_after(press: Press) -> N
         answer = press.call("system_list_connections")
     is_problem(answer, 503)
     assert int(answer.headers["retry-after"]) >= 1
-    assert press.called("system_list_connections") == {"connections": []}
+    assert press.called("system_list_connections") == {"next_cursor": None, "connections": []}
 
 
 def test_a_registry_that_is_away_is_503(press: Press, free_port: int) -> None:
     is_problem(press.call("system_connect_registry", {"host": f"127.0.0.1:{free_port}"}), 503)
-    assert press.called("system_list_connections") == {"connections": []}
+    assert press.called("system_list_connections") == {"next_cursor": None, "connections": []}
 
 
 class BrokenConnections(FakeConnections):
@@ -187,7 +190,7 @@ def test_a_defect_is_500_without_its_words_and_logged(tmp_path: Path, caplog: py
         assert "hunter2" not in answer.text
         metrics = press.http.get("/metrics", headers={"Authorization": f"Bearer {press.token}"}).text
         assert 'bootpress_operations_total{operation="system_list_connections",status="500"} 1.0' in metrics
-        assert press.called("system_list_node_platforms") == {"node_platforms": []}
+        assert press.called("system_list_node_platforms") == {"next_cursor": None, "node_platforms": []}
     assert "RuntimeError" in caplog.text
     assert "in list_registries" in caplog.text
     assert "hunter2" not in caplog.text

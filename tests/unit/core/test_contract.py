@@ -16,7 +16,7 @@ from bootpress.core.events.service import SEVERITIES, Kind, Severity
 PLATFORM = """
     id slug name arch oci_repository trust retention_count build_timeout_minutes boot_check registry forge
     disk_image_oci_ref disk_image_publication_status disk_image_publication_error default_publication_id
-    created_at updated_at
+    default_publication_differences created_at updated_at
 """
 PUBLICATION = """
     id node_platform_id status arch git_sha oci_ref oci_digest size_bytes cosign_verified
@@ -35,7 +35,7 @@ BOOTSTRAPPED = """
     ok action repo_created webhook_id webhook_url webhook_secret ci_worker_id ci_worker_token gitea_secrets_set
     gitea_variables_set cosign_public_key warnings flow_run_id
 """
-TOKEN = "id name permissions created_at expires_at revoked_at"
+TOKEN = "id name permissions parent_id created_at expires_at revoked_at"
 EVENT = "id kind severity source actor payload occurred_at"
 FORGE = "name kind url"
 CI_WORKER = "id name role status labels last_seen_at"
@@ -60,14 +60,14 @@ ONE_WEBHOOK = within("webhook", WEBHOOK)
 ANSWERS: Mapping[str, set[str]] = {
     "bootstrap_disk_image_ci": set(BOOTSTRAPPED.split()),
     "cancel_gitea_workflow_run": within("run", RUN),
-    "create_api_token": {"token_id", "token"},
+    "create_api_token": {"token_id", "token", "expires_at"},
     "dispatch_gitea_workflow": {"run_id", "build_id", "flow_run_id", "warnings"},
     "get_gitea_job_logs": {"logs"},
     "get_gitea_workflow_run": within("run", RUN) | within("jobs", JOB),
-    "list_api_tokens": within("tokens", TOKEN),
+    "list_api_tokens": within("tokens", TOKEN) | {"next_cursor"},
     "list_gitea_workflow_runs": within("runs", RUN),
     "provision_disk_image_webhook": set(MINTED_WEBHOOK.split()),
-    "recent_events": within("events", EVENT),
+    "recent_events": within("events", EVENT) | {"next_cursor"},
     "revoke_api_token": within("token", TOKEN),
     "system_connect_forge": within("connection", FORGE + " version user missing_scopes actions_enabled"),
     "system_connect_registry": within("connection", CONNECTION),
@@ -76,13 +76,13 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_enable_disk_image_webhook": ONE_WEBHOOK,
     "system_get_disk_image_publication": ONE_PUBLICATION | within("artifacts", ARTIFACT) | {"artifact_count"},
     "system_get_node_platform": ONE_PLATFORM,
-    "system_list_ci_workers": within("workers", CI_WORKER),
-    "system_list_connections": within("connections", f"{CONNECTION} {FORGE}"),
+    "system_list_ci_workers": within("workers", CI_WORKER) | {"next_cursor"},
+    "system_list_connections": within("connections", f"{CONNECTION} {FORGE}") | {"next_cursor"},
     "system_list_disk_image_builds": within("builds", BUILD) | {"next_cursor"},
     "system_list_disk_image_deliveries": within("deliveries", DELIVERY) | {"next_cursor"},
     "system_list_disk_image_publications": within("publications", PUBLICATION) | {"next_cursor"},
-    "system_list_disk_image_webhooks": within("webhooks", WEBHOOK),
-    "system_list_node_platforms": within("node_platforms", PLATFORM),
+    "system_list_disk_image_webhooks": within("webhooks", WEBHOOK) | {"next_cursor"},
+    "system_list_node_platforms": within("node_platforms", PLATFORM) | {"next_cursor"},
     "system_pin_disk_image_publication": ONE_PUBLICATION,
     "system_preview_disk_image_retention": {"keep", "retire", "purge"} | within("protected", "publication_id because"),
     "system_provision_ci_worker": (

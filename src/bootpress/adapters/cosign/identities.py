@@ -65,6 +65,11 @@ class IdentityRule:
     def check(self, certificate: x509.Certificate) -> Claims:
         """Return who the certificate speaks for, if the policy trusts them; SignatureRejected otherwise."""
         claims = read_claims(certificate)
+        self.check_claims(claims)
+        return claims
+
+    def check_claims(self, claims: Claims) -> None:
+        """Raise SignatureRejected unless both names are those that the policy trusts."""
         for name, value, expression in (
             ("identity", claims.identity, self.identity),
             ("issuer", claims.issuer, self.issuer),
@@ -74,7 +79,6 @@ class IdentityRule:
                     f"signed by another {name}: {quoted(value, 500)}",
                     hint=f"the platform trusts an {name} that {quoted(expression.text, 500)} matches as a whole",
                 )
-        return claims
 
 
 def read_claims(certificate: x509.Certificate) -> Claims:

@@ -39,6 +39,11 @@ class PublicKey:
     key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
     sha256: str
 
+    @property
+    def pem(self) -> str:
+        """Return the key as one PEM block, PUBLIC KEY (RFC 7468, section 13), and nothing else."""
+        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
     def holds(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` is this key's over `message`."""
         try:

@@ -13,7 +13,7 @@ from bootpress.adapters.cosign.identities import Claims, Expression, IdentityRul
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
 from bootpress.adapters.cosign.rekor import LogEntry
 from bootpress.core.errors import InvalidInput, SignatureRejected
-from bootpress.core.platforms.trust import KeylessTrust, KeysTrust
+from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy
 from bootpress.core.ports import Signer
 
 if TYPE_CHECKING:
@@ -76,10 +76,7 @@ class KeylessPolicy:
     """Trust signatures by certificates of a trusted root whose identity and issuer match; never a bare key."""
 
     def __init__(self, trust: KeylessTrust, public_good: PublicGoodRoot) -> None:
-        self._rule = IdentityRule(
-            Expression(trust.cosign_identity_regexp, field="trust.cosign_identity_regexp"),
-            Expression(trust.cosign_issuer_regexp, field="trust.cosign_issuer_regexp"),
-        )
+        self._rule = _identity_rule(trust)
         self._public_good = public_good
         self._root = _read_root(trust.trusted_root)
 
@@ -97,6 +94,29 @@ class KeylessPolicy:
         if signature.has_key or not signature.has_certificate:
             raise SignatureRejected("it is signed by a bare key, and the platform trusts certificates only")
         return keyless.verify_bundle(root, self._rule, signature)
+
+
+def trusts(trust: TrustPolicy, signer: Signer) -> bool:
+    """Tell whether a policy names this signer: one of its keys, or an identity and issuer that it matches."""
+    match trust:
+        case KeysTrust():
+            known = {keys.load_pem(pem).sha256 for pem in trust.public_keys}
+            return signer.mode == "keys" and signer.key_sha256 in known
+        case KeylessTrust():
+            if signer.mode != "keyless" or signer.identity is None or signer.issuer is None:
+                return False
+            try:
+                _identity_rule(trust).check_claims(Claims(signer.identity, signer.issuer))
+            except SignatureRejected:
+                return False
+            return True
+
+
+def _identity_rule(trust: KeylessTrust) -> IdentityRule:
+    return IdentityRule(
+        Expression(trust.cosign_identity_regexp, field="trust.cosign_identity_regexp"),
+        Expression(trust.cosign_issuer_regexp, field="trust.cosign_issuer_regexp"),
+    )
 
 
 def _read_root(trusted_root: Literal["public-good"] | dict[str, Any]) -> Root | None:

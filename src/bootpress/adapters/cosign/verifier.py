@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from bootpress.adapters.cosign import keys
 from bootpress.adapters.cosign.attachments import find_attachments
-from bootpress.adapters.cosign.policies import KeylessPolicy, KeysPolicy, Policy
+from bootpress.adapters.cosign.policies import KeylessPolicy, KeysPolicy, Policy, trusts
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
 from bootpress.adapters.cosign.search import Search
 from bootpress.core.errors import InvalidInput
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy, trust_policy
-from bootpress.core.ports import Attachment, Registry, VerifiedSignature
+from bootpress.core.ports import Attachment, Registry, Signer, VerifiedSignature
 from bootpress.core.references import Repository
 
 _KEPT_POLICIES = 64
@@ -30,6 +31,20 @@ class CosignVerifier:
         The public-good root is looked up when the first signature is verified, not here.
         """
         self._read(policy)
+
+    def normalise(self, policy: TrustPolicy) -> TrustPolicy:
+        """Return a policy that holds, its keys as minimal PEM; raise InvalidInput that names the field.
+
+        What stands around a key in its text, comments among it, says nothing and is dropped.
+        """
+        self.check_policy(policy)
+        if isinstance(policy, KeylessTrust):
+            return policy
+        return policy.model_copy(update={"public_keys": tuple(keys.load_pem(pem).pem for pem in policy.public_keys)})
+
+    def trusts(self, policy: TrustPolicy, signer: Signer) -> bool:
+        """Tell whether a policy names this signer, whose signature was verified before; looks at no trusted root."""
+        return trusts(policy, signer)
 
     def verify(self, registry: Registry, repository: Repository, digest: str, policy: TrustPolicy) -> VerifiedSignature:
         """Return the first good signature on exactly this digest.

@@ -33,6 +33,8 @@ class ApiToken(Row):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    ancestors: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """Ids of the tokens that it descends from, its parent last: it holds no longer than any of them."""
     ci_worker_id: Mapped[UUID | None] = mapped_column(index=True)
     """The CI worker whose read token it is; without a foreign key, since the worker names its token too."""
 

@@ -17,6 +17,7 @@ from jwt.types import Options
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bootpress.core.accounts import lineage
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
@@ -30,10 +31,21 @@ _CLAIMS: Final[Options] = {"require": ["iss", "sub", "jti", "iat"], "verify_iat"
 
 
 def issue(
-    context: Context, session: Session, *, account_id: UUID, ci_worker_id: UUID, name: str, permissions: Sequence[str]
+    context: Context,
+    session: Session,
+    *,
+    account_id: UUID,
+    ci_worker_id: UUID,
+    name: str,
+    permissions: Sequence[str],
+    parent_id: UUID | None = None,
 ) -> ApiToken:
-    """Add a token of a CI worker to the running transaction; those that it has stay until they are revoked."""
+    """Add a token of a CI worker to the running transaction; those that it has stay until they are revoked.
+
+    It ends with the token that asked for it, its parent.
+    """
     now = context.clock.now()
+    parent = session.get(ApiToken, parent_id) if parent_id is not None else None
     token = ApiToken(
         id=uuid4(),
         account_id=account_id,
@@ -41,8 +53,9 @@ def issue(
         name=name,
         permissions=sorted(permissions),
         created_at=now,
-        expires_at=None,
+        expires_at=parent.expires_at if parent is not None else None,
         revoked_at=None,
+        ancestors=lineage.descend(session, parent_id),
     )
     token.token_sha256 = _sha256(_encode(context.secrets.derive(_PURPOSE)[0], token))
     session.add(token)

@@ -21,7 +21,7 @@ from bootpress.core.builds.views import (
 )
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import InvalidInput
-from bootpress.core.operations import Limit, Request, Text, Whole, operation
+from bootpress.core.operations import Limit, PageRequest, Request, Text, Whole, operation
 from bootpress.core.ports import GitRepository
 from bootpress.core.texts import refuse_unstorable
 
@@ -117,13 +117,11 @@ class ReadLogs(Request):
     grep: Annotated[Text | None, Field(description="Only lines that hold this text, as it is written")] = None
 
 
-class ListBuilds(Request):
+class ListBuilds(PageRequest):
     """Which builds to list."""
 
     node_platform_id: Text | None = None
     status: BuildStatus | None = None
-    limit: Limit = 50
-    cursor: Text | None = None
 
 
 @operation(permission=MANAGE)

@@ -33,7 +33,7 @@ def list_builds(
             query = query.where(Build.node_platform_id == find_platform(session, account_id, platform).id)
         if status is not None:
             query = query.where(Build.status == status)
-        return page(session, query, moment=Build.created_at, row_id=Build.id, limit=limit, cursor=cursor)
+        return page(session, query, by=(Build.created_at, Build.id), limit=limit, cursor=cursor)
 
 
 def list_runs(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from bootpress.core.builds.logs import harmless
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
-from bootpress.core.operations import Answer, Moment
+from bootpress.core.operations import MAX_LIMIT, Answer, Moment, PageAnswer
 from bootpress.core.ports import Job, RunStatus, WorkflowRun
 
 
@@ -49,9 +52,9 @@ class RunView(Answer):
 
 
 class RunList(Answer):
-    """Runs, newest first."""
+    """Runs, newest first: at most as many as `limit` says, for the forge keeps the older ones."""
 
-    runs: list[RunView]
+    runs: Annotated[list[RunView], Field(max_length=MAX_LIMIT)]
 
 
 class JobView(Answer):
@@ -80,15 +83,15 @@ class JobView(Answer):
 
 
 class RunAnswer(Answer):
-    """A run and its jobs."""
+    """A run and its jobs, of which the first 500 are shown."""
 
     run: RunView
-    jobs: list[JobView]
+    jobs: Annotated[list[JobView], Field(max_length=MAX_LIMIT)]
 
     @classmethod
     def of(cls, run: WorkflowRun, jobs: Sequence[Job]) -> RunAnswer:
         """Show a run with its jobs."""
-        return cls(run=RunView.of(run), jobs=[JobView.of(job) for job in jobs])
+        return cls(run=RunView.of(run), jobs=[JobView.of(job) for job in jobs[:MAX_LIMIT]])
 
 
 class CancelledAnswer(Answer):
@@ -131,8 +134,7 @@ class BuildView(Answer):
         return cls(**{name: getattr(row, name) for name in cls.model_fields})
 
 
-class BuildList(Answer):
+class BuildList(PageAnswer):
     """Builds, newest first."""
 
     builds: list[BuildView]
-    next_cursor: str | None

@@ -8,7 +8,8 @@ from pydantic import Field, SecretStr, StrictBool
 
 from bootpress.core.connections import service
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Request, Text, Unless, operation
+from bootpress.core.operations import Answer, PageAnswer, PageRequest, Request, Text, Unless, operation
+from bootpress.core.paging import page_of
 from bootpress.core.ports import ForgeConnection, ForgeKind, RegistryConnection
 
 READ = "system.connections.read"
@@ -54,8 +55,8 @@ class ConnectionAnswer(Answer):
     connection: ConnectionView
 
 
-class ListConnections(Request):
-    """Nothing to choose."""
+class ListConnections(PageRequest):
+    """Which connections to list: all of the account's, in pages."""
 
 
 class ConnectForge(Request):
@@ -97,7 +98,7 @@ class ForgeAnswer(Answer):
     connection: CheckedForgeView
 
 
-class ConnectionList(Answer):
+class ConnectionList(PageAnswer):
     """Connections, by kind and name."""
 
     connections: list[ConnectionView | ForgeView]
@@ -147,4 +148,11 @@ def system_list_connections(context: Context, caller: Caller, request: ListConne
     """List what the account is connected to, never a secret."""
     connected = service.list_forges(context, caller.account_id)
     registries = [ConnectionView.of(row) for row in context.connections.list_registries(caller.account_id)]
-    return ConnectionList(connections=[*map(ForgeView.of, connected), *registries])
+    found: list[ConnectionView | ForgeView] = [*map(ForgeView.of, connected), *registries]
+    rows, next_cursor = page_of(found, by=_place, limit=request.limit, cursor=request.cursor)
+    return ConnectionList(connections=rows, next_cursor=next_cursor)
+
+
+def _place(connection: ConnectionView | ForgeView) -> tuple[str, ...]:
+    """Return what connections are ordered by: forges before registries, then their names."""
+    return "registry" if isinstance(connection, ConnectionView) else "forge", connection.name

@@ -8,11 +8,11 @@ from uuid import UUID
 from bootpress.core.context import Caller, Context
 from bootpress.core.events import service
 from bootpress.core.events.models import Event
-from bootpress.core.operations import Answer, Limit, Moment, Request, Text, When, operation
+from bootpress.core.operations import Answer, Limit, Moment, PageAnswer, PageRequest, Text, When, operation
 from bootpress.core.platforms.service import find_platform
 
 
-class RecentEvents(Request):
+class RecentEvents(PageRequest):
     """Which events to list."""
 
     kind_prefix: Text | None = None
@@ -47,7 +47,7 @@ class EventView(Answer):
         )
 
 
-class EventList(Answer):
+class EventList(PageAnswer):
     """Events, newest first."""
 
     events: list[EventView]
@@ -60,12 +60,13 @@ def recent_events(context: Context, caller: Caller, request: RecentEvents) -> Ev
     if request.platform is not None:
         with context.catalog.reading() as session:
             platform_id = find_platform(session, caller.account_id, request.platform).id
-    events = service.recent(
+    events, next_cursor = service.recent(
         context,
         account_id=caller.account_id,
         limit=request.limit,
+        cursor=request.cursor,
         kind_prefix=request.kind_prefix,
         since=request.since,
         node_platform_id=platform_id,
     )
-    return EventList(events=[EventView.of(event) for event in events])
+    return EventList(events=[EventView.of(event) for event in events], next_cursor=next_cursor)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.context import Context
 from bootpress.core.errors import Rejected
 from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.paging import page
 from bootpress.core.ports import OutgoingEvent
 
 SOURCE = "bootpress"
@@ -124,11 +125,12 @@ def recent(
     *,
     account_id: UUID,
     limit: int,
+    cursor: str | None = None,
     kind_prefix: str | None = None,
     since: datetime | None = None,
     node_platform_id: UUID | None = None,
-) -> list[Event]:
-    """List an account's events, newest first."""
+) -> tuple[list[Event], str | None]:
+    """Return a page of an account's events, newest first, and the next cursor."""
     query = select(Event).where(Event.account_id == account_id)
     if kind_prefix is not None:
         query = query.where(Event.kind.startswith(kind_prefix, autoescape=True))
@@ -137,4 +139,4 @@ def recent(
     if node_platform_id is not None:
         query = query.where(Event.node_platform_id == node_platform_id)
     with context.catalog.reading() as session:
-        return list(session.scalars(query.order_by(Event.sequence.desc()).limit(limit)))
+        return page(session, query, by=(Event.sequence,), limit=limit, cursor=cursor)

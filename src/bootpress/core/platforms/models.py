@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
@@ -35,5 +35,7 @@ class NodePlatform(Row):
     disk_image_publication_error: Mapped[str | None]
     default_publication_id: Mapped[UUID | None]
     """Without a foreign key: it would close a circle that SQLite cannot add afterwards."""
+    publication_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """The last number that was given to a publication of this platform."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Moment, Request, Text, Title, Unless, Whole, operation
+from bootpress.core.operations import (
+    Answer,
+    Moment,
+    PageAnswer,
+    PageRequest,
+    Request,
+    Text,
+    Title,
+    Unless,
+    Whole,
+    operation,
+)
 from bootpress.core.platforms import service, slugs
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.trust import TrustPolicy
+from bootpress.core.publications.eligibility import MAX_DIFFERENCES, differences_of_defaults
 
 READ = "system.node_platforms.read"
 MANAGE = "system.node_platforms.manage"
@@ -61,8 +74,8 @@ class GetNodePlatform(Request):
     id: Text
 
 
-class ListNodePlatforms(Request):
-    """Nothing to choose."""
+class ListNodePlatforms(PageRequest):
+    """Which platforms to list: all of the account's, in pages."""
 
 
 class NodePlatformView(Answer):
@@ -83,12 +96,19 @@ class NodePlatformView(Answer):
     disk_image_publication_status: str | None
     disk_image_publication_error: str | None
     default_publication_id: UUID | None
+    default_publication_differences: Annotated[
+        list[str],
+        Field(
+            max_length=MAX_DIFFERENCES,
+            description="In what the default differs from what the platform demands now; no promotion would take it",
+        ),
+    ]
     created_at: Moment
     updated_at: Moment
 
     @classmethod
-    def of(cls, platform: NodePlatform) -> NodePlatformView:
-        """Show a row."""
+    def of(cls, platform: NodePlatform, differences: Sequence[str]) -> NodePlatformView:
+        """Show a row, and in what its default differs from it."""
         return cls(
             id=platform.id,
             slug=platform.slug,
@@ -105,6 +125,7 @@ class NodePlatformView(Answer):
             disk_image_publication_status=platform.disk_image_publication_status,
             disk_image_publication_error=platform.disk_image_publication_error,
             default_publication_id=platform.default_publication_id,
+            default_publication_differences=list(differences),
             created_at=platform.created_at,
             updated_at=platform.updated_at,
         )
@@ -115,11 +136,21 @@ class NodePlatformAnswer(Answer):
 
     node_platform: NodePlatformView
 
+    @classmethod
+    def of(cls, context: Context, platform: NodePlatform) -> NodePlatformAnswer:
+        """Show a row."""
+        return cls(node_platform=_views(context, [platform])[0])
 
-class NodePlatformList(Answer):
+
+class NodePlatformList(PageAnswer):
     """Platforms, by slug."""
 
     node_platforms: list[NodePlatformView]
+
+
+def _views(context: Context, platforms: Sequence[NodePlatform]) -> list[NodePlatformView]:
+    differing = differences_of_defaults(context, platforms)
+    return [NodePlatformView.of(platform, differing.get(platform.id, [])) for platform in platforms]
 
 
 @operation(permission=MANAGE)
@@ -141,7 +172,7 @@ def system_create_node_platform(context: Context, caller: Caller, request: Creat
             "forge_name": request.forge,
         },
     )
-    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))
+    return NodePlatformAnswer.of(context, platform)
 
 
 _COLUMNS = {"registry": "registry_name", "forge": "forge_name"}
@@ -150,7 +181,7 @@ _CHECKED_APART = {"id", "account_id", "trust", "oci_repository"}
 
 @operation(permission=MANAGE)
 def system_update_node_platform(context: Context, caller: Caller, request: UpdateNodePlatform) -> NodePlatformAnswer:
-    """Change a node platform; what is published already stays published."""
+    """Change a node platform; what is published already stays published, and the default stays until it is promoted."""
     given = request.model_dump(exclude_unset=True, exclude=_CHECKED_APART)
     platform = service.update_platform(
         context,
@@ -160,14 +191,16 @@ def system_update_node_platform(context: Context, caller: Caller, request: Updat
         oci_repository=request.oci_repository,
         fields={_COLUMNS.get(name, name): value for name, value in given.items()},
     )
-    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))
+    return NodePlatformAnswer.of(context, platform)
 
 
 @operation(permission=READ, changes=False)
 def system_list_node_platforms(context: Context, caller: Caller, request: ListNodePlatforms) -> NodePlatformList:
     """List the account's node platforms."""
-    platforms = service.list_platforms(context, caller.account_id)
-    return NodePlatformList(node_platforms=[NodePlatformView.of(platform) for platform in platforms])
+    platforms, next_cursor = service.list_platforms(
+        context, account_id=caller.account_id, limit=request.limit, cursor=request.cursor
+    )
+    return NodePlatformList(node_platforms=_views(context, platforms), next_cursor=next_cursor)
 
 
 @operation(permission=READ, changes=False)
@@ -175,4 +208,4 @@ def system_get_node_platform(context: Context, caller: Caller, request: GetNodeP
     """Show one node platform, found by id or slug."""
     with context.catalog.reading() as session:
         platform = service.find_platform(session, caller.account_id, request.id)
-    return NodePlatformAnswer(node_platform=NodePlatformView.of(platform))
+    return NodePlatformAnswer.of(context, platform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,9 +14,13 @@ from sqlalchemy.orm import Session
 from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound, Unsupported
+from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.trust import TrustPolicy
 from bootpress.core.references import Repository, parse_repository
+
+MAX_TRUST_OF_A_PAGE = 1024 * 1024
+"""Bytes of the trust policies that one page of platforms shows."""
 
 
 def find_platform(session: Session, account_id: UUID, id_or_slug: str) -> NodePlatform:
@@ -49,7 +54,7 @@ def create_platform(
 ) -> NodePlatform:
     """Create a platform whose repository and trust policy hold; Conflict when the slug is taken."""
     repository = _normalise(oci_repository)
-    context.verifier.check_policy(trust)
+    trust = context.verifier.normalise(trust)
     _check_fields(context, account_id, fields)
     if fields.get("registry_name") is not None:
         connections.check_name(context, account_id, repository.host, fields["registry_name"])
@@ -82,10 +87,12 @@ def update_platform(
     oci_repository: str | None,
     fields: Mapping[str, Any],
 ) -> NodePlatform:
-    """Change the given fields and leave the others; what is published already stays published."""
+    """Change the given fields and leave the others; what is published already stays published, the default too.
+
+    A default that is not what the platform demands now is shown so, and not moved: only promotion moves it.
+    """
     repository = _normalise(oci_repository) if oci_repository is not None else None
-    if trust is not None:
-        context.verifier.check_policy(trust)
+    trust = context.verifier.normalise(trust) if trust is not None else None
     _check_fields(context, account_id, fields)
     if repository is not None or fields.get("registry_name") is not None:
         _check_registry(context, account_id, platform, repository, fields)
@@ -104,11 +111,25 @@ def update_platform(
         raise Conflict(f"there is a node platform {fields.get('slug')!r} already") from error
 
 
-def list_platforms(context: Context, account_id: UUID) -> list[NodePlatform]:
-    """List an account's platforms by slug."""
+def list_platforms(
+    context: Context, *, account_id: UUID, limit: int, cursor: str | None
+) -> tuple[list[NodePlatform], str | None]:
+    """Return a page of an account's platforms, by slug, and the next cursor.
+
+    Trusted roots may be large: a page ends before the trust policies of its platforms exceed 1 MiB.
+    """
+    query = select(NodePlatform).where(NodePlatform.account_id == account_id)
     with context.catalog.reading() as session:
-        query = select(NodePlatform).where(NodePlatform.account_id == account_id).order_by(NodePlatform.slug)
-        return list(session.scalars(query))
+        return page(
+            session,
+            query,
+            by=(NodePlatform.slug,),
+            limit=limit,
+            cursor=cursor,
+            newest_first=False,
+            weigh=lambda platform: len(json.dumps(platform.trust)),
+            most=MAX_TRUST_OF_A_PAGE,
+        )
 
 
 def _check_fields(context: Context, account_id: UUID, fields: Mapping[str, Any]) -> None:

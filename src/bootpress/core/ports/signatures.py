@@ -55,6 +55,12 @@ class SignatureVerifier(Protocol):
     def check_policy(self, policy: TrustPolicy) -> None:
         """Compile every expression, key and root of a policy; raise InvalidInput that names the field."""
 
+    def normalise(self, policy: TrustPolicy) -> TrustPolicy:
+        """Return a policy that holds, its keys in one spelling; raise InvalidInput that names the field."""
+
+    def trusts(self, policy: TrustPolicy, signer: Signer) -> bool:
+        """Tell whether a policy names this signer, whose signature was verified before; looks at no trusted root."""
+
     def verify(self, registry: Registry, repository: Repository, digest: str, policy: TrustPolicy) -> VerifiedSignature:
         """Return the first good signature on exactly this digest.
 

@@ -12,12 +12,15 @@ from sqlalchemy.orm import Session
 
 from bootpress.core import locks
 from bootpress.core.builds import outcomes as builds
-from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import lock_platform
+from bootpress.core.ports import SignatureVerifier
 from bootpress.core.publications import history, rules
+from bootpress.core.publications.eligibility import differences
 from bootpress.core.publications.models import Publication
+from bootpress.core.publications.ordering import next_number
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Reference, Repository
 from bootpress.core.retention.models import DeletionStep
@@ -41,10 +44,20 @@ class Claim:
     announcement: Announcement
 
 
-def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, claim: Claim, *, now: datetime) -> bool:
+def claim_publication(
+    session: Session,
+    attempt: Attempt,
+    delivery: Delivery,
+    claim: Claim,
+    *,
+    verifier: SignatureVerifier,
+    now: datetime,
+) -> bool:
     """Give the digest's publication to an attempt, new if need be; False if it is settled and was only announced again.
 
-    Raises RegistryUnavailable while another attempt verifies the digest or a purge deletes it.
+    A settled one that is not what the platform demands now keeps its state while it is verified anew; `publish` moves
+    it. Raises ContentRejected where that one is revoked, RegistryUnavailable while another attempt verifies the digest
+    or a purge deletes it.
     """
     platform = lock_platform(session, claim.platform.id)
     claim_content(session, claim.repository, [claim.digest])
@@ -61,6 +74,7 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
             repository=str(claim.repository),
             oci_digest=claim.digest,
             oci_ref=str(claim.reference),
+            sequence=next_number(session, claim.platform.id),
             status=Status.QUEUED,
             cosign_verified=False,
             pinned=False,
@@ -69,10 +83,28 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
             created_at=now,
         )
         session.add(publication)
-    elif Status(publication.status) in rules.SETTLED:
+    is_settled = Status(publication.status) in rules.SETTLED
+    if is_settled and not differences(verifier, platform, publication):
         _reannounce(session, attempt, delivery, publication, now)
         return False
     _refuse_while_busy(session, publication, attempt, now)
+    if is_settled:
+        _refuse_unless_movable(publication)
+    else:
+        _start_over(publication, claim)
+    publication.current_attempt_id = attempt.id
+    publication.attempt_count += 1
+    attempt.evidence = {}
+    attempt.repository = str(claim.repository)
+    platform.disk_image_publication_status = Status.VERIFYING
+    platform.disk_image_publication_error = None
+    session.flush()
+    attempt.publication_id = delivery.publication_id = publication.id
+    delivery.node_platform_id = claim.platform.id
+    return True
+
+
+def _start_over(publication: Publication, claim: Claim) -> None:
     publication.status = rules.PUBLICATION.move("verify", Status(publication.status))
     publication.repository = str(claim.repository)
     publication.oci_ref = str(claim.reference)
@@ -80,15 +112,19 @@ def claim_publication(session: Session, attempt: Attempt, delivery: Delivery, cl
     publication.claims = claim.announcement.claims
     publication.cosign_verified = False
     publication.signer = publication.error_message = None
-    publication.current_attempt_id = attempt.id
-    publication.attempt_count += 1
-    attempt.evidence = {}
-    platform.disk_image_publication_status = Status.VERIFYING
-    platform.disk_image_publication_error = None
-    session.flush()
-    attempt.publication_id = delivery.publication_id = publication.id
-    delivery.node_platform_id = claim.platform.id
-    return True
+
+
+def _refuse_unless_movable(publication: Publication) -> None:
+    if publication.status == Status.REVOKED:
+        raise ContentRejected(
+            f"{publication.oci_digest} is publication {publication.id}, which is revoked",
+            hint="have the pipeline build another image and announce that",
+        )
+    if publication.purge_begun_at is not None:
+        raise RegistryUnavailable(
+            f"publication {publication.id} is being purged from {publication.repository}",
+            hint="it is verified again when that is done",
+        )
 
 
 def _reannounce(

@@ -87,8 +87,8 @@ class Found:
 def resolve(context: Context, attempt_id: UUID) -> bool:
     """Find platform, reference and digest, and claim the publication; False when there is nothing to do.
 
-    Raises Rejected for an unknown platform or a reference elsewhere, RegistryUnavailable, and RegistryUnavailable too
-    while another delivery is verifying or a purge is deleting the same digest.
+    Raises Rejected for an unknown platform, a reference elsewhere or a revoked digest, RegistryUnavailable, and
+    RegistryUnavailable too while another delivery is verifying or a purge is deleting the same digest.
     """
     work = _load(context, attempt_id)
     _refuse_when_too_old(context, work)
@@ -103,7 +103,9 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
         with context.catalog.writing() as session:
             attempt, delivery = attempts.hold(session, attempt_id)
             claim = Claim(work.platform, work.repository, reference, digest, work.announcement)
-            return claim_publication(session, attempt, delivery, claim, now=context.clock.now())
+            return claim_publication(
+                session, attempt, delivery, claim, verifier=context.verifier, now=context.clock.now()
+            )
     except IntegrityError as error:
         raise RegistryUnavailable(f"{digest} is being announced by another delivery") from error
 
@@ -203,7 +205,9 @@ def _load(context: Context, attempt_id: UUID) -> Work:
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
         earlier = session.get(Publication, delivery.publication_id) if delivery.publication_id else None
         platform = _platform(session, delivery)
-    repository = parse_repository(publication.repository if publication else platform.oci_repository)
+    # A claimed publication may still lie elsewhere until it is published from here; before 0004 it did not.
+    claimed = publication.repository if publication else platform.oci_repository
+    repository = parse_repository(attempt.repository or claimed)
     resolved = earlier.oci_digest if earlier else None
     return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved)
 

@@ -18,7 +18,7 @@ class Publication(Row):
     __tablename__ = "publications"
     __table_args__ = (
         UniqueConstraint("node_platform_id", "oci_digest"),
-        Index("publications_by_age", "node_platform_id", "created_at", "id"),
+        Index("publications_by_sequence", "node_platform_id", "sequence", "created_at", "id"),
         Index("publications_by_digest", "repository", "oci_digest"),
     )
 
@@ -26,6 +26,10 @@ class Publication(Row):
     node_platform_id: Mapped[UUID] = mapped_column(ForeignKey("node_platforms.id"))
     repository: Mapped[str]
     """The repository it was verified in: a platform's may change later."""
+    sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """The order in which a platform's publications were made: a clock may be set back."""
+    published_sequence: Mapped[int | None] = mapped_column(BigInteger)
+    """The order in which they were published the last time, counted on from the same number of the platform's."""
     oci_digest: Mapped[str]
     oci_ref: Mapped[str]
     status: Mapped[str]
@@ -34,6 +38,10 @@ class Publication(Row):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     cosign_verified: Mapped[bool] = mapped_column(default=False)
     signer: Mapped[dict[str, Any] | None]
+    trust_sha256: Mapped[str | None]
+    """Fingerprint of the trust policy that the signature was verified under; null of what was published before 0004."""
+    trusted_root_sha256: Mapped[str | None]
+    """Fingerprint of that policy's trusted root; null where it names keys."""
     sbom: Mapped[dict[str, Any] | None]
     claims: Mapped[dict[str, Any]]
     """What the announcement said besides, as it said it."""

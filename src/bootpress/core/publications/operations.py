@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import MAX_LIMIT, Answer, Limit, Moment, Request, Text, operation
+from bootpress.core.operations import MAX_LIMIT, Answer, Moment, PageAnswer, PageRequest, Request, Text, operation
 from bootpress.core.publications import service
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.states import PublicationStatus
@@ -121,24 +124,21 @@ class ArtifactView(Answer):
 class PublicationDetail(PublicationAnswer):
     """One publication and what it consists of; of many artifacts only the first 500 are listed."""
 
-    artifacts: list[ArtifactView]
+    artifacts: Annotated[list[ArtifactView], Field(max_length=MAX_LIMIT)]
     artifact_count: int
 
 
-class ListPublications(Request):
+class ListPublications(PageRequest):
     """Which publications to list; `node_platform_id` is an id or a slug."""
 
     node_platform_id: Text
     status: PublicationStatus | None = None
-    limit: Limit = 50
-    cursor: Text | None = None
 
 
-class PublicationList(Answer):
+class PublicationList(PageAnswer):
     """Publications, newest first."""
 
     publications: list[PublicationView]
-    next_cursor: str | None
 
 
 class GetPublication(Request):
@@ -172,12 +172,10 @@ class RetriedPublication(Answer):
     delivery_id: UUID
 
 
-class ListDeliveries(Request):
+class ListDeliveries(PageRequest):
     """Which deliveries to list."""
 
     status: DeliveryStatus | None = None
-    limit: Limit = 50
-    cursor: Text | None = None
 
 
 class DeliveryView(Answer):
@@ -217,11 +215,10 @@ class DeliveryView(Answer):
         )
 
 
-class DeliveryList(Answer):
+class DeliveryList(PageAnswer):
     """Deliveries, newest first."""
 
     deliveries: list[DeliveryView]
-    next_cursor: str | None
 
 
 def _answer(found: tuple[Publication, bool]) -> PublicationAnswer:

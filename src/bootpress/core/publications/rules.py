@@ -39,8 +39,21 @@ SETTLED = frozenset({Status.PUBLISHED, Status.RETIRED, Status.REVOKED})
 
 def fingerprint_terms(*, trust: Mapping[str, Any], arch: str, repository: str) -> str:
     """Return the SHA-256 of what a platform demands of an image: whose signature, which architecture, where it lies."""
-    terms = {"trust": trust, "arch": arch, "repository": repository}
-    return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _fingerprint({"trust": trust, "arch": arch, "repository": repository})
+
+
+def fingerprint_trust(trust: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a trust policy."""
+    return _fingerprint(trust)
+
+
+def fingerprint_root(trust: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of what a trust policy names as its trusted root; None where it trusts keys."""
+    return _fingerprint(trust["trusted_root"]) if trust["mode"] == "keyless" else None
+
+
+def _fingerprint(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_reference(text: str, *, repository: Repository) -> Reference:

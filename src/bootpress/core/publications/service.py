@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
@@ -18,6 +18,7 @@ from bootpress.core.paging import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
 from bootpress.core.publications import history, rules
+from bootpress.core.publications.eligibility import require_eligible
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -25,6 +26,8 @@ from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
 PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
+BY_SEQUENCE = (Publication.sequence, Publication.created_at, Publication.id)
+"""Newest last; rows that were not made here may share a sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,10 @@ def list_publications(
     """Return a page of a platform's publications, newest first, its default's id, and the next cursor."""
     with context.catalog.reading() as session:
         row = find_platform(session, account_id, platform)
-        query = select(Publication).where(Publication.node_platform_id == row.id)
+        query = select(Publication).where(Publication.node_platform_id == row.id).options(defer(Publication.claims))
         if status is not None:
             query = query.where(Publication.status == status)
-        rows, next_cursor = page(
-            session, query, moment=Publication.created_at, row_id=Publication.id, limit=limit, cursor=cursor
-        )
+        rows, next_cursor = page(session, query, by=BY_SEQUENCE, limit=limit, cursor=cursor)
         return rows, row.default_publication_id, next_cursor
 
 
@@ -78,7 +79,10 @@ def get_publication(context: Context, *, account_id: UUID, publication_id: UUID,
 def set_default(
     context: Context, *, account_id: UUID, publication_id: UUID, platform: str | None, actor: str
 ) -> tuple[Publication, bool]:
-    """Make a published publication what new instances boot; a repeat changes nothing."""
+    """Make a published publication what new instances boot; a repeat changes nothing.
+
+    Raises Conflict for one that is not what the platform demands now: its architecture, repository and trust.
+    """
     with context.catalog.writing() as session:
         publication = find_publication(session, account_id, publication_id)
         row = lock_platform(session, publication.node_platform_id)
@@ -88,13 +92,18 @@ def set_default(
                 f"publication {publication_id} belongs to the platform {row.slug}, not to {platform}",
                 hint="leave node_platform_id away, or name a publication of that platform",
             )
-        promote(session, row, publication, actor=actor, at=context.clock.now(), reason="set by operator")
+        promote(context, session, row, publication, actor=actor, at=context.clock.now(), reason="set by operator")
         return publication, True
 
 
 def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: str) -> tuple[Publication, bool]:
-    """Bring a retired publication back before it is purged; a published one stays as it is."""
+    """Bring a retired publication back before it is purged; a published one stays as it is.
+
+    Raises Conflict for one that is not what the platform demands now.
+    """
     with context.catalog.writing() as session:
+        publication = find_publication(session, account_id, publication_id)
+        platform = lock_platform(session, publication.node_platform_id)
         publication = find_publication(session, account_id, publication_id, lock=True)
         if publication.status != Status.PUBLISHED:
             if publication.status == Status.RETIRED and publication.purge_begun_at is not None:
@@ -103,9 +112,10 @@ def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: 
                     hint="have the pipeline build and announce it again",
                 )
             publication.status = rules.PUBLICATION.move("restore", Status(publication.status))
+            require_eligible(context.verifier, platform, publication)
             publication.retired_at = None
             history.record(session, Kind.RESTORED, publication, actor=actor, at=context.clock.now())
-        return publication, _is_default(session, publication)
+        return publication, platform.default_publication_id == publication.id
 
 
 def set_pinned(context: Context, *, account_id: UUID, publication_id: UUID, pinned: bool) -> tuple[Publication, bool]:
@@ -126,7 +136,10 @@ def set_pinned(context: Context, *, account_id: UUID, publication_id: UUID, pinn
 def retry(
     context: Context, *, account_id: UUID, publication_id: UUID, actor: str, reason: str | None
 ) -> tuple[Publication, UUID]:
-    """Announce a failed publication again by its digest; return it and the delivery, which the caller launches."""
+    """Announce a failed publication again by its digest, where its platform's images lie now.
+
+    Return it and the delivery, which the caller launches.
+    """
     with context.catalog.writing() as session:
         publication = find_publication(session, account_id, publication_id, lock=True)
         if publication.status != Status.FAILED:
@@ -140,7 +153,7 @@ def retry(
             context,
             session,
             platform=platform,
-            oci_ref=f"{publication.repository}@{publication.oci_digest}",
+            oci_ref=f"{platform.oci_repository}@{publication.oci_digest}",
             actor=actor,
             source="retry",
             extra={**claims, **({"reason": reason} if reason else {})},
@@ -202,11 +215,11 @@ def list_deliveries(
     context: Context, *, account_id: UUID, status: str | None, limit: int, cursor: str | None
 ) -> tuple[list[Delivery], str | None]:
     """Return a page of an account's deliveries, newest first, and the next cursor."""
-    query = select(Delivery).where(Delivery.account_id == account_id)
+    query = select(Delivery).where(Delivery.account_id == account_id).options(defer(Delivery.body))
     if status is not None:
         query = query.where(Delivery.status == status)
     with context.catalog.reading() as session:
-        return page(session, query, moment=Delivery.received_at, row_id=Delivery.id, limit=limit, cursor=cursor)
+        return page(session, query, by=(Delivery.received_at, Delivery.id), limit=limit, cursor=cursor)
 
 
 def _is_default(session: Session, publication: Publication) -> bool:

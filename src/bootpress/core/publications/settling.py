@@ -28,11 +28,13 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, lock_platform
 from bootpress.core.publications import history, rules
 from bootpress.core.publications.models import Publication
+from bootpress.core.publications.ordering import next_number
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
-from bootpress.core.references import digest_hex
+from bootpress.core.references import digest_hex, parse_repository
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
+from bootpress.core.webhooks.announcement import read_announcement
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
@@ -53,7 +55,8 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
     """Publish what the evidence proves, in one transaction; the first of a platform becomes its default there too.
 
     Raises Superseded when another attempt took over, and Conflict when the platform's trust, architecture or repository
-    is no longer what the evidence was found under: then nothing is written.
+    is no longer what the evidence was found under, or the publication was revoked or is being purged meanwhile: then
+    nothing is written.
     """
     with context.catalog.writing() as session:
         attempt, delivery = attempts.hold(session, attempt_id)
@@ -63,12 +66,16 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
             raise Superseded(f"attempt {attempt_id} has no evidence of: {', '.join(missing)}")
         _refuse_other_terms(attempt, platform)
         now = context.clock.now()
-        publication.status = rules.PUBLICATION.move("publish", Status(publication.status))
+        publication.status = _after_publishing(publication)
+        _place(publication, attempt, delivery)
         publication.cosign_verified = True
         publication.signer = attempt.evidence["signature"]["signer"]
+        publication.trust_sha256 = rules.fingerprint_trust(platform.trust)
+        publication.trusted_root_sha256 = rules.fingerprint_root(platform.trust)
         publication.size_bytes = attempt.evidence["manifest"]["size_bytes"]
         publication.arch = attempt.evidence["manifest"]["arch"]
         publication.verified_at = publication.published_at = now
+        publication.published_sequence = next_number(session, platform.id)
         publication.error_message = publication.retired_at = publication.purged_at = None
         platform.disk_image_oci_ref = f"{publication.repository}@{publication.oci_digest}"
         platform.disk_image_publication_status = Status.PUBLISHED
@@ -88,13 +95,38 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
             signer=publication.signer,
         )
         if platform.default_publication_id is None:
-            promote(session, platform, publication, actor=delivery.actor, at=now, reason="first publication")
+            first = "first publication"
+            promote(context, session, platform, publication, actor=delivery.actor, at=now, reason=first)
         delivery.status = delivery_rules.DELIVERY.move("finish", DeliveryStatus(delivery.status))
         delivery.finished_at = now
         delivery.error_message = None
         attempts.end(attempt, outcome="published", at=now)
         builds.follow(session, delivery, at=now)
         return publication.id
+
+
+def _after_publishing(publication: Publication) -> Status:
+    """Return the state that publishing leads to: what is published or retired already was verified in place."""
+    status = Status(publication.status)
+    if status == Status.PUBLISHED:
+        return status
+    if publication.purge_begun_at is not None:
+        raise Conflict(
+            f"publication {publication.id} is being purged from {publication.repository}",
+            hint="it is verified again when that is done",
+        )
+    return rules.PUBLICATION.move("restore" if status == Status.RETIRED else "publish", status)
+
+
+def _place(publication: Publication, attempt: Attempt, delivery: Delivery) -> None:
+    """Write where a publication was verified, and as what it was announced there."""
+    if attempt.repository is None:  # it was claimed before 0004, which wrote this then
+        return
+    repository, announcement = parse_repository(attempt.repository), read_announcement(delivery.body)
+    publication.repository = str(repository)
+    publication.oci_ref = str(rules.read_reference(delivery.oci_ref, repository=repository))
+    publication.git_sha = announcement.git_sha
+    publication.claims = announcement.claims
 
 
 def settle(context: Context, attempt_id: UUID, error: Exception) -> str:

@@ -17,6 +17,7 @@ from bootpress.core.references import Repository, digest_hex
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
 from bootpress.core.webhooks.models import Attempt
+from bootpress.core.webhooks.states import AttemptStatus
 
 LASTING = (Status.QUEUED, Status.VERIFYING, Status.PUBLISHED, Status.RETIRED, Status.REVOKED)
 MAX_LOOKED_AT = 500
@@ -76,8 +77,18 @@ def _others(step: DeletionStep, now: datetime) -> tuple[ColumnElement[bool], ...
     recently = (
         select(Attempt.id).where(Attempt.id == Publication.current_attempt_id, Attempt.ended_at > now - GRACE).exists()
     )
+    # What is verified anew in this repository still lies elsewhere until it is published from here.
+    moving = (
+        select(Attempt.id)
+        .where(
+            Attempt.id == Publication.current_attempt_id,
+            Attempt.repository == step.repository,
+            Attempt.status != AttemptStatus.ENDED,
+        )
+        .exists()
+    )
     return (
-        Publication.repository == step.repository,
+        (Publication.repository == step.repository) | moving,
         Publication.id != step.publication_id,
         Publication.status.in_(LASTING) | ((Publication.status == Status.FAILED) & recently),
     )

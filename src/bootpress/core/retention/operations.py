@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Request, Text, operation
-from bootpress.core.platforms.operations import NodePlatformAnswer, NodePlatformView, RetentionCount
+from bootpress.core.platforms.operations import NodePlatformAnswer, RetentionCount
 from bootpress.core.retention import service, sweeping
 
 READ = "system.disk_image_retention.read"
@@ -65,7 +65,7 @@ def system_set_disk_image_retention(context: Context, caller: Caller, request: S
         platform=request.node_platform_id,
         retention_count=request.retention_count,
     )
-    return NodePlatformAnswer(node_platform=NodePlatformView.of(row))
+    return NodePlatformAnswer.of(context, row)
 
 
 @operation(permission=READ, changes=False)

@@ -22,6 +22,8 @@ class Candidate:
     published_at: datetime | None
     retired_at: datetime | None
     pinned: bool
+    sequence: int = 0
+    """The order in which it was published; 0 where only the time is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def plan(
     in_use: Collection[UUID],
     now: datetime,
 ) -> Plan:
-    """Keep the `retention_count` newest by `published_at`; default, pinned and in-use ones besides.
+    """Keep the `retention_count` published last, by sequence and then by time; default, pinned and in-use ones besides.
 
     A retired one is purged when its grace is over; what is protected is neither retired nor purged.
     """
@@ -63,7 +65,7 @@ def plan(
         return "in use" if candidate.id in in_use else None
 
     published = [one for one in candidates if one.status == Status.PUBLISHED and one.published_at is not None]
-    published.sort(key=lambda one: (one.published_at or now, one.id), reverse=True)
+    published.sort(key=lambda one: (one.sequence, one.published_at or now, one.id), reverse=True)
     newest, older = published[:retention_count], published[retention_count:]
     expired = [
         one

@@ -104,7 +104,10 @@ def _plan(session: Session, platform: NodePlatform, now: datetime) -> rules.Plan
         )
     )
     candidates = [
-        rules.Candidate(row.id, Status(row.status), row.published_at, row.retired_at, row.pinned) for row in rows
+        rules.Candidate(
+            row.id, Status(row.status), row.published_at, row.retired_at, row.pinned, row.published_sequence or 0
+        )
+        for row in rows
     ]
     return rules.plan(
         candidates,

@@ -112,6 +112,8 @@ class Attempt(Row):
     lease_until: Mapped[datetime]
     flow_run_id: Mapped[UUID | None]
     publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    repository: Mapped[str | None]
+    """The repository that it reads the image from, since it claimed a publication."""
     evidence: Mapped[dict[str, Any]]
     """What each step found, by step: `manifest`, `signature`, `blobs`."""
     outcome: Mapped[str | None]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Label, Moment, Request, Text, Whole, operation
+from bootpress.core.operations import Answer, Label, Moment, PageAnswer, PageRequest, Request, Text, Whole, operation
 from bootpress.core.webhooks import service
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -36,8 +36,8 @@ class ProvisionedWebhook(Answer):
     action: Literal["created", "rotated"]
 
 
-class ListWebhooks(Request):
-    """Nothing to choose."""
+class ListWebhooks(PageRequest):
+    """Which webhooks to list: all of the account's, in pages."""
 
 
 class WebhookView(Answer):
@@ -67,7 +67,7 @@ class WebhookView(Answer):
         )
 
 
-class WebhookList(Answer):
+class WebhookList(PageAnswer):
     """Webhooks, oldest first."""
 
     webhooks: list[WebhookView]
@@ -109,8 +109,11 @@ def provision_disk_image_webhook(context: Context, caller: Caller, request: Prov
 @operation(permission=READ, changes=False)
 def system_list_disk_image_webhooks(context: Context, caller: Caller, request: ListWebhooks) -> WebhookList:
     """List the account's webhooks, never their secrets."""
-    rows = service.list_webhooks(context, caller.account_id)
-    return WebhookList(webhooks=[WebhookView.of(row, base=context.public_url) for row in rows])
+    rows, next_cursor = service.list_webhooks(
+        context, account_id=caller.account_id, limit=request.limit, cursor=request.cursor
+    )
+    views = [WebhookView.of(row, base=context.public_url) for row in rows]
+    return WebhookList(webhooks=views, next_cursor=next_cursor)
 
 
 @operation(permission=MANAGE, secrets=("webhook_secret",))

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events import service as events
+from bootpress.core.paging import page
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -105,11 +106,14 @@ def move(context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, to
         return webhook
 
 
-def list_webhooks(context: Context, account_id: UUID) -> list[Webhook]:
-    """List an account's webhooks, oldest first."""
+def list_webhooks(
+    context: Context, *, account_id: UUID, limit: int, cursor: str | None
+) -> tuple[list[Webhook], str | None]:
+    """Return a page of an account's webhooks, oldest first, and the next cursor."""
+    query = select(Webhook).where(Webhook.account_id == account_id)
     with context.catalog.reading() as session:
-        query = select(Webhook).where(Webhook.account_id == account_id).order_by(Webhook.created_at, Webhook.id)
-        return list(session.scalars(query))
+        by = (Webhook.created_at, Webhook.id)
+        return page(session, query, by=by, limit=limit, cursor=cursor, newest_first=False)
 
 
 def find_webhook(session: Session, account_id: UUID, webhook_id: UUID) -> Webhook:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bootpress.core.accounts import read_tokens
+from bootpress.core.accounts import lineage, read_tokens
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Context
 from bootpress.core.errors import Unsupported
@@ -27,6 +27,7 @@ from bootpress.core.workers.procedures import Hold, Recording
 from bootpress.core.workers.sites import Site, build_timeout, key_of_repository, note, others_of, warn
 
 MESSAGE: Final = "Add the build of disk images"
+LONGER: Final = "ask for it with a token that lives longer where the pipeline needs it longer"
 
 
 def prepare_repository(context: Context, hold: Hold) -> None:
@@ -124,9 +125,17 @@ def mint_read_token(context: Context, hold: Hold) -> None:
         if not wanted:
             record.note("read_token", {"id": None, "had": bool(live)})
             return
-        # One that nobody confirmed is handed over once more, unless whoever had it made may read other things.
-        pending = [token for token in live if token.id != worker.read_token_id and token.permissions == wanted]
+        # One that nobody confirmed is handed over once more, unless whoever had it made may read other things or ends
+        # at another time.
+        ancestors = lineage.descend(record.session, site.plan.parent_id)
+        pending = [
+            token
+            for token in live
+            if token.id != worker.read_token_id and (token.permissions, token.ancestors) == (wanted, ancestors)
+        ]
         token = pending[-1] if pending else _mint(context, record.session, worker, site.plan)
+        if token.expires_at is not None:
+            warn(record, f"the read token expires at {token.expires_at:%Y-%m-%dT%H:%M:%SZ}, with yours: {LONGER}")
         record.note("read_token", {"id": str(token.id)})
 
 
@@ -249,4 +258,5 @@ def _mint(context: Context, session: Session, worker: CiWorker, plan: Plan) -> A
         ci_worker_id=worker.id,
         name=f"read token of {worker.label}",
         permissions=plan.read_permissions,
+        parent_id=plan.parent_id,
     )

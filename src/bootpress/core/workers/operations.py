@@ -10,7 +10,19 @@ from pydantic import AfterValidator, Field, StrictBool
 from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
-from bootpress.core.operations import Answer, Label, Moment, Request, Text, Title, Unless, operation, refuse_unseen
+from bootpress.core.operations import (
+    Answer,
+    Label,
+    Moment,
+    PageAnswer,
+    PageRequest,
+    Request,
+    Text,
+    Title,
+    Unless,
+    operation,
+    refuse_unseen,
+)
 from bootpress.core.workers import calling, plan, runners, service, terminating
 from bootpress.core.workers.service import SeenWorker
 from bootpress.core.workers.sites import FOUND
@@ -58,8 +70,8 @@ class BootstrappedCi(Answer):
     flow_run_id: UUID
 
 
-class ListCiWorkers(Request):
-    """Nothing to choose."""
+class ListCiWorkers(PageRequest):
+    """Which CI workers to list: all of the account's, in pages."""
 
 
 class CiWorkerView(Answer):
@@ -85,7 +97,7 @@ class CiWorkerView(Answer):
         )
 
 
-class CiWorkerList(Answer):
+class CiWorkerList(PageAnswer):
     """CI workers, oldest first."""
 
     workers: list[CiWorkerView]
@@ -171,6 +183,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         signing_key=_wants_key(request, has_oidc=forge.has_oidc),
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
         rotate_signing_key=request.rotate_signing_key,
+        asked_with=str(caller.token_id),
     )
 
     def look_and_call() -> dict[str, Any]:
@@ -198,7 +211,10 @@ def _wants_key(request: BootstrapDiskImageCi, *, has_oidc: bool) -> bool:
 @operation(permission=READ, changes=False)
 def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWorkers) -> CiWorkerList:
     """List the account's CI workers, and what the forge says of their runners."""
-    return CiWorkerList(workers=[CiWorkerView.of(seen) for seen in service.list_workers(context, caller.account_id)])
+    found, next_cursor = service.list_workers(
+        context, account_id=caller.account_id, limit=request.limit, cursor=request.cursor
+    )
+    return CiWorkerList(workers=[CiWorkerView.of(seen) for seen in found], next_cursor=next_cursor)
 
 
 @operation(permission=MANAGE)

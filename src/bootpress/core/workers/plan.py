@@ -43,11 +43,18 @@ class Plan:
     replaces_key: bool
     """Whether a key that the repository has and that we did not make may be replaced."""
     rotate_signing_key: bool
+    asked_with: str | None = None
+    """Id of the token that asked for it: the read token ends with that one. Unknown of what was asked before 0004."""
 
     @property
     def repository(self) -> GitRepository:
         """Return the repository's name."""
         return GitRepository.parse(self.repo)
+
+    @property
+    def parent_id(self) -> UUID | None:
+        """Return the id of the token that asked for it."""
+        return UUID(self.asked_with) if self.asked_with else None
 
     @property
     def claims(self) -> list[str]:

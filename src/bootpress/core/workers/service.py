@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
+from bootpress.core.paging import page
 from bootpress.core.ports import GitRepository, Runner
 from bootpress.core.workers import rules
 from bootpress.core.workers.models import CiWorker
@@ -32,18 +34,32 @@ class SeenWorker:
     last_seen_at: datetime | None
 
 
-def list_workers(context: Context, account_id: UUID) -> list[SeenWorker]:
-    """List an account's CI workers, oldest first, as the forge sees their runners at this moment.
+def list_workers(
+    context: Context, *, account_id: UUID, limit: int, cursor: str | None
+) -> tuple[list[SeenWorker], str | None]:
+    """Return a page of an account's CI workers, oldest first, as the forge sees their runners now; and the next cursor.
 
     Each repository is asked about once. Raises what the forge raises: a status that nobody gave is not made up.
     """
     with context.catalog.reading() as session:
-        query = select(CiWorker).where(CiWorker.account_id == account_id)
-        workers = session.scalars(query.order_by(CiWorker.created_at, CiWorker.id)).all()
-    runners = runners_of(context, account_id, workers)
+        query, by = select(CiWorker).where(CiWorker.account_id == account_id), (CiWorker.created_at, CiWorker.id)
+        workers, next_cursor = page(session, query, by=by, limit=limit, cursor=cursor, newest_first=False)
+        beside = _beside(session, account_id, workers)
+    runners = runners_of(context, account_id, beside)
     seen = [_seen(context, worker, runners.get(worker.id, [])) for worker in workers]
     _remember(context, seen)
-    return seen
+    return seen, next_cursor
+
+
+def _beside(session: Session, account_id: UUID, workers: Sequence[CiWorker]) -> list[CiWorker]:
+    """Return all workers in use of the repositories of these, oldest first: whose a runner is depends on them all."""
+    names = {worker.repo.lower() for worker in workers if worker.repo is not None}
+    query = select(CiWorker).where(
+        CiWorker.account_id == account_id,
+        CiWorker.status != WorkerState.REVOKED,
+        func.lower(CiWorker.repo).in_(names),
+    )
+    return list(session.scalars(query.order_by(CiWorker.created_at, CiWorker.id)))
 
 
 def runners_of(context: Context, account_id: UUID, workers: Sequence[CiWorker]) -> Mapping[UUID, list[Runner]]:

@@ -46,7 +46,7 @@ def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = (), out: Console
         elif isinstance(value, dict):
             out.print(Text(_words(name), style="bold"))
             out.print(_pairs(value, ()))
-        elif value is not None or name != "next_cursor":
+        elif name != "next_cursor":
             singles[name] = value
     texts = {name: value for name, value in singles.items() if isinstance(value, str) and "\n" in value.strip()}
     short = {name: value for name, value in singles.items() if name not in texts}
@@ -57,6 +57,9 @@ def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = (), out: Console
         out.print(Text(clean(value.rstrip("\n")), style=SECRET_STYLE if name in secrets else ""), soft_wrap=True)
     if any(singles.get(name) for name in secrets):
         out.print(Text("what is highlighted is shown once: keep it now", style="yellow"))
+    if answer.get("next_cursor"):
+        more = f"there is more; the next page: the same call with cursor={answer['next_cursor']}"
+        out.print(Text(clean(more), style="yellow"), soft_wrap=True)
 
 
 def clean(text: str) -> str:

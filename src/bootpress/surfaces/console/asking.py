@@ -7,7 +7,7 @@ from uuid import UUID
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, NotFound
-from bootpress.core.operations import Operation
+from bootpress.core.operations import MAX_LIMIT, Operation
 from bootpress.core.platforms.operations import (
     NodePlatformView,
     system_get_node_platform,
@@ -40,25 +40,49 @@ class Line(NamedTuple):
     lacks: str | None
 
 
-def newest_publications(context: Context, caller: Caller, slug: str | None) -> Page:
-    """Ask for the newest publications, of one platform or of all together."""
-    platforms = system_list_node_platforms.call(context, caller, {}).node_platforms
-    asked = [one for one in platforms if slug in (None, one.slug)]
-    if slug is not None and not asked:
-        raise NotFound(f"no node platform {slug[:100]!r}", hint="the publications of all platforms: /app/publications")
+def newest_publications(context: Context, caller: Caller, after: str | None) -> Page:
+    """Ask for the newest publications of all platforms together, or of those behind a cursor."""
+    listed = system_list_node_platforms.call(context, caller, _page(MAX_LIMIT, after))
     found: list[tuple[PublicationView, NodePlatformView]] = []
-    for platform in asked[:MAX_PLATFORMS]:
+    for platform in listed.node_platforms[:MAX_PLATFORMS]:
         fields = {"node_platform_id": str(platform.id), "limit": SHOWN}
         answer = system_list_disk_image_publications.call(context, caller, fields)
         found += [(publication, platform) for publication in answer.publications]
     found.sort(key=lambda one: one[0].created_at, reverse=True)
     values = {
         "rows": found[:SHOWN],
-        "platforms": platforms,
-        "slug": slug,
-        "left_out": max(0, len(asked) - MAX_PLATFORMS),
+        "platforms": listed.node_platforms,
+        "more_platforms": listed.next_cursor,
+        "slug": None,
+        "older": None,
+        "left_out": max(0, len(listed.node_platforms) - MAX_PLATFORMS),
     }
     return Page("publications.html", values)
+
+
+def publications_of(context: Context, caller: Caller, slug: str, cursor: str | None) -> Page:
+    """Ask for the newest publications of one platform, or for those behind a cursor."""
+    listed = system_list_node_platforms.call(context, caller, {"limit": MAX_LIMIT})
+    try:
+        platform = system_get_node_platform.call(context, caller, {"id": slug}).node_platform
+    except NotFound as error:
+        hint = "the publications of all platforms: /app/publications"
+        raise NotFound(f"no node platform {slug[:100]!r}", hint=hint) from error
+    fields = {"node_platform_id": str(platform.id), **_page(SHOWN, cursor)}
+    answer = system_list_disk_image_publications.call(context, caller, fields)
+    values = {
+        "rows": [(publication, platform) for publication in answer.publications],
+        "platforms": listed.node_platforms,
+        "more_platforms": listed.next_cursor,
+        "slug": platform.slug,
+        "older": answer.next_cursor,
+        "left_out": 0,
+    }
+    return Page("publications.html", values)
+
+
+def _page(limit: int, cursor: str | None) -> dict[str, Any]:
+    return {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
 
 
 def one_publication(context: Context, caller: Caller, publication_id: UUID) -> Page:

@@ -101,8 +101,10 @@ class ConsoleDoor:
 
     async def publications(self, request: Request) -> Response:
         """Show the newest publications, of the platform in the query or of all."""
-        slug = request.query_params.get("platform")
-        return await self._show(request, lambda caller: asking.newest_publications(self._context, caller, slug))
+        slug, cursor = request.query_params.get("platform"), request.query_params.get("cursor")
+        if slug is None:
+            return await self._show(request, lambda caller: asking.newest_publications(self._context, caller, cursor))
+        return await self._show(request, lambda caller: asking.publications_of(self._context, caller, slug, cursor))
 
     async def publication(self, request: Request) -> Response:
         """Show one publication."""
