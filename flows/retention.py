@@ -15,7 +15,8 @@ from tasks.retention import fail_if_incomplete, platforms_to_sweep, preview_plat
 def sweep(platform: str | None = None, dry_run: bool = False) -> None:  # noqa: FBT001, FBT002 - Prefect shows it as a switch
     """Retire publications beyond each platform's count, and purge those retired seven days ago.
 
-    What fails on one platform stops no other, and a registry that gives no answer is asked once; at the end the run fails with the first reason.
+    What fails on one platform stops no other, and a registry that gives no answer is asked once. At the end the run
+    fails with the first reason.
 
     Args:
         platform: A node platform's slug or id; all platforms if left empty.

@@ -32,30 +32,33 @@ def pause(catalog: Catalog) -> None:
 
 
 def delete_in_pieces(catalog: Catalog, table: type[Row], *conditions: ColumnElement[bool]) -> int:
-    """Delete the rows that the conditions hold for, each judged in the transaction that deletes it; return how many."""
+    """Delete the rows that the conditions hold for, each judged in the transaction that deletes it; return how many.
+
+    Rows that somebody else has locked are left alone.
+    """
     return _execute(catalog, table, conditions, None)
 
 
 def update_in_pieces(
     catalog: Catalog, table: type[Row], *conditions: ColumnElement[bool], values: dict[str, Any]
 ) -> int:
-    """Change the rows that the conditions hold for; the change must end that a condition holds. Return how many."""
+    """Change rows as `delete_in_pieces` deletes them; the change must end that the conditions hold."""
     return _execute(catalog, table, conditions, values)
 
 
 def _execute(
     catalog: Catalog, table: type[Row], conditions: Sequence[ColumnElement[bool]], values: dict[str, Any] | None
 ) -> int:
-    total = 0
+    total, query = 0, select(table.id).where(*conditions).order_by(table.id).limit(ROWS)
     while True:
         with catalog.reading() as session:  # where there is nothing to do, no writer waits
-            found = session.scalars(select(table.id).where(*conditions).limit(ROWS)).all()
-        if found:
-            chosen = (table.id.in_(found), *conditions)
-            change = delete(table).where(*chosen) if values is None else update(table).where(*chosen).values(**values)
-            with catalog.writing() as session:
-                session.execute(change)
-        total += len(found)
-        if len(found) < ROWS:
+            if session.scalar(query.limit(1)) is None:
+                return total
+        with catalog.writing() as session:
+            chosen = table.id.in_(ids := session.scalars(query.with_for_update(skip_locked=True)).all())
+            change = delete(table).where(chosen) if values is None else update(table).where(chosen).values(values)
+            session.execute(change)
+        total += len(ids)
+        if len(ids) < ROWS:
             return total
         pause(catalog)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,7 @@ from bootpress.core.publications.blobs import verify_all
 from bootpress.core.publications.claiming import Claim, claim_content, claim_publication, refuse_while_deleted
 from bootpress.core.publications.contents import check_config, describe, fetch_children
 from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.recording import record_artifacts
 from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.references import Repository, parse_repository
 from bootpress.core.webhooks import attempts
@@ -263,13 +264,11 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
     found.facts["terms"] = rules.fingerprint_terms(
         trust=work.platform.trust, arch=work.platform.arch, repository=str(work.repository)
     )
+    if name == "manifest":
+        record_artifacts(context, attempt_id, work.claimed.id, work.repository, found.artifacts)
     with context.catalog.writing() as session:
         attempt, _ = attempts.hold(session, attempt_id)
         if name == "manifest":
             manifests = [row.digest for row in found.artifacts if row.role == "manifest"]
             claim_content(session, work.repository, manifests)
-            session.execute(delete(Artifact).where(Artifact.publication_id == work.claimed.id))
-        for row in found.artifacts:
-            row.publication_id = work.claimed.id
-            session.add(row)
         attempt.evidence = {**attempt.evidence, name: found.facts}

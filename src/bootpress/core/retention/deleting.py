@@ -47,9 +47,7 @@ _OUTCOMES = {
 _IS_ASKED = and_(DeletionStep.status == StepStatus.DELETING, DeletionStep.because.is_(None))
 
 
-def delete_step(
-    context: Context, here: Place, step: DeletionStep, elsewhere: Elsewhere
-) -> Decision | None:
+def delete_step(context: Context, here: Place, step: DeletionStep, elsewhere: Elsewhere) -> Decision | None:
     """Delete one manifest, or keep it for whoever needs it; None where another sweep is at it or was before.
 
     Raises RegistryUnavailable; the step stays `deleting`, since the delete may still take effect, and may be taken up.

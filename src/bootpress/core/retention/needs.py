@@ -1,4 +1,4 @@
-"""Who still needs a manifest that a purge would delete: publications of any account, by whatever name of the registry."""
+"""Who still needs a manifest that a purge would delete: publications of any account, by any name of its registry."""
 
 from __future__ import annotations
 
@@ -149,10 +149,9 @@ def _spellings(context: Context, step: DeletionStep) -> list[str]:
     """
     here = parse_repository(step.repository).canonical
     path = here.path.removeprefix("library/")
+    query = select(Publication.repository).where(Publication.repository.endswith(f"/{path}", autoescape=True))
     with context.catalog.reading() as session:
-        named = session.scalars(
-            select(Publication.repository).where(Publication.repository.endswith(f"/{path}", autoescape=True)).distinct()
-        ).all()
+        named = session.scalars(query.distinct()).all()
     return [text for text in named if parse_repository(text).canonical.path == here.path]
 
 

@@ -36,9 +36,7 @@ BUSY = "another sweep is at it"
 _STOPS = frozenset({*REFUSALS, StepStatus.HELD})
 
 
-def purge(
-    context: Context, publication_id: UUID, *, actor: str, unreachable: Unreachable | None = None
-) -> str | None:
+def purge(context: Context, publication_id: UUID, *, actor: str, unreachable: Unreachable | None = None) -> str | None:
     """Delete a retired publication's manifests; return None when it is purged, else what is kept and why.
 
     Raises RegistryUnavailable when the registry is away: once a delete was asked for the plan stays, and the next call
@@ -61,9 +59,9 @@ def _purge(context: Context, here: Place, publication: Publication, elsewhere: E
             planned = make_plan(context, here.registry, here.repository, publication)
         except Rejected as error:
             return f"what refers to it cannot be read: {error}"
-        refusal = steps.write(context, publication.id, planned)
-        if refusal is not None:
-            return BUSY if refusal is steps.Unwritten.BUSY else IN_USE
+        written = steps.write(context, publication.id, planned)
+        if written is not steps.Written.ALL:
+            return IN_USE if written is steps.Written.IN_USE else BUSY
     for step in steps.unfinished(context, publication.id):
         decision = delete_step(context, here, step, elsewhere)
         if decision is None:

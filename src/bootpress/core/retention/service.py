@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
@@ -21,7 +21,6 @@ from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.retention import rules
-
 
 RETIRED_AT_ONCE = ROWS // 5
 """Publications retired in one transaction: of each its own row, two events, and their places in the outbox."""
@@ -68,24 +67,24 @@ def platforms_to_sweep(context: Context, *, account_id: UUID | None, platform: s
         return list(session.scalars(query))
 
 
-def retire(context: Context, platform_id: UUID, *, actor: str) -> list[UUID]:
-    """Retire what lies beyond the count, newest first and in pieces, each judged anew; return what was retired.
+def retire(context: Context, platform_id: UUID, *, actor: str) -> tuple[list[UUID], Iterator[tuple[UUID, str]]]:
+    """Retire what lies beyond the count, newest first and in pieces, each judged anew.
 
-    A sweep that ends between two pieces leaves the rest to the next one.
+    Returns what was retired, and what is due for a purge: publications and their repositories, read page by page. A
+    sweep that ends between two pieces leaves the rest to the next one.
     """
     retired: list[UUID] = []
-    while True:
-        piece = _retire_some(context, platform_id, actor=actor)
+    while piece := _retire_some(context, platform_id, actor=actor):
         retired += piece
-        if len(piece) < RETIRED_AT_ONCE:
-            return retired
-        pause(context.catalog)
+        if len(piece) == RETIRED_AT_ONCE:
+            pause(context.catalog)
+    return retired, _due(context, platform_id)
 
 
-def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> tuple[UUID, ...]:
+def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> list[UUID]:
     with context.catalog.reading() as session:  # where nothing is to be retired, no writer waits
         if not _beyond(session, session.get_one(NodePlatform, platform_id)):
-            return ()
+            return []
     with context.catalog.writing() as session:
         platform = lock_platform(session, platform_id)
         now = context.clock.now()
@@ -96,17 +95,21 @@ def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> tuple[UU
             in_use=(),
             now=now,
         ).retire
-        for publication_id in chosen:
-            publication = session.get_one(Publication, publication_id, with_for_update=True)
+        # What was pinned since it was read is not locked.
+        standing = (Publication.status == Status.PUBLISHED, Publication.pinned.is_(False))
+        query = select(Publication).where(Publication.id.in_(chosen), *standing).order_by(Publication.id)
+        locked = {row.id: row for row in session.scalars(query.with_for_update())}
+        retired = [locked[one] for one in chosen if one in locked]
+        for publication in retired:
             publication.status = publication_rules.PUBLICATION.move("retire", Status(publication.status))
             publication.retired_at = now
             publication.purge_begun_at = None
             for kind in (Kind.RETIRED, Kind.RETENTION_SWEPT):
                 history.record(session, kind, publication, actor=actor, at=now, action="retired")
-        return chosen
+        return [one.id for one in retired]
 
 
-def due(context: Context, platform_id: UUID) -> Iterator[tuple[UUID, str]]:
+def _due(context: Context, platform_id: UUID) -> Iterator[tuple[UUID, str]]:
     """Yield a platform's publications that are due for a purge, longest retired first, each with its repository."""
     last: tuple[datetime, UUID] | None = None
     while page := _due_page(context, platform_id, last):
@@ -118,7 +121,11 @@ def due(context: Context, platform_id: UUID) -> Iterator[tuple[UUID, str]]:
 def _due_page(
     context: Context, platform_id: UUID, last: tuple[datetime, UUID] | None
 ) -> Sequence[tuple[UUID, str, datetime]]:
-    later = tuple_(Publication.retired_at, Publication.id) > tuple_(*last) if last else true()
+    later: ColumnElement[bool] = true()
+    if last is not None:
+        retired_at, publication_id = last
+        same = (Publication.retired_at == retired_at) & (Publication.id > publication_id)
+        later = (Publication.retired_at > retired_at) | same
     with context.catalog.reading() as session:
         default_id = session.get_one(NodePlatform, platform_id).default_publication_id
         query = select(Publication.id, Publication.repository, Publication.retired_at).where(

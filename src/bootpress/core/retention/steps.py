@@ -28,44 +28,51 @@ MAX_TOLD = 20
 """Manifests that stay which are named one by one."""
 
 
-class Unwritten(enum.Enum):
-    """Why a plan was not written."""
+class Written(enum.Enum):
+    """What came of writing a plan, or a piece of it."""
 
+    PIECE = enum.auto()
+    ALL = enum.auto()
+    """By us, or by another sweep, whose plan is as good."""
     IN_USE = enum.auto()
     BUSY = enum.auto()
+    """Two sweeps write theirs at once; the rows say nothing, and the next one clears them."""
 
 
-def write(context: Context, publication_id: UUID, planned: Sequence[Planned]) -> Unwritten | None:
-    """Write a plan, unless the publication is wanted again or another sweep was faster; then it cannot be restored.
-
-    Returns why it was not written; a plan that another sweep wrote is as good as this one.
-    """
-    now = context.clock.now()
+def write(context: Context, publication_id: UUID, planned: Sequence[Planned]) -> Written:
+    """Write a plan, unless the publication is wanted again or another sweep was faster; then it cannot be restored."""
     clear(context, publication_id)
+    now = context.clock.now()
     numbered = list(enumerate(planned))
-    try:
-        # The publication's own row is one of the last piece.
-        for piece in in_pieces(context.catalog, numbered, size=ROWS - 1):
-            with context.catalog.writing() as session:
-                publication = session.get_one(Publication, publication_id, with_for_update=True)
-                platform = session.get_one(NodePlatform, publication.node_platform_id)
-                if not is_due(publication, platform, context.clock.now()):
-                    return Unwritten.IN_USE
-                if publication.purge_begun_at is not None:
-                    return None
-                session.add_all(_row(publication, position, one, now) for position, one in piece)
-                session.flush()
-                if piece[-1] is numbered[-1]:
-                    if _count(session, publication_id) != len(numbered):
-                        raise _MixedError
-                    publication.purge_begun_at = now
-    except (IntegrityError, _MixedError):
-        return Unwritten.BUSY
-    return None
+    # The publication's own row is one of the last piece.
+    for piece in in_pieces(context.catalog, numbered, size=ROWS - 1):
+        try:
+            written = _write_piece(context, publication_id, piece, count=len(numbered), now=now)
+        except IntegrityError:
+            return Written.BUSY
+        if written is not Written.PIECE:
+            return written
+    return Written.BUSY
 
 
-class _MixedError(Exception):
-    """Two sweeps wrote their plans at once."""
+def _write_piece(
+    context: Context, publication_id: UUID, piece: Sequence[tuple[int, Planned]], *, count: int, now: datetime
+) -> Written:
+    with context.catalog.writing() as session:
+        publication = session.get_one(Publication, publication_id, with_for_update=True)
+        platform = session.get_one(NodePlatform, publication.node_platform_id)
+        if not is_due(publication, platform, context.clock.now()):
+            return Written.IN_USE
+        if publication.purge_begun_at is not None:
+            return Written.ALL
+        session.add_all(_row(publication, position, one, now) for position, one in piece)
+        session.flush()
+        if piece[-1][0] < count - 1:
+            return Written.PIECE
+        if _count(session, publication_id) != count:
+            return Written.BUSY
+        publication.purge_begun_at = now
+        return Written.ALL
 
 
 def unfinished(context: Context, publication_id: UUID) -> Iterator[DeletionStep]:

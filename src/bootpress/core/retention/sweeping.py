@@ -43,10 +43,10 @@ def sweep_platform(
     `unreachable` says which registries gave no answer in this run so far, and why; the report says it anew.
     """
     run = Unreachable(unreachable)
-    retired = service.retire(context, platform_id, actor=actor)
+    retired, due = service.retire(context, platform_id, actor=actor)
     report = SweepReport(retired=tuple(retired))
     untried: dict[str, Untried] = {}
-    for publication_id, repository in service.due(context, platform_id):
+    for publication_id, repository in due:
         host = parse_repository(repository).host
         if host in untried:
             untried[host] = replace(untried[host], count=untried[host].count + 1)
@@ -78,11 +78,11 @@ def raise_if_failed(report: SweepReport) -> None:
     if report.failed:
         first, more = report.failed[0], report.left_count - 1
         others = f", and {more} more" if more else ""
+        said = f"publication {first.publication_id} could not be purged{others}: {first.because}"
+        retired, purged = report.count("retired"), report.count("purged")
         raise RegistryUnavailable(
-            f"publication {first.publication_id} could not be purged{others}: {first.because}{_told_of_untried(report)}",
-            hint=(
-                f"{report.count('retired')} were retired and {report.count('purged')} purged; the next sweep goes on"
-            ),
+            f"{said}{_told_of_untried(report)}",
+            hint=f"{retired} were retired and {purged} purged; the next sweep goes on",
         )
 
 
