@@ -15,7 +15,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
 from bootpress.core.publications import reports, settling
 from bootpress.core.retention import rules
-from bootpress.core.retention.service import SweepReport
+from bootpress.core.retention.reports import SweepReport
 from bootpress.wiring import of_process
 from tasks.retries import ONCE
 
@@ -82,8 +82,10 @@ def report_preview(plans: Sequence[tuple[UUID, rules.Plan]]) -> None:
 def _sweep_row(platform_id: UUID, outcome: SweepReport | Exception) -> tuple[UUID, int, int, int, str]:
     if isinstance(outcome, Exception):
         return platform_id, 0, 0, 0, settling.explain(outcome)
-    troubles = "; ".join(f"{one.publication_id}: {one.because}" for one in (*outcome.failed, *outcome.kept))
-    return platform_id, len(outcome.retired), len(outcome.purged), len(outcome.kept) + len(outcome.failed), troubles
+    untried = [f"{one.count} at {one.host} not tried: it gives no answer" for one in outcome.untried]
+    told = [f"{one.publication_id}: {one.because}" for one in (*outcome.failed, *outcome.kept)]
+    kept = outcome.count("kept") + outcome.left_count
+    return platform_id, outcome.count("retired"), outcome.count("purged"), kept, "; ".join([*untried, *told])
 
 
 def _show_sweep(title: str, rows: Sequence[tuple[UUID, int, int, int, str]]) -> None:

@@ -5,6 +5,7 @@ A module that tests an implementation derives a class from `RegistryConformance`
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, Protocol
 
@@ -143,6 +144,19 @@ class RegistryConformance:
         # go-containerregistry's states the config's type, which is wrong and which nothing of ours may rely on.
         stated = "application/octet-stream" if shelf.has_referrers_api else "application/spdx+json"
         assert {each.artifact_type for each in listed} == {stated}
+
+    def test_a_manifest_is_there_or_not(self, shelf: Shelf) -> None:
+        assert shelf.registry.has_manifest(shelf.repository, image(shelf).digest)
+        assert not shelf.registry.has_manifest(shelf.repository, ABSENT)
+
+    def test_a_blob_that_no_manifest_names_is_stored_served_and_deleted(self, shelf: Shelf) -> None:
+        image(shelf)
+        blob = shelf.registry.put_blob(shelf.repository, b"named by nobody")
+        assert blob is not None
+        assert (blob.size, digest_hex(blob.digest)) == (15, hashlib.sha256(b"named by nobody").hexdigest())
+        assert shelf.registry.has_blob(shelf.repository, blob)
+        assert shelf.registry.delete_blob(shelf.repository, blob.digest) is Deletion.DELETED
+        assert not shelf.registry.has_blob(shelf.repository, blob)
 
     def test_a_deleted_manifest_is_gone_and_so_is_its_tag_where_tags_go_with_it(self, shelf: Shelf) -> None:
         kept, deleted = image(shelf, tag="kept"), image(shelf, tag="v1", content=b"other")

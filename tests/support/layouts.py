@@ -27,7 +27,8 @@ class LayoutRegistry:
         self.blobs: dict[str, bytes] = {}
         self.tags: dict[str, str] = {}
         self.away: set[str] = set()
-        """Digests, tags and `referrers` that the registry fails on."""
+        """Digests, tags, `referrers`, `upload`, `blob` and `check` that the registry fails on."""
+        self.read_only = False
         if path is not None:
             for blob in (path / "blobs" / "sha256").iterdir():
                 self.blobs[f"sha256:{blob.name}"] = blob.read_bytes()
@@ -67,7 +68,8 @@ class LayoutRegistry:
         (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
     def check(self) -> None:
-        """Do nothing: a directory is always there."""
+        """Say that it is there, unless it is not to answer."""
+        self._answer("check")
 
     def resolve_tag(self, repository: Repository, tag: str) -> str:
         """Return the digest of a tag."""
@@ -108,6 +110,27 @@ class LayoutRegistry:
             return ()
         listed = parse_referrers(self._read(index, limit=MAX_MANIFEST))
         return tuple({child.digest: child for child in listed}.values())
+
+    def has_manifest(self, repository: Repository, digest: str) -> bool:
+        """Tell whether bytes are there under this digest."""
+        self._answer(digest)
+        return digest in self.blobs
+
+    def put_blob(self, repository: Repository, content: bytes) -> Descriptor | None:
+        """Store bytes, unless it is `read_only`."""
+        self._answer("upload")
+        if self.read_only:
+            return None
+        return Descriptor("application/octet-stream", self.add(content), len(content))
+
+    def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
+        """Tell whether a blob is there."""
+        self._answer("blob")
+        return blob.digest in self.blobs
+
+    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+        """Forget a blob."""
+        return Deletion.ABSENT if self.blobs.pop(digest, None) is None else Deletion.DELETED
 
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
         """Forget a manifest and the tags that point to it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from bootpress.core import references
 from bootpress.core.errors import InvalidInput
 from bootpress.core.references import parse_repository
 
@@ -52,11 +53,8 @@ def check_networks(given: str, *, field: str) -> list[str]:
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL, or `//host:port`, leads to this machine only."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    host = urlsplit(url).hostname or ""
+    return references.is_loopback(f"[{host}]" if ":" in host else host)
 
 
 def client_of(address: str) -> str:

@@ -7,6 +7,8 @@
     │   └── ReferenceRejected      points outside the platform's repository, or nowhere
     ├── Unavailable                somebody else is away or refuses; try again later
     │   ├── RegistryUnavailable
+    │   │   ├── RegistryDenied     it answers, and does not let us do this
+    │   │   └── RegistryUnreachable  no answer came at all: nothing else that is asked there will get one
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
@@ -76,6 +78,14 @@ class Unavailable(BootpressError):
 
 class RegistryUnavailable(Unavailable):
     """The registry does not answer, or not as a registry should."""
+
+
+class RegistryDenied(RegistryUnavailable):
+    """The registry, or its token service, answers and does not let us do this."""
+
+
+class RegistryUnreachable(RegistryUnavailable):
+    """No answer came from the registry: the connection failed, or it timed out."""
 
 
 class TrustRootUnavailable(Unavailable):

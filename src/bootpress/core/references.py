@@ -12,9 +12,12 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
 _HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?",
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?",
     re.ASCII,
 )
+DOCKER_HUB = "docker.io"
+_DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+_HTTP, _HTTPS = 80, 443
 MAX_REFERENCE = 1024
 MAX_PATH = 255
 MAX_PORT = 65535
@@ -52,6 +55,13 @@ class Repository:
         """Tell whether the host is this machine, judged by its name alone."""
         return is_loopback(self.host)
 
+    @property
+    def canonical(self) -> Repository:
+        """Return the spelling to compare by; requests go to the host as it was given."""
+        host = canonical_host(self.host)
+        is_official = is_docker_hub(host) and "/" not in self.path
+        return Repository(host, f"library/{self.path}" if is_official else self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -69,15 +79,47 @@ class Reference:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` (with or without port) names this machine: localhost, 127.0.0.0/8 or ::1."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    name = name.strip("[]").lower()
-    if name == "localhost":
+    """Tell whether `host` (with or without port) names this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3)."""
+    name, _ = _split_port(host)
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def canonical_host(host: str) -> str:
+    """Return the one spelling of a registry host that its known aliases share, for comparison only.
+
+    Aliases are the names of Docker Hub, the port that the scheme implies, a dot at the end, upper case, and the names
+    of this machine.
+    """
+    name, port = _split_port(host)
+    if is_loopback(name):
+        return f"localhost:{port or _HTTP}"
+    if port in {None, _HTTPS}:
+        return DOCKER_HUB if name in _DOCKER_HUB_NAMES else name
+    return f"{name}:{port}"
+
+
+def is_docker_hub(host: str) -> bool:
+    """Tell whether a host is a name of Docker Hub."""
+    return canonical_host(host) == DOCKER_HUB
+
+
+def _split_port(host: str) -> tuple[str, int | None]:
+    """Return a host's name, in lower case and without its final dot, and its port."""
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or host.endswith("]"):
+        name, port = host.lower(), ""
+    bare = name.rstrip(".").strip("[]")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return bare, int(port) if port else None
+    return str(address), int(port) if port else None
 
 
 def parse_repository(text: str) -> Repository:
@@ -104,7 +146,7 @@ def parse_reference(text: str, *, default_host: str | None = None) -> Reference:
         raise InvalidInput(f"{text[:200]!r} has no valid tag", hint="a tag has 1 to 128 letters, digits, _ . -")
     if len(path) > MAX_PATH or not _PATH.fullmatch(path):
         raise InvalidInput(f"{text[:200]!r} has no valid repository path", hint="write host/path in lower case")
-    return Reference(Repository(host.lower(), path), tag or None, digest)
+    return Reference(Repository(_without_final_dot(host.lower()), path), tag or None, digest)
 
 
 def _split_host(text: str, default_host: str | None) -> tuple[str, str]:
@@ -118,6 +160,11 @@ def _split_host(text: str, default_host: str | None) -> tuple[str, str]:
             f"{text[:200]!r} names no registry host", hint="write host/path, for example registry.example/os/images"
         )
     return default_host, text.removeprefix("/")
+
+
+def _without_final_dot(host: str) -> str:
+    name, colon, port = host.partition(":")
+    return host if host.startswith("[") else f"{name.removesuffix('.')}{colon}{port}"
 
 
 def _port(host: str) -> int:

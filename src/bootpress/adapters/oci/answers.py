@@ -12,7 +12,7 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable
+from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.strict_json import parse
 
 MAX_ERROR_BODY = 16 * 1024
@@ -24,14 +24,12 @@ _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 class Transient(Exception):
     """Another try may help: the connection broke, or the server says that it is busy or broken."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, *, retry_after: float | None = None, is_answer: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
-
-
-class AccessDenied(RegistryUnavailable):
-    """The registry, or its token service, does not let us do this."""
+        self.is_answer = is_answer
+        """False when no response came at all."""
 
 
 class TooLarge(Exception):
@@ -159,7 +157,8 @@ class Patience:
         delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
         self._left -= 1
         if self._left <= 0 or self._timing.monotonic() + delay > self.deadline:
-            raise RegistryUnavailable(f"{what}: {failure.reason}", retry_after=asked) from failure
+            kind = RegistryUnavailable if failure.is_answer else RegistryUnreachable
+            raise kind(f"{what}: {failure.reason}", retry_after=asked) from failure
         self._backoff *= 2
         self._timing.sleep(delay)
 

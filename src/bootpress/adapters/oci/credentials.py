@@ -11,12 +11,11 @@ import oras.auth.token
 import oras.container
 import oras.utils
 
-from bootpress.adapters.oci.origins import ALIASES
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
+from bootpress.core.references import is_docker_hub
 
-DOCKER_HUB = "https://index.docker.io/v1/"  # what `docker login` calls it
-DOCKER_HUB_HOSTS = frozenset({*ALIASES, *ALIASES.values()})
+DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"  # what `docker login` calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def docker_credential(host: str, config: Path) -> Credential | None:
             "credsStore": stated.get("credsStore"),
             "credHelpers": stated.get("credHelpers") or {},
         }
-        for name in (host, *([DOCKER_HUB] if host in DOCKER_HUB_HOSTS else [])):
+        for name in (host, *([DOCKER_HUB_LOGIN] if is_docker_hub(host) else [])):
             backend.load_configs(oras.container.Container("name", registry=name))
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise RegistryUnavailable(

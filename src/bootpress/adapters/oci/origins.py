@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import httpx
 
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.references import is_loopback
+from bootpress.core.references import is_docker_hub, is_loopback
 
 MAX_URL = 8192
 MAX_PORT = 65535
 PORTS = {"http": 80, "https": 443}
 # The name in references to Docker Hub is not the name of its registry (distribution/reference, "familiar" names).
-ALIASES = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+DOCKER_HUB_REGISTRY = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def registry_url(host: str, *, plain_http: bool) -> httpx.URL:
     is reached by a name of its own.
     """
     scheme = "http" if plain_http or is_loopback(host) else "https"
-    url = httpx.URL(f"{scheme}://{ALIASES.get(host, host)}/")
+    name = DOCKER_HUB_REGISTRY if is_docker_hub(host) else host
+    url = httpx.URL(f"{scheme}://{name}/")
     if not _has_port(url):
         raise RegistryUnavailable(f"{host} has no port that exists", hint=f"a port is 1 to {MAX_PORT}")
     return url

@@ -20,7 +20,7 @@ from bootpress.adapters.oci.origins import origin_of
 from bootpress.adapters.oci.referrers import fallback_tag
 from bootpress.adapters.oci.transport import Transport
 from bootpress.adapters.oci.wire import Watch
-from bootpress.core.errors import ContentRejected, RegistryUnavailable
+from bootpress.core.errors import ContentRejected, RegistryDenied, RegistryUnavailable
 from bootpress.core.ports import Descriptor, Progress
 from bootpress.core.references import Repository
 
@@ -140,7 +140,8 @@ class Pusher:
     def _put(self, repository: Repository, reader: _Reader, digest: str, size: int, watch: Watch) -> None:
         started = self._request("POST", f"/v2/{repository.path}/blobs/uploads/", repository)
         if started.status != HTTPStatus.ACCEPTED:
-            raise RegistryUnavailable(f"{self._transport.origin} answers {started} to an upload to {repository}")
+            kind = RegistryDenied if 400 <= started.status < 500 else RegistryUnavailable  # noqa: PLR2004 - a quota, a policy
+            raise kind(f"{self._transport.origin} answers {started} to an upload to {repository}")
         target = self._transport.location(started.url, started.headers.get("location"))
         url = target.copy_merge_params({"digest": digest})
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}

@@ -8,12 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bootpress.adapters.oci import referrers
-from bootpress.adapters.oci.answers import AccessDenied, Answer, TooLarge, missing_by_digest
+from bootpress.adapters.oci.answers import Answer, TooLarge, missing_by_digest
 from bootpress.adapters.oci.blobs import BlobStream, Memory, Nowhere, file_sink
 from bootpress.adapters.oci.limits import MAX_MANIFEST
 from bootpress.adapters.oci.manifests import ACCEPTED, digest_of, parse_manifest
+from bootpress.adapters.oci.push import Pusher
 from bootpress.adapters.oci.transport import Transport
-from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
+from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryDenied, RegistryUnavailable
 from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
 from bootpress.core.references import Repository
 
@@ -86,15 +87,49 @@ class OciRegistry:
         """List what refers to a digest, from the referrers API and the fallback tag; at most 1,000, unfiltered."""
         return referrers.list_referrers(self._transport, repository, digest)
 
+    def has_manifest(self, repository: Repository, digest: str) -> bool:
+        """Tell whether anything is served under this digest, whatever it is."""
+        try:
+            return self._get_manifest(repository, digest) is not None
+        except ContentRejected:  # too large to be read, so something is there
+            return True
+
+    def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
+        """Tell whether a small blob is served (distribution-spec, end-2)."""
+        path = f"/v2/{repository.path}/blobs/{blob.digest}"
+        try:
+            answer = self._transport.request("GET", path, scope=f"repository:{repository.path}:pull", limit=blob.size)
+        except TooLarge as error:
+            raise RegistryUnavailable(f"{self._transport.origin} answers {path} at length") from error
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return False
+        if answer.status != HTTPStatus.OK or digest_of(answer.body) != blob.digest:
+            raise RegistryUnavailable(f"{self._transport.origin} answers {path} with {answer}, and with other bytes")
+        return True
+
+    def put_blob(self, repository: Repository, content: bytes) -> Descriptor | None:
+        """Store a small blob (distribution-spec, end-4 and end-6); None where the registry does not let us."""
+        try:
+            return Pusher(self._transport).push_blob(repository, content)
+        except RegistryDenied:
+            return None
+
+    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+        """Delete by digest (distribution-spec, end-10)."""
+        return self._delete(repository, f"blobs/{digest}")
+
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
         """Delete by digest (distribution-spec, end-9); an absent one and a refusal on principle are answers."""
-        path = f"/v2/{repository.path}/manifests/{digest}"
+        return self._delete(repository, f"manifests/{digest}")
+
+    def _delete(self, repository: Repository, what: str) -> Deletion:
+        path = f"/v2/{repository.path}/{what}"
         scope = f"repository:{repository.path}:delete"
         try:
             answer = self._transport.request("DELETE", path, scope=scope, limit=MAX_ANSWER)
         except TooLarge:  # it says at length that it has done it
             return Deletion.DELETED
-        except AccessDenied:
+        except RegistryDenied:
             return Deletion.DENIED
         if answer.status in {200, 202, 204}:
             return Deletion.DELETED
@@ -106,7 +141,7 @@ class OciRegistry:
             return Deletion.UNSUPPORTED
         if 400 <= answer.status < 500 and answer.status not in _PASSING:  # noqa: PLR2004 - an immutable tag, a policy
             return Deletion.REFUSED
-        raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {repository.at(digest)}")
+        raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {what} of {repository}")
 
     def _get_manifest(self, repository: Repository, name: str) -> Answer | None:
         """Get by tag or digest (distribution-spec, end-3); None for 404."""

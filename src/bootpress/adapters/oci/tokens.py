@@ -11,12 +11,12 @@ from http import HTTPStatus
 
 import httpx
 
-from bootpress.adapters.oci.answers import AccessDenied, Answer
+from bootpress.adapters.oci.answers import Answer
 from bootpress.adapters.oci.challenges import Challenge, choose_challenge
 from bootpress.adapters.oci.credentials import Credential, FindCredential
 from bootpress.adapters.oci.limits import Timing
 from bootpress.adapters.oci.origins import Origin, check_realm
-from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.errors import RegistryDenied, RegistryUnavailable
 
 HINT = "connect the registry with a credential that may do this: system_connect_registry"
 SHORTEST_LIFE = 60  # seconds, where a service states no expires_in
@@ -65,7 +65,7 @@ class Authorizer:
             return known
         challenge = choose_challenge(headers)
         if challenge is None:
-            raise AccessDenied(f"{self._origin} refuses access and does not say how to get it", hint=HINT)
+            raise RegistryDenied(f"{self._origin} refuses access and does not say how to get it", hint=HINT)
         credential = self._find_credential()
         if challenge.scheme == "basic":
             return self._answer_basic(credential, sent)
@@ -73,9 +73,9 @@ class Authorizer:
 
     def _answer_basic(self, credential: Credential | None, sent: str | None) -> str:
         if credential is None:
-            raise AccessDenied(f"{self._origin} asks for a user name and a password", hint=HINT)
+            raise RegistryDenied(f"{self._origin} asks for a user name and a password", hint=HINT)
         if credential.header == sent:
-            raise AccessDenied(f"{self._origin} refuses our credential", hint=HINT)
+            raise RegistryDenied(f"{self._origin} refuses our credential", hint=HINT)
         with self._lock:
             self._basic = credential.header
         return credential.header
@@ -88,7 +88,7 @@ class Authorizer:
         answer = self._fetch(url, {"authorization": credential.header} if credential else {})
         if answer.status in {401, 403}:
             who = "our credential" if credential else "a token for nobody"
-            raise AccessDenied(f"the token service of {self._origin} refuses {who} ({answer})", hint=HINT)
+            raise RegistryDenied(f"the token service of {self._origin} refuses {who} ({answer})", hint=HINT)
         if answer.status != HTTPStatus.OK:
             raise RegistryUnavailable(f"the token service of {self._origin} answers {answer}")
         token, life = _read_token(answer.body, self._origin)

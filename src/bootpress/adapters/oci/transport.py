@@ -10,7 +10,6 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.answers import (
-    AccessDenied,
     Answer,
     Patience,
     TooLarge,
@@ -24,7 +23,7 @@ from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, r
 from bootpress.adapters.oci.pools import Network, Pools
 from bootpress.adapters.oci.tokens import HINT, Authorizer
 from bootpress.adapters.oci.wire import Keeper, Watch
-from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.errors import RegistryDenied, RegistryUnavailable
 
 MAX_TOKEN_ANSWER = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -104,6 +103,7 @@ class Transport:
         Raises Transient for what another try may mend, also while the body is read; RegistryUnavailable for access
         that is denied and for redirects that we do not follow.
         """
+        response: httpx.Response | None = None
         with self._in_use(), self._keeper.keeping(watch):
             try:
                 response = self._send(method, url, scope, dict(headers or {}), body)
@@ -113,7 +113,7 @@ class Transport:
                 finally:
                     response.close()
             except httpx.TransportError as error:
-                raise Transient(f"the connection failed: {error}") from error
+                raise Transient(f"the connection failed: {error}", is_answer=_is_answered(response, error)) from error
 
     def location(self, current: httpx.URL, location: str | None) -> httpx.URL:
         """Return where a Location header leads; RegistryUnavailable where we do not follow."""
@@ -155,11 +155,11 @@ class Transport:
                 else:
                     return response
 
-    def _denied(self, method: str, response: httpx.Response) -> AccessDenied:
+    def _denied(self, method: str, response: httpx.Response) -> RegistryDenied:
         origin = origin_of(response.request.url)
         where = self.origin if origin == self.origin else f"{origin}, where {self.origin} sends us,"
         path = response.request.url.path[:300]
-        return AccessDenied(f"{where} refuses {method} {path} with {response.status_code}", hint=HINT)
+        return RegistryDenied(f"{where} refuses {method} {path} with {response.status_code}", hint=HINT)
 
     def _exchange(
         self, method: str, url: httpx.URL, headers: dict[str, str], body: Body | None, authorization: str | None
@@ -199,6 +199,10 @@ class Transport:
                 last = self._retired and self._busy == 0
             if last:
                 self._pools.close()
+
+
+def _is_answered(response: httpx.Response | None, error: httpx.TransportError) -> bool:
+    return response is not None and not isinstance(error, httpx.TimeoutException)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from bootpress.core.accounts.models import StoredAnswer
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Conflict, InvalidInput
 from bootpress.core.operations import Operation
+from bootpress.core.pieces import delete_in_pieces
 
 KEPT = timedelta(hours=24)
 MAX_KEY = 255
@@ -68,9 +69,9 @@ def _reserve(
         answer=None,
         created_at=now,
     )
+    delete_in_pieces(context.catalog, StoredAnswer, StoredAnswer.created_at < now - KEPT)
     try:
         with context.catalog.writing() as session:
-            session.execute(delete(StoredAnswer).where(StoredAnswer.created_at < now - KEPT))
             session.add(reservation)
     except IntegrityError:
         return _stored(context, caller, operation, key, fingerprints)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bootpress.core.builds.models import Build, ListedRun
@@ -14,6 +14,7 @@ from bootpress.core.connections.service import open_forge
 from bootpress.core.context import Context
 from bootpress.core.errors import InvalidInput, NotFound
 from bootpress.core.paging import page
+from bootpress.core.pieces import delete_in_pieces
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.ports import Forge, GitRepository, Job, WorkflowRun
 
@@ -118,8 +119,8 @@ def _remember(
         ListedRun.repo == repo,
         ListedRun.run_id.in_(run_ids),
     )
+    delete_in_pieces(context.catalog, ListedRun, ListedRun.listed_at < now - KEPT)
     with context.catalog.writing() as session:
-        session.execute(delete(ListedRun).where(ListedRun.listed_at < now - KEPT))
         known = set(session.scalars(select(ListedRun.run_id).where(*mine)))
         session.execute(update(ListedRun).where(*mine).values(listed_at=now))
         session.add_all(

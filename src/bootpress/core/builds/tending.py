@@ -24,6 +24,7 @@ from bootpress.core.builds.states import BuildStatus
 from bootpress.core.connections.service import open_forge
 from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, Conflict, ForgeUnavailable, OrchestratorUnavailable
+from bootpress.core.pieces import update_in_pieces
 from bootpress.core.ports import Forge, GitRepository, Resumption, RunStatus, WorkflowRun
 
 SECONDS = 20.0
@@ -105,13 +106,12 @@ class _Tick:
         if place in self._forges and self._forges[place] is None:
             return  # with the others, already
         now, one = self._context.clock.now(), Build.id == build.id
+        if isinstance(error, ForgeUnavailable):
+            self._forges[place] = None
+            there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
+            earlier = Build.looked_at.is_(None) | (Build.looked_at < now)
+            update_in_pieces(self._context.catalog, Build, *there, *WAITING, earlier, values={"looked_at": now})
         with self._context.catalog.writing() as session:
-            if isinstance(error, ForgeUnavailable):
-                self._forges[place] = None
-                there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
-                waiting = select(Build.id).where(*there, *WAITING).order_by(Build.created_at, Build.id)
-                ids = session.scalars(waiting.with_for_update()).all()
-                session.execute(update(Build).where(Build.id.in_(ids)).values(looked_at=now))
             session.execute(update(Build).where(one).values(looked_at=now + LAST))
 
     def _open_builds(self) -> list[Build]:

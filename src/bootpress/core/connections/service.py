@@ -15,7 +15,12 @@ DEFAULT = "default"
 
 
 def open_registry(context: Context, account_id: UUID, host: str, name: str | None) -> Registry:
-    """Open the registry of `host` with the connection a platform names, else the account's for that host, else none.
+    """Open the registry of `host` with the connection that `find_connection` finds; raises what that raises."""
+    return context.registries.open(find_connection(context, account_id, host, name))
+
+
+def find_connection(context: Context, account_id: UUID, host: str, name: str | None) -> RegistryConnection:
+    """Return the connection to `host` that a platform names, else the account's for that host, else a bare one.
 
     Credentials never go to another host than the one they were given for. Raises RegistryUnavailable when a named
     connection is missing or is for another host (an operator can mend that), OrchestratorUnavailable when
@@ -28,11 +33,11 @@ def open_registry(context: Context, account_id: UUID, host: str, name: str | Non
                 f"the platform's registry connection {_misfit(connection, name, host)}",
                 hint="connect it with system_connect_registry, or change the platform's registry",
             )
-        return context.registries.open(connection)
+        return connection
     for connection in context.connections.list_registries(account_id):
         if connection.host == host:
-            return context.registries.open(connection)
-    return context.registries.open(RegistryConnection(name=host, host=host))
+            return connection
+    return RegistryConnection(name=host, host=host)
 
 
 def check_name(context: Context, account_id: UUID, host: str, name: str) -> None:

@@ -97,6 +97,18 @@ class Registry(Protocol):
         at most 1,000.
         """
 
+    def has_manifest(self, repository: Repository, digest: str) -> bool:
+        """Tell whether anything is served under this digest, whatever it is; an answer of "not found" is False."""
+
+    def put_blob(self, repository: Repository, content: bytes) -> Descriptor | None:
+        """Store a small blob that no manifest names; None where the registry does not let us."""
+
+    def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
+        """Tell whether a small blob is served; RegistryUnavailable also when other bytes are."""
+
+    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+        """Like delete_manifest, of a blob."""
+
     def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
         """Delete by digest; an absent one, and a registry that cannot or will not delete, are answers, not errors.
 

@@ -22,7 +22,8 @@ from bootpress.core.publications.eligibility import differences
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.ordering import next_number
 from bootpress.core.publications.states import PublicationStatus as Status
-from bootpress.core.references import Reference, Repository
+from bootpress.core.references import Reference, Repository, parse_repository
+from bootpress.core.retention.deleting import ASKING
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.states import StepStatus
 from bootpress.core.webhooks import attempts
@@ -150,14 +151,29 @@ def claim_content(session: Session, repository: Repository, digests: Sequence[st
     """Let no purge begin to delete these manifests before this transaction has written who needs them.
 
     Raises RegistryUnavailable while one of them, or what refers to it, is being deleted: a delete that was asked for
-    and not answered may still take effect.
+    and not answered may still take effect. Under another host it may be another registry's: see `refuse_while_deleted`.
     """
-    locks.hold(session, [repository.at(digest) for digest in digests])
-    deleting = select(DeletionStep.digest).where(
-        DeletionStep.repository == str(repository),
+    locks.hold(session, digests)
+    for step in _deletes(session, digests):
+        if parse_repository(step.repository).canonical == repository.canonical:
+            raise RegistryUnavailable(f"{step.digest} is being deleted from the registry")
+
+
+def refuse_while_deleted(session: Session, repository: Repository, digests: Sequence[str], *, now: datetime) -> None:
+    """Wait for deletes of these manifests under other hosts, which may be other names of the same registry.
+
+    To be asked after they were claimed: no further delete begins without a proof that it is another registry, and one
+    that was under way before has taken effect, or never does. Raises RegistryUnavailable until then.
+    """
+    for step in _deletes(session, digests):
+        other, is_under_way = parse_repository(step.repository).canonical, abs(now - step.updated_at) <= ASKING
+        if is_under_way and other.host != repository.canonical.host:
+            raise RegistryUnavailable(f"{step.digest} is being deleted from a registry that may be the same one")
+
+
+def _deletes(session: Session, digests: Sequence[str]) -> Sequence[DeletionStep]:
+    deleting = select(DeletionStep).where(
         DeletionStep.digest.in_(digests) | DeletionStep.subject.in_(digests),
         DeletionStep.status == StepStatus.DELETING,
     )
-    found = session.scalar(deleting.limit(1))
-    if found is not None:
-        raise RegistryUnavailable(f"{found} is being deleted from the registry")
+    return session.scalars(deleting).all()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,9 +36,10 @@ from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Progress, Registry
 from bootpress.core.publications import rules
 from bootpress.core.publications.blobs import verify_all
-from bootpress.core.publications.claiming import Claim, claim_content, claim_publication
+from bootpress.core.publications.claiming import Claim, claim_content, claim_publication, refuse_while_deleted
 from bootpress.core.publications.contents import check_config, describe, fetch_children
 from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.recording import record_artifacts
 from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.references import Repository, parse_repository
 from bootpress.core.webhooks import attempts
@@ -103,11 +104,14 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
         with context.catalog.writing() as session:
             attempt, delivery = attempts.hold(session, attempt_id)
             claim = Claim(work.platform, work.repository, reference, digest, work.announcement)
-            return claim_publication(
+            is_claimed = claim_publication(
                 session, attempt, delivery, claim, verifier=context.verifier, now=context.clock.now()
             )
     except IntegrityError as error:
         raise RegistryUnavailable(f"{digest} is being announced by another delivery") from error
+    if is_claimed:
+        _refuse_while_deleted(context, work, [digest])
+    return is_claimed
 
 
 def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
@@ -160,7 +164,9 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
         with context.catalog.reading() as session:
             rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
         registry = _open(context, work)
-        for child in {row.digest for row in rows if row.role == "manifest"} - {work.digest}:
+        manifests = {row.digest for row in rows if row.role == "manifest"}
+        _refuse_while_deleted(context, work, [*manifests])
+        for child in manifests - {work.digest}:
             registry.fetch_manifest(work.repository, child)
         blobs = {
             row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows if row.role != "manifest"
@@ -236,6 +242,11 @@ def _open(context: Context, work: Work) -> Registry:
     return open_registry(context, work.delivery.account_id, work.repository.host, work.platform.registry_name)
 
 
+def _refuse_while_deleted(context: Context, work: Work, digests: Sequence[str]) -> None:
+    with context.catalog.reading() as session:
+        refuse_while_deleted(session, work.repository, digests, now=context.clock.now())
+
+
 def _refuse_when_too_old(context: Context, work: Work) -> None:
     # A delivery whose attempts only ever die never reaches a handler that could give up.
     tried, now = work.delivery, context.clock.now()
@@ -257,13 +268,11 @@ def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work,
     found.facts["terms"] = rules.fingerprint_terms(
         trust=work.platform.trust, arch=work.platform.arch, repository=str(work.repository)
     )
+    if name == "manifest":
+        record_artifacts(context, attempt_id, work.claimed.id, work.repository, found.artifacts)
     with context.catalog.writing() as session:
         attempt, _ = attempts.hold(session, attempt_id)
         if name == "manifest":
             manifests = [row.digest for row in found.artifacts if row.role == "manifest"]
             claim_content(session, work.repository, manifests)
-            session.execute(delete(Artifact).where(Artifact.publication_id == work.claimed.id))
-        for row in found.artifacts:
-            row.publication_id = work.claimed.id
-            session.add(row)
         attempt.evidence = {**attempt.evidence, name: found.facts}

@@ -19,7 +19,9 @@ class Publication(Row):
     __table_args__ = (
         UniqueConstraint("node_platform_id", "oci_digest"),
         Index("publications_by_sequence", "node_platform_id", "sequence", "created_at", "id"),
-        Index("publications_by_digest", "repository", "oci_digest"),
+        Index("publications_by_digest", "oci_digest", "repository"),
+        Index("publications_by_place", "repository"),
+        Index("publications_by_retention", "node_platform_id", "status", "published_sequence", "published_at", "id"),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))

@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 from bootpress.core.context import Context
 from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.pieces import ROWS, pause
 from bootpress.core.publications import settling
 from bootpress.core.webhooks.leases import lock_due
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
 
-AT_ONCE = 100
+AT_ONCE = ROWS // 7
+"""Deliveries failed in one transaction, each with its attempt, publication, platform, build, event and outbox row."""
 logger = logging.getLogger(__name__)
 
 
@@ -46,11 +48,19 @@ def _give_up(context: Context, reason: OrchestratorUnavailable) -> int:
             hint="announce the image again when `bootpress doctor` finds Prefect well",
         )
     )
+    total = 0
+    while given_up := _give_up_some(context, said):
+        total += given_up
+        pause(context.catalog)
+    if total:
+        logger.warning("failed %d deliveries: %s", total, said)
+    return total
+
+
+def _give_up_some(context: Context, said: str) -> int:
     now = context.clock.now()
     with context.catalog.writing() as session:
         waited = lock_due(session, now, Delivery.received_at <= now - GIVE_UP_AFTER, limit=AT_ONCE)
         for delivery in waited:
             settling.give_up(session, delivery, reason=said, at=now)
-    if waited:
-        logger.warning("failed %d deliveries: %s", len(waited), said)
-    return len(waited)
+        return len(waited)

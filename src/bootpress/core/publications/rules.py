@@ -59,13 +59,13 @@ def _fingerprint(value: object) -> str:
 def read_reference(text: str, *, repository: Repository) -> Reference:
     """Read an announced reference against a platform's repository.
 
-    Raises ReferenceRejected when it cannot be read, or lies in any other repository than exactly that one.
+    Raises ReferenceRejected when it cannot be read, or lies in another repository: aliases of a host are one.
     """
     try:
         reference = parse_reference(text, default_host=repository.host)
     except InvalidInput as error:
         raise ReferenceRejected(f"oci_ref: {error.message}", hint=error.hint) from error
-    if reference.repository != repository:
+    if reference.repository.canonical != repository.canonical:
         raise ReferenceRejected(
             f"oci_ref names the repository {reference.repository}, but the platform's is {repository}",
             hint="push to the platform's oci_repository, or change it with system_update_node_platform",

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, not_, select, update
+from sqlalchemy import ColumnElement, and_, not_, update
 from sqlalchemy.orm import Session
 
 from bootpress.core import locks
 from bootpress.core.context import Context
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.ports import Deletion, Registry
-from bootpress.core.references import Repository
+from bootpress.core.ports import Deletion
+from bootpress.core.publications.models import Publication
+from bootpress.core.retention.elsewhere import Decision, Elsewhere
+from bootpress.core.retention.identity import Place
 from bootpress.core.retention.models import DeletionStep
-from bootpress.core.retention.needs import who_needs, who_shares
+from bootpress.core.retention.needs import find_needs, who_shares
 from bootpress.core.retention.states import DONE, StepStatus
 
 ASKING = timedelta(minutes=5)
 """How long a delete may be under way: the minute that a request may take, and what clocks and pauses may add."""
+TURNS = 3
+"""How often it is asked anew who needs a manifest, when somebody claims it meanwhile."""
 UNANSWERED = "it was asked for, and not answered"
 REFUSALS = {
     StepStatus.UNSUPPORTED: "the registry does not support deletion",
@@ -44,50 +47,62 @@ _OUTCOMES = {
 _IS_ASKED = and_(DeletionStep.status == StepStatus.DELETING, DeletionStep.because.is_(None))
 
 
-def read_steps(session: Session, publication_id: UUID, *, lock: bool = False) -> list[DeletionStep]:
-    """Return a publication's plan in order; with `lock`, behind whoever is taking up one of its steps."""
-    query = select(DeletionStep).where(DeletionStep.publication_id == publication_id).order_by(DeletionStep.position)
-    return list(session.scalars(query.with_for_update() if lock else query))
-
-
-def delete_step(context: Context, registry: Registry, repository: Repository, step: DeletionStep) -> StepStatus | None:
+def delete_step(context: Context, here: Place, step: DeletionStep, elsewhere: Elsewhere) -> Decision | None:
     """Delete one manifest, or keep it for whoever needs it; None where another sweep is at it or was before.
 
     Raises RegistryUnavailable; the step stays `deleting`, since the delete may still take effect, and may be taken up.
     """
-    shared = who_shares(context, registry, repository, step)
-    taken = _take_up(context, repository, step, shared)
+    taken = _take_up(context, here, step, elsewhere)
     if taken is None:
         return None
-    status, since = taken
-    if status is StepStatus.KEPT:
-        return status
+    decision, since = taken
+    if decision.status is not StepStatus.DELETING:
+        return decision
     try:
-        status = _OUTCOMES[registry.delete_manifest(repository, step.digest)]
+        status = _OUTCOMES[here.registry.delete_manifest(here.repository, step.digest)]
     except RegistryUnavailable:
-        _answer(context, step, since, StepStatus.DELETING, UNANSWERED)
+        _answer(context, step, since, Decision(StepStatus.DELETING, UNANSWERED))
         raise
-    return status if _answer(context, step, since, status, REFUSALS.get(status)) else None
+    decision = Decision(status, REFUSALS.get(status))
+    return decision if _answer(context, step, since, decision) else None
 
 
 def _take_up(
-    context: Context, repository: Repository, step: DeletionStep, shared: str | None
-) -> tuple[StepStatus, datetime] | None:
-    """Mark a delete as asked for, or as kept for who needs it; whoever claims its digest sees one or the other."""
-    with context.catalog.writing() as session:
-        locks.hold(session, [repository.at(step.digest), repository.at(step.subject)])
-        now = context.clock.now()
-        because = shared or who_needs(session, step, now=now)
-        status = StepStatus.DELETING if because is None else StepStatus.KEPT
-        taken = _write(session, step, _is_free(now), status=status, because=because, updated_at=now)
-        return (status, now) if taken else None
+    context: Context, here: Place, step: DeletionStep, elsewhere: Elsewhere
+) -> tuple[Decision, datetime] | None:
+    """Mark a delete as asked for, or as not asked for and why; whoever claims its digest sees one or the other."""
+    shared = who_shares(context, here.registry, here.repository, step)
+    for _ in range(TURNS):
+        with context.catalog.reading() as session:
+            needs = find_needs(session, step, now=context.clock.now())
+        elsewhere.ask(needs, step.digest)
+        with context.catalog.writing() as session:
+            locks.hold(session, [step.digest, step.subject])
+            now = context.clock.now()
+            decision = elsewhere.decide(find_needs(session, step, now=now), step.digest)
+            if decision is None:  # it was claimed under another name meanwhile
+                continue
+            if shared is not None and decision.status is not StepStatus.HELD:
+                decision = Decision(StepStatus.KEPT, shared)
+            if not _is_going_on(session, step):
+                return None
+            values = {"status": decision.status, "because": decision.because, "updated_at": now}
+            return (decision, now) if _write(session, step, _is_free(now), **values) else None
+    return None
 
 
-def _answer(context: Context, step: DeletionStep, since: datetime, status: StepStatus, because: str | None) -> bool:
+def _is_going_on(session: Session, step: DeletionStep) -> bool:
+    """Tell whether the purge of a step's publication is under way, and let nobody end it before this transaction."""
+    publication = session.get_one(Publication, step.publication_id, with_for_update=True)
+    return publication.purge_begun_at is not None
+
+
+def _answer(context: Context, step: DeletionStep, since: datetime, decision: Decision) -> bool:
     """Write what a delete came to; False when it is no longer ours."""
     with context.catalog.writing() as session:
         ours = and_(_IS_ASKED, DeletionStep.updated_at == since)
-        return _write(session, step, ours, status=status, because=because, updated_at=context.clock.now())
+        now = context.clock.now()
+        return _write(session, step, ours, status=decision.status, because=decision.because, updated_at=now)
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

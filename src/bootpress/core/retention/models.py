@@ -24,7 +24,7 @@ class DeletionStep(Row):
     role: Mapped[str]
     """`subject`, `child`, `referrer`, `fallback`; of what was attached and names no image, the suffix of its tag; of
     what was attached and is too large to be read, `unread`."""
-    subject: Mapped[str]
+    subject: Mapped[str] = mapped_column(index=True)
     """The digest that it hangs on: who needs that, needs this too; of a subject or child, its own."""
     status: Mapped[str]
     because: Mapped[str | None]

@@ -1,19 +1,24 @@
-"""Who still needs a manifest that a purge would delete: publications of any account in the same repository."""
+"""Who still needs a manifest that a purge would delete: publications of any account, by any name of its registry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, union
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import ContentRejected
+from bootpress.core.pieces import ROWS
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Registry
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.states import PublicationStatus as Status
-from bootpress.core.references import Repository, digest_hex
+from bootpress.core.references import Repository, digest_hex, parse_repository
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
 from bootpress.core.webhooks.models import Attempt
@@ -21,21 +26,108 @@ from bootpress.core.webhooks.states import AttemptStatus
 
 LASTING = (Status.QUEUED, Status.VERIFYING, Status.PUBLISHED, Status.RETIRED, Status.REVOKED)
 MAX_LOOKED_AT = 500
+"""Manifests of others whose attachments are looked at."""
+MAX_REPOSITORIES = 50
+"""Repositories in which a manifest is needed by others."""
 
 
-def who_needs(session: Session, step: DeletionStep, *, now: datetime) -> str | None:
-    """Say which other publication needs this manifest, or what it refers to; for the running transaction.
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Another publication that needs a manifest, under the name that it knows its repository by."""
 
-    A failed one counts for as long as a retired one can be restored: it may be retried.
+    publication_id: UUID
+    account_id: UUID
+    slug: str
+    repository: Repository
+    registry_name: str | None
+    is_leaving: bool
+    """Retired so long that it is to be purged too."""
+
+    def __str__(self) -> str:
+        """Return who it is."""
+        return f"publication {self.publication_id} of the platform {self.slug}"
+
+
+def find_needs(session: Session, step: DeletionStep, *, now: datetime) -> list[Need]:
+    """Return who needs this manifest, or what it refers to: of each repository the one that needs it longest.
+
+    Publications of all accounts count, but for those in another repository of the same registry host. A failed one
+    counts for as long as a retired one can be restored: it may be retried. At most one more than `MAX_REPOSITORIES`.
     """
-    other = session.execute(
-        select(Publication.id, NodePlatform.slug)
+    digests = {step.digest, step.subject}
+    naming = select(Publication.id).where(Publication.oci_digest.in_(digests))
+    holding = select(Artifact.publication_id).where(Artifact.digest.in_(digests), Artifact.role == "manifest")
+    needing = (Publication.id.in_(union(naming, holding)), *_others(step, now))
+    named = session.scalars(_repositories(*needing).limit(MAX_REPOSITORIES + 1)).all()
+    here = parse_repository(step.repository).canonical
+    there = [text for text in named if _may_be(parse_repository(text).canonical, here)]
+    return [_longest(session, needing, text, now) for text in there]
+
+
+def _may_be(other: Repository, here: Repository) -> bool:
+    return other == here or other.host != here.host
+
+
+def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repository: str, now: datetime) -> Need:
+    query = (
+        select(Publication, NodePlatform)
         .join(NodePlatform, NodePlatform.id == Publication.node_platform_id)
-        .outerjoin(Artifact, Artifact.publication_id == Publication.id)
-        .where(_names(step.digest) | _names(step.subject), *_others(step, now))
+        .where(*needing, _lies_in([repository]))
+        .order_by(Publication.status == Status.RETIRED, Publication.pinned.desc(), Publication.retired_at.desc())
         .limit(1)
-    ).first()
-    return f"publication {other[0]} of the platform {other[1]} uses it" if other else None
+    )
+    publication, platform = session.execute(query).one()
+    return _need(publication, platform, repository, now)
+
+
+def _need(publication: Publication, platform: NodePlatform, named: str, now: datetime) -> Need:
+    repository = parse_repository(named)
+    return Need(
+        publication.id,
+        publication.account_id,
+        platform.slug,
+        repository,
+        connection_name(platform, repository),
+        publication.repository == named and is_due(publication, platform, now),
+    )
+
+
+# What is verified anew in a repository still lies elsewhere until it is published from there.
+_MOVING = (
+    Attempt.id == Publication.current_attempt_id,
+    Attempt.repository.is_not(None),
+    Attempt.status != AttemptStatus.ENDED,
+)
+
+
+def _lies_in(repositories: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition of publications that lie in one of these repositories, or are verified anew there."""
+    moving = select(Attempt.id).where(*_MOVING, Attempt.repository.in_(repositories)).exists()
+    return Publication.repository.in_(repositories) | moving
+
+
+def _repositories(*conditions: ColumnElement[bool]) -> CompoundSelect[tuple[str]]:
+    """Select the repositories, each once, in which publications lie or are verified anew."""
+    return union(select(Publication.repository).where(*conditions), _moving(*conditions))
+
+
+def _moving(*conditions: ColumnElement[bool]) -> Select[tuple[str]]:
+    """Select the repositories in which publications are verified anew."""
+    joined = select(Attempt.repository).select_from(Publication).join(Attempt, and_(*_MOVING))
+    return cast("Select[tuple[str]]", joined.where(*conditions))  # never null among these
+
+
+def connection_name(platform: NodePlatform, repository: Repository) -> str | None:
+    """Return the name of the connection to a repository of a platform; None if it moved to another registry."""
+    moved = parse_repository(platform.oci_repository).canonical.host != repository.canonical.host
+    return None if moved else platform.registry_name
+
+
+def is_due(publication: Publication, platform: NodePlatform, now: datetime) -> bool:
+    """Tell whether a publication is to be purged: retired for longer than its grace, and not wanted since."""
+    wanted = publication.pinned or platform.default_publication_id == publication.id
+    over = publication.retired_at is not None and now - publication.retired_at >= GRACE
+    return publication.status == Status.RETIRED and over and not wanted
 
 
 def who_shares(context: Context, registry: Registry, repository: Repository, step: DeletionStep) -> str | None:
@@ -65,34 +157,38 @@ def _other_manifests(context: Context, step: DeletionStep) -> list[str]:
     query = (
         select(Publication.oci_digest, Artifact.digest)
         .outerjoin(Artifact, (Artifact.publication_id == Publication.id) & (Artifact.role == "manifest"))
-        .where(*_others(step, context.clock.now()))
+        .where(_lies_in(_spellings(context, step)), *_others(step, context.clock.now()))
         .order_by(Publication.id, Artifact.digest)
     )
+    found: dict[str, None] = {}
     with context.catalog.reading() as session:
-        rows = session.execute(query).all()
-    return list(dict.fromkeys(digest for row in rows for digest in row if digest is not None))
+        for row in session.execute(query.execution_options(yield_per=ROWS)):
+            found.update(dict.fromkeys(digest for digest in row if digest is not None))
+            if len(found) > MAX_LOOKED_AT:
+                break
+    return list(found)
+
+
+def _spellings(context: Context, step: DeletionStep) -> list[str]:
+    """Return the names of repositories that may be the same: of that path, on any host but for known others.
+
+    Whether they are need not be proven: the tag is looked for under our own name.
+    """
+    here = parse_repository(step.repository).canonical
+    path = here.path.removeprefix("library/")
+    of_path = f"/{path}"
+    lying = select(Publication.repository).where(Publication.repository.endswith(of_path, autoescape=True))
+    moving = _moving(Attempt.repository.endswith(of_path, autoescape=True))
+    with context.catalog.reading() as session:
+        named = session.scalars(union(lying, moving)).all()
+    return [text for text in named if parse_repository(text).canonical.path == here.path]
 
 
 def _others(step: DeletionStep, now: datetime) -> tuple[ColumnElement[bool], ...]:
     recently = (
         select(Attempt.id).where(Attempt.id == Publication.current_attempt_id, Attempt.ended_at > now - GRACE).exists()
     )
-    # What is verified anew in this repository still lies elsewhere until it is published from here.
-    moving = (
-        select(Attempt.id)
-        .where(
-            Attempt.id == Publication.current_attempt_id,
-            Attempt.repository == step.repository,
-            Attempt.status != AttemptStatus.ENDED,
-        )
-        .exists()
-    )
     return (
-        (Publication.repository == step.repository) | moving,
         Publication.id != step.publication_id,
         Publication.status.in_(LASTING) | ((Publication.status == Status.FAILED) & recently),
     )
-
-
-def _names(digest: str) -> ColumnElement[bool]:
-    return (Publication.oci_digest == digest) | ((Artifact.digest == digest) & (Artifact.role == "manifest"))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.operations import Answer, Request, Text, operation
 from bootpress.core.platforms.operations import NodePlatformAnswer, RetentionCount
 from bootpress.core.retention import service, sweeping
+from bootpress.core.retention.reports import MAX_LISTED, Kept
+from bootpress.core.retention.rules import Protected
 
 READ = "system.disk_image_retention.read"
 MANAGE = "system.disk_image_retention.manage"
@@ -26,6 +32,15 @@ class PreviewRetention(Request):
     node_platform_id: Text
 
 
+Unlisted = Annotated[
+    dict[str, int],
+    Field(
+        description=f"How many more there are than the first {MAX_LISTED} that a list holds; absent if there are none.",
+        exclude_if=lambda more: not more,
+    ),
+]
+
+
 class ProtectedView(Answer):
     """A publication that is kept beyond the count, and why."""
 
@@ -40,6 +55,7 @@ class RetentionPlan(Answer):
     retire: list[UUID]
     purge: list[UUID]
     protected: list[ProtectedView]
+    unlisted: Unlisted
 
 
 class SweepRetention(Request):
@@ -54,6 +70,7 @@ class SweepAnswer(Answer):
     retired: list[UUID]
     purged: list[UUID]
     kept: list[ProtectedView]
+    unlisted: Unlisted
 
 
 @operation(permission=MANAGE)
@@ -72,11 +89,13 @@ def system_set_disk_image_retention(context: Context, caller: Caller, request: S
 def system_preview_disk_image_retention(context: Context, caller: Caller, request: PreviewRetention) -> RetentionPlan:
     """Say what a sweep would keep, retire and purge now."""
     plan = service.preview(context, account_id=caller.account_id, platform=request.node_platform_id)
+    lists = {"keep": plan.keep, "retire": plan.retire, "purge": plan.purge, "protected": plan.protected}
     return RetentionPlan(
-        keep=list(plan.keep),
-        retire=list(plan.retire),
-        purge=list(plan.purge),
-        protected=[ProtectedView(publication_id=one.publication_id, because=one.because) for one in plan.protected],
+        keep=list(plan.keep[:MAX_LISTED]),
+        retire=list(plan.retire[:MAX_LISTED]),
+        purge=list(plan.purge[:MAX_LISTED]),
+        protected=_views(plan.protected[:MAX_LISTED]),
+        unlisted={name: len(found) - MAX_LISTED for name, found in lists.items() if len(found) > MAX_LISTED},
     )
 
 
@@ -87,5 +106,10 @@ def system_sweep_disk_image_retention(context: Context, caller: Caller, request:
     return SweepAnswer(
         retired=list(report.retired),
         purged=list(report.purged),
-        kept=[ProtectedView(publication_id=one.publication_id, because=one.because) for one in report.kept],
+        kept=_views(report.kept),
+        unlisted=report.unlisted,
     )
+
+
+def _views(found: Sequence[Protected | Kept]) -> list[ProtectedView]:
+    return [ProtectedView(publication_id=one.publication_id, because=one.because) for one in found]

@@ -17,7 +17,12 @@ class StepStatus(StrEnum):
     DENIED = "denied"
     REFUSED = "refused"
     KEPT = "kept"
+    """Somebody else needs it."""
+    HELD = "held"
+    """Somebody else may need it, which nobody can say now; the next sweep asks again."""
+    LEFT = "left"
+    """Somebody else who is to be purged may need it, and deletes it then."""
 
 
-DONE = frozenset({StepStatus.DELETED, StepStatus.ABSENT, StepStatus.KEPT})
+DONE = frozenset({StepStatus.DELETED, StepStatus.ABSENT, StepStatus.KEPT, StepStatus.LEFT})
 """Final: such a step is never repeated."""

@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bootpress.core.context import Context
+from bootpress.core.pieces import ROWS, in_pieces
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
-AT_ONCE = 500
-"""How many ids one statement names."""
+AT_ONCE = ROWS // 3
+"""Deliveries shortened in one transaction: each is changed twice, and its attempt."""
 
 
 def is_live(attempt: Attempt, now: datetime) -> bool:
@@ -55,11 +56,13 @@ def start_anew(context: Context) -> None:
     """
     soon = context.clock.now() + rules.LEASE
     unfinished = select(Delivery.id).where(Delivery.status.in_(rules.UNFINISHED)).order_by(Delivery.id)
-    with context.catalog.writing() as session:
-        # Deliveries before their attempts, as everybody locks them, and only attempts of those that are locked.
-        ids = session.scalars(unfinished.with_for_update()).all()
-        for start in range(0, len(ids), AT_ONCE):
-            _shorten(session, ids[start : start + AT_ONCE], soon)
+    with context.catalog.reading() as session:
+        ids = session.scalars(unfinished).all()
+    for piece in in_pieces(context.catalog, ids, size=AT_ONCE):
+        with context.catalog.writing() as session:
+            # Deliveries before their attempts, as everybody locks them, and only attempts of those that are locked.
+            locked = session.scalars(unfinished.where(Delivery.id.in_(piece)).with_for_update()).all()
+            _shorten(session, locked, soon)
 
 
 def _shorten(session: Session, delivery_ids: Sequence[UUID], soon: datetime) -> None:

@@ -19,11 +19,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, Superseded
+from bootpress.core.pieces import delete_in_pieces, update_in_pieces
 from bootpress.core.workers import reviving, rules
 from bootpress.core.workers.models import Procedure
 from bootpress.core.workers.states import ProcedureStatus
@@ -137,18 +138,13 @@ def opened(context: Context, row: Procedure) -> dict[str, Any]:
 
 def forget_answers(context: Context) -> int:
     """Delete the answers that nobody has read in time; return how many."""
-    with context.catalog.writing() as session:
-        due = select(Procedure).where(Procedure.answer_until <= context.clock.now(), Procedure.answer.is_not(None))
-        rows = session.scalars(due.with_for_update(skip_locked=True)).all()
-        for row in rows:
-            row.answer = None
-        return len(rows)
+    due = (Procedure.answer_until <= context.clock.now(), Procedure.answer.is_not(None))
+    return update_in_pieces(context.catalog, Procedure, *due, values={"answer": None})
 
 
 def forget_old(context: Context) -> None:
     """Delete procedures that were over long ago: the events and the workers say what became of them."""
-    with context.catalog.writing() as session:
-        session.execute(delete(Procedure).where(Procedure.finished_at < context.clock.now() - rules.KEPT))
+    delete_in_pieces(context.catalog, Procedure, Procedure.finished_at < context.clock.now() - rules.KEPT)
 
 
 def is_dead(row: Procedure, now: datetime) -> bool:

@@ -16,6 +16,7 @@ from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
 from bootpress.core.paging import page
+from bootpress.core.pieces import in_pieces
 from bootpress.core.ports import GitRepository, Runner
 from bootpress.core.workers import rules
 from bootpress.core.workers.models import CiWorker
@@ -97,9 +98,9 @@ def _seen(context: Context, worker: CiWorker, runners: Sequence[Runner]) -> Seen
 def _remember(context: Context, seen: Sequence[SeenWorker]) -> None:
     """Keep when a runner was seen last, for when the forge no longer says."""
     news = [one for one in seen if _is_newer(one.last_seen_at, one.worker.last_seen_at)]
-    if news:
+    for piece in in_pieces(context.catalog, news):
         with context.catalog.writing() as session:
-            for one in news:
+            for one in piece:
                 changed = update(CiWorker).where(CiWorker.id == one.worker.id).values(last_seen_at=one.last_seen_at)
                 session.execute(changed)
 

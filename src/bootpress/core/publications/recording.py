@@ -1,0 +1,48 @@
+"""The rows of what an image consists of: an index may name tens of thousands, so they are written in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from bootpress.core.context import Context
+from bootpress.core.pieces import in_pieces
+from bootpress.core.publications.claiming import claim_content
+from bootpress.core.publications.models import Artifact
+from bootpress.core.references import Repository
+from bootpress.core.webhooks import attempts
+
+
+def record_artifacts(
+    context: Context, attempt_id: UUID, publication_id: UUID, repository: Repository, rows: Sequence[Artifact]
+) -> None:
+    """Make the rows of a publication be these, manifests first; a repeat goes on with what is not there yet.
+
+    Raises Superseded when another attempt holds the delivery, RegistryUnavailable while a manifest is being deleted.
+    """
+    wanted = {_key(row): row for row in rows}
+    with context.catalog.reading() as session:
+        query = select(Artifact.manifest_digest, Artifact.digest, Artifact.title, Artifact.id)
+        written = session.execute(query.where(Artifact.publication_id == publication_id))
+        found = {(row[0], row[1], row[2]): row[3] for row in written}
+    manifests = [row.digest for row in rows if row.role == "manifest"]
+    missing = [row for key, row in wanted.items() if key not in found]
+    missing.sort(key=lambda row: row.role != "manifest")
+    for piece in in_pieces(context.catalog, missing):
+        with context.catalog.writing() as session:
+            attempts.hold(session, attempt_id)
+            claim_content(session, repository, manifests)
+            for row in piece:
+                row.publication_id = publication_id
+                session.add(row)
+    stale = [id_ for key, id_ in found.items() if key not in wanted]
+    for ids in in_pieces(context.catalog, stale):
+        with context.catalog.writing() as session:
+            attempts.hold(session, attempt_id)
+            session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
+
+
+def _key(row: Artifact) -> tuple[str, str, str]:
+    return row.manifest_digest, row.digest, row.title
