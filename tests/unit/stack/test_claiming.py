@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from rich.console import Console
 
+from bootpress import schema
+from bootpress.core.catalog import Catalog
 from bootpress.core.errors import InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import claiming
@@ -309,3 +312,14 @@ def test_removing_what_is_a_link_removes_nothing(tmp_path: Path) -> None:
 def test_every_folder_that_a_home_has_is_known_by_name(tmp_path: Path) -> None:
     Home(tmp_path / "home").create()
     assert {path.name for path in (tmp_path / "home").iterdir()} <= claiming._OURS | {claiming.MARKER}
+
+
+def test_the_doctor_makes_no_key_and_no_home_where_the_database_lies_elsewhere(tmp_path: Path, free_port: int) -> None:
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    catalog = Catalog(url)
+    schema.migrate(catalog)
+    catalog.close()
+    settings = Settings(home=tmp_path / "home", database_url=SecretStr(url))
+    found = list(examine(settings, {"PREFECT_API_URL": f"http://127.0.0.1:{free_port}/api"}))
+    assert ("forge", "the home has no key to read secrets with") in [(one.name, one.detail) for one in found]
+    assert not (tmp_path / "home").exists()
