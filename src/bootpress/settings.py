@@ -28,6 +28,9 @@ DRIVERS: Final = {
 
 _UNSPELT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters and line ends, and bytes that are no UTF-8."""
+_ANOTHER: Final = "choose another with --home, or set BOOTPRESS_HOME to one"
+MAX_HOME: Final = 400
+"""Bytes of a home's path: SQLite opens no path of more than 512, its own additions included."""
 MAX_DAYS: Final = 36_500
 """A hundred years: what is to be kept for good."""
 
@@ -164,13 +167,16 @@ class Settings(BaseSettings):
 
 
 def check_path(home: Path) -> Path:
-    """Return the path of a home; InvalidInput, which names it, where it holds what no database URL can spell."""
+    """Return the path of a home; InvalidInput, which names it, where it cannot be the path of databases."""
     for letter in str(home):
         if letter in "?#" or unicodedata.category(letter) in _UNSPELT:
             raise InvalidInput(
                 f"the path of the home {str(home)!r} holds {letter!r}, which cuts the addresses of its databases short",
-                hint="choose another with --home, or set BOOTPRESS_HOME to one",
+                hint=_ANOTHER,
             )
+    if len(os.fsencode(home)) > MAX_HOME:
+        said = f"the path of the home {str(home)!r} is longer than {MAX_HOME} bytes, too long for SQLite in it"
+        raise InvalidInput(said, hint=_ANOTHER)
     return home
 
 

@@ -10,13 +10,12 @@ from bootpress.adapters.cosign.signing import SigningKey
 from tests.support.running_stack import running_stack
 
 ODD = "a b;c%20d%s:e@f=g&h+i,'j' \"k\" $HOME `l` [bold]m[/] {n} \\o ~ ünï-家"
-LONG = "/".join(["a-long-name" * 15] * 3)
 
 
-@pytest.mark.parametrize("name", [f"{ODD}/home", f"{LONG}/home"], ids=["odd", "long"])
+@pytest.mark.parametrize("name", [ODD, "long" * 60], ids=["odd", "long"])
 def test_a_stack_runs_in_a_home_of_any_path_and_writes_nowhere_else(tmp_path: Path, name: str) -> None:
-    home = tmp_path / name
-    home.parent.mkdir(parents=True)
+    home = tmp_path / name / "home"
+    home.parent.mkdir()
     with running_stack(home) as stack:
         assert stack.home == home
         made = stack.call("provision_disk_image_webhook", label="ci")
@@ -33,4 +32,4 @@ def test_a_stack_runs_in_a_home_of_any_path_and_writes_nowhere_else(tmp_path: Pa
     assert (home / "bootpress.db").is_file()
     assert (home / "prefect" / "prefect.db").is_file()
     assert {path.name for path in home.parent.iterdir()} == {"home", "home-up.log"}
-    assert [path.name for path in tmp_path.iterdir()] == [name.split("/", maxsplit=1)[0]]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

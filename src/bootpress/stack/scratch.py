@@ -17,6 +17,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
+from bootpress.settings import check_path
 from bootpress.stack import child
 from bootpress.stack.claiming import judge
 from bootpress.stack.environment import of_a_stranger
@@ -35,9 +36,10 @@ def scratch_home(home: Path | None, console: Console, *, keep: bool) -> Iterator
     folder that is no home and cannot become one.
     """
     if home is not None:
-        judge(home)  # `up` would refuse it too, after half a second and in many more words
+        judge(check_path(home))  # `up` would refuse it too, after half a second and in many more words
         yield home
         return
+    check_path(Path(tempfile.gettempdir(), "bootpress-demo-"))
     folder = Path(tempfile.mkdtemp(prefix="bootpress-demo-"))
     is_left = keep
     try:
