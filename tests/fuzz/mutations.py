@@ -22,6 +22,7 @@ _LONG_FORM = 0x80
 _TAGS = bytes.fromhex("0102030405060a0c1316171830318082 86a0a3")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{8,}={0,2}")
 _BASE64_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_FOLDED = {"s": "sS\N{LATIN SMALL LETTER LONG S}", "k": "kK\N{KELVIN SIGN}"}
 _NUMBER = re.compile(r"-?[0-9]{1,30}", re.ASCII)
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?")
 _TOKENS = (
@@ -140,11 +141,17 @@ def _change_place(holder: Any, place: Any, chance: Random, depth: int) -> None:
     elif action < 0.9:
         holder[place] = _copy(holder[chance.choice(list(holder))])
     elif action < 0.95:
-        holder[_Again(place)] = _copy(chance.choice((holder[place], *_VALUES)))
+        again = chance.choice((_Again(place), _refold(str(place), chance)))
+        holder[again] = _copy(chance.choice((holder[place], *_VALUES)))
     else:
         snake = re.sub(r"(?=[A-Z])", "_", str(place)).lower()  # as protobuf's own names are written
         name = mutate(str(place).encode(errors="surrogatepass"), chance, _DEEPEST).decode(errors="surrogateescape")
-        holder[chance.choice((snake, name))] = holder.pop(place)
+        holder[chance.choice((snake, name, _refold(str(place), chance)))] = holder.pop(place)
+
+
+def _refold(name: str, chance: Random) -> str:
+    """Write a name in other letters that are the same to Go's encoding/json."""
+    return "".join(chance.choice(_FOLDED.get(each.lower(), each.lower() + each.upper())) for each in name)
 
 
 class _Again(str):

@@ -7,6 +7,7 @@ import hmac
 import json
 from typing import Any
 
+from tests.support.json_documents import CONFIGS
 from tests.support.mutations import CERTIFICATE, LOG_ENTRY, SIGNATURE, read_bundle, read_legacy
 from tests.support.vectors import Vector, load_vectors, trusted_root
 
@@ -59,6 +60,11 @@ def manifests() -> list[bytes]:
         "annotations": {"org.opencontainers.image.created": "2026-11-22"},
     }
     return sorted({*recorded, _write(docker)})
+
+
+def image_configs() -> list[bytes]:
+    """Return configs of disk images and of container images."""
+    return [_write(config) for _, config in CONFIGS.values()]
 
 
 def indexes() -> list[bytes]:

@@ -26,14 +26,18 @@ from bootpress.core import strict_json
 from bootpress.core.errors import BootpressError, ContentRejected, InvalidInput, SignatureRejected
 from bootpress.core.field_errors import invalid_input
 from bootpress.core.platforms.trust import KeysTrust, TrustPolicy
-from bootpress.core.ports import Descriptor
+from bootpress.core.ports import Descriptor, Manifest
+from bootpress.core.publications.contents import MAX_CONFIG
+from bootpress.core.publications.image_configs import CONFIGS, read_architecture
 from bootpress.core.references import is_loopback, parse_digest, parse_reference, parse_repository
 from bootpress.core.texts import refuse_unstorable
 from bootpress.core.webhooks import announcement, signatures
 from tests.fuzz import seeds, verifying
+from tests.support.go_json import Members, read_as_go
 from tests.support.vectors import trusted_root
 
 LONGEST_REFUSAL = 6000
+TITLE = "org.opencontainers.image.title"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,33 @@ def _read_manifest(raw: bytes) -> None:
         for each in (*manifest.layers, *manifest.manifests):
             _check_descriptor(each)
         _check_storable(dict(manifest.annotations))
+        _check_as_go_reads_it(manifest, raw)
     if len(refusals) == 1 + len(ACCEPTED):
         raise refusals[0]
+
+
+def _check_as_go_reads_it(manifest: Manifest, raw: bytes) -> None:
+    document = read_as_go(raw)
+    for name, ours in (("layers", manifest.layers), ("manifests", manifest.manifests)):
+        theirs = document.fields(name)
+        assert [_as_go(each) for each in theirs] == [(each.media_type, each.digest, each.size) for each in ours]
+        titles = [(each.field("annotations") or Members()).exact(TITLE) for each in theirs]
+        assert titles == [each.title for each in ours]
+    if manifest.config is not None:
+        config = manifest.config
+        assert _as_go(document.field("config")) == (config.media_type, config.digest, config.size)
+    if manifest.subject is not None:
+        assert document.field("subject").field("digest") == manifest.subject.digest
+
+
+def _as_go(descriptor: Members) -> tuple[str, str, int]:
+    return descriptor.field("mediaType"), descriptor.field("digest"), descriptor.field("size")
+
+
+def _read_image_config(raw: bytes) -> None:
+    for media_type in CONFIGS:
+        architecture = read_architecture(raw, media_type)
+        assert architecture == (read_as_go(raw).field("architecture") or None)
 
 
 def _read_referrers(raw: bytes) -> None:
@@ -263,6 +292,7 @@ _TABLE = (
     Target("json", _read_json, (InvalidInput,), seeds.documents, MAX_MANIFEST),
     Target("reference", _read_reference, (InvalidInput,), seeds.references, announcement.MAX_BODY),
     Target("manifest", _read_manifest, (ContentRejected,), seeds.manifests, MAX_MANIFEST),
+    Target("image-config", _read_image_config, (ContentRejected,), seeds.image_configs, MAX_CONFIG),
     Target("referrers", _read_referrers, (ContentRejected,), seeds.indexes, MAX_MANIFEST),
     Target("bundle", _read_bundle, (SignatureRejected,), seeds.bundles, MAX_CANDIDATE),
     Target("legacy-signature", _read_legacy, (ContentRejected, SignatureRejected), seeds.legacies, MAX_CANDIDATE),
