@@ -120,6 +120,15 @@ def test_with_many_platforms_the_list_says_whom_it_leaves_out(console: Console) 
     assert f"{HOME}?platform=platform-51" in answer.text
 
 
+def test_a_default_that_the_platform_demands_no_more_says_in_what(console: Console) -> None:
+    publication_id = console.world.publish()
+    console.log_in()
+    said = "arch: the platform's is arm64, the publication's amd64"
+    assert said not in text_of(page(console, publication_id))
+    console.world.call("system_update_node_platform", id="edge", arch="arm64")
+    assert said in text_of(page(console, publication_id))
+
+
 def test_older_publications_of_a_platform_are_a_page_further(console: Console) -> None:
     world = console.world
     ids = [str(world.publish()) for _ in range(23)]
