@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.platforms.service import MAX_TRUST_OF_A_PAGE
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.surfaces.console import pages
 from tests.support.console import Console, text_of
@@ -115,6 +118,41 @@ def test_with_many_platforms_the_list_says_whom_it_leaves_out(console: Console) 
     answer = console.http.get(HOME)
     assert "3 platforms are not in this list" in text_of(answer)
     assert f"{HOME}?platform=platform-51" in answer.text
+
+
+def test_a_default_that_the_platform_demands_no_more_says_in_what(console: Console) -> None:
+    publication_id = console.world.publish()
+    console.log_in()
+    said = "arch: the platform's is arm64, the publication's amd64"
+    assert said not in text_of(page(console, publication_id))
+    console.world.call("system_update_node_platform", id="edge", arch="arm64")
+    assert said in text_of(page(console, publication_id))
+
+
+def test_older_publications_of_a_platform_are_a_page_further(console: Console) -> None:
+    world = console.world
+    ids = [str(world.publish()) for _ in range(23)]
+    console.log_in()
+    first = console.http.get(HOME, params={"platform": "edge"}).text
+    assert [one in first for one in ids] == [False] * 3 + [True] * 20
+    link = re.search(r'<a href="([^"]+)">Older publications</a>', first)
+    assert link is not None
+    older = console.http.get(html.unescape(link[1])).text
+    assert [one in older for one in ids] == [True] * 3 + [False] * 20
+    assert "Older publications" not in older
+
+
+def test_platforms_beyond_a_page_are_behind_a_link(console: Console) -> None:
+    heavy = {"trust": {**console.world.images.trust, "padding": "x" * MAX_TRUST_OF_A_PAGE}}
+    console.world.platform("far")
+    with console.world.catalog.writing() as session:
+        session.execute(update(NodePlatform).values(**heavy))
+    console.log_in()
+    first = console.http.get(HOME).text
+    assert ("?platform=edge" in first, "?platform=far" in first) == (True, False)
+    link = re.search(r'<a href="([^"]+)">more platforms</a>', first)
+    assert link is not None
+    assert "?platform=far" in console.http.get(html.unescape(link[1])).text
 
 
 def test_an_empty_list_says_how_something_gets_in(console: Console) -> None:

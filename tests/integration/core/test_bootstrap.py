@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from bootpress.core.accounts.service import authenticate
+from bootpress.core.accounts.service import authenticate, mint_token
 from bootpress.core.errors import (
     Conflict,
     Forbidden,
@@ -366,6 +367,30 @@ def test_a_read_token_that_was_never_handed_over_is_not_handed_to_somebody_who_m
     token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
     assert authenticate(world.context, token).permissions == {"system.events.read"}
     assert len([one for one in pipelines.tokens() if one.ci_worker_id and not one.revoked_at]) == 1
+
+
+def test_a_read_token_ends_with_the_token_that_asked_for_it(pipelines: Pipelines) -> None:
+    world = pipelines.world
+    asked = {**ASKED, "create_platform_read_token": True}
+
+    def bootstrap(**fields: Any) -> tuple[UUID, dict[str, Any]]:
+        token_id, text = mint_token(
+            world.context, account_id=world.account_id, name="operator", permissions=["*"], **fields
+        )
+        return token_id, world.call("bootstrap_disk_image_ci", authenticate(world.context, text), **asked)
+
+    _, said = bootstrap(expires_at=world.clock.now() + timedelta(days=1))
+    [token] = [one for one in pipelines.tokens() if one.ci_worker_id]
+    assert token.expires_at == world.clock.now() + timedelta(days=1)
+    assert any("the read token expires at 2025-06-02T12:00:00Z, with yours" in one for one in said["warnings"])
+    operator, said = bootstrap()
+    assert not any("expires" in one for one in said["warnings"])
+    text = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
+    world.clock.advance(days=2)
+    assert authenticate(world.context, text).account_id == world.account_id
+    world.call("revoke_api_token", id=str(operator))
+    with pytest.raises(Unauthenticated):
+        authenticate(world.context, text)
 
 
 def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: Pipelines) -> None:

@@ -128,3 +128,12 @@ def test_at_a_wide_screen_nothing_that_tells_is_left_away() -> None:
     assert "no signature is trusted" in text
     assert "registry.example.org/os/disk-images/edge:main" in text
     assert "11111111111" in text
+
+
+@pytest.mark.parametrize("cursor", [None, "eDF8Mg==" * 40])
+def test_a_list_says_how_the_next_page_is_called(cursor: str | None) -> None:
+    text = io.StringIO()
+    show({"next_cursor": cursor, "deliveries": [delivery()]}, out=Console(file=text, width=80))
+    last = text.getvalue().splitlines()[-1]
+    assert (f"the same call with cursor={cursor}" in last) == (cursor is not None)
+    assert "next cursor" not in text.getvalue()

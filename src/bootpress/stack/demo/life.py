@@ -52,7 +52,7 @@ def live(stage: Stage) -> str:
 
 def _free_slug(stage: Stage) -> str:
     """Return a slug that no platform of the home has: a demo may have been here before."""
-    taken = {one["slug"] for one in stage.call("system_list_node_platforms")["node_platforms"]}
+    taken = {one["slug"] for one in stage.call("system_list_node_platforms", limit=500)["node_platforms"]}
     if SLUG not in taken:
         return SLUG
     return next(slug for slug in (f"{SLUG}-{number}" for number in itertools.count(2)) if slug not in taken)

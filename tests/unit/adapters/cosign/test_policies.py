@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from bootpress.adapters.cosign.keys import load_pem
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import InvalidInput
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust
+from bootpress.core.ports import Signer
 from tests.support.vectors import VECTORS, Vector, trusted_root
 
 KEY_A = (VECTORS / "key-a.pub").read_text()
@@ -183,3 +187,54 @@ def test_a_policy_is_read_once_for_all_signatures_that_it_judges(vectors: dict[s
     for _ in range(3):
         verifier.verify(vector.open(), vector.repository, vector.digest, vector.policy)
     assert verifier._compile.cache_info().misses == 1
+
+
+PADDING = {
+    "blank space": lambda pem: " \n" * 2000 + pem + "\t" * 2000,
+    "line ends of Windows": lambda pem: pem.replace("\n", "\r\n"),
+    "other line lengths": lambda pem: re.sub(r"(?m)^([A-Za-z0-9+/]{20})([A-Za-z0-9+/]{20})", r"\1\n\2\n", pem),
+}
+
+
+@pytest.mark.parametrize("pad", PADDING.values(), ids=PADDING)
+def test_a_key_is_kept_in_one_spelling(pad: Callable[[str], str]) -> None:
+    verifier = CosignVerifier()
+    plain = verifier.normalise(keys(KEY_A, KEY_B))
+    padded = keys(pad(KEY_A), KEY_B)
+    assert padded != plain
+    assert verifier.normalise(padded) == plain == keys(KEY_A, KEY_B)
+
+
+def test_a_keyless_policy_is_kept_as_it_is() -> None:
+    assert CosignVerifier().normalise(keyless()) == keyless()
+
+
+def test_what_does_not_hold_is_kept_in_no_spelling() -> None:
+    with pytest.raises(InvalidInput, match="named twice"):
+        CosignVerifier().normalise(keys(KEY_A, "\n" + KEY_A))
+    with pytest.raises(InvalidInput):
+        CosignVerifier().normalise(keyless(cosign_identity_regexp="("))
+
+
+SIGNER_A = Signer(mode="keys", key_sha256=load_pem(KEY_A).sha256)
+SOMEBODY = Signer(mode="keyless", identity="https://ci.example/a", issuer="https://issuer.example")
+
+
+@pytest.mark.parametrize(
+    ("policy", "signer", "trusted"),
+    [
+        (keys(KEY_B, KEY_A), SIGNER_A, True),
+        (keys(KEY_B), SIGNER_A, False),
+        (keys(KEY_A), SOMEBODY, False),
+        (keys(KEY_A), Signer(mode="keys"), False),
+        (keyless(), SOMEBODY, True),
+        (keyless(), SIGNER_A, False),
+        (keyless(cosign_identity_regexp="https://ci"), SOMEBODY, False),
+        (keyless(cosign_issuer_regexp="https://issuer.exampl"), SOMEBODY, False),
+        (keyless(), Signer(mode="keyless", identity="https://ci.example/a"), False),
+    ],
+)
+def test_a_signer_is_told_from_a_policy_alone(
+    policy: KeysTrust | KeylessTrust, signer: Signer, *, trusted: bool
+) -> None:
+    assert CosignVerifier().trusts(policy, signer) is trusted
