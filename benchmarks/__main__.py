@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import accepts, blobs, forge, ingest, shares, signatures, suite, timing
+from benchmarks import accepts, blobs, forge, ingest, shares, signatures, suite, sweeps, timing
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, missed, render, seconds
 from tests.support.running_stack import running_stack
@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Path], Sequence[Measured]]] = {
     "blobs": blobs.measure,
     "signatures": signatures.measure,
     "forge": forge.measure,
+    "sweeps": sweeps.measure,
     "timing": timing.measure,
     "suite": suite.measure,
 }

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.ports import Deletion, Descriptor, Manifest
+from bootpress.core.ports import Deletion, Descriptor, Manifest, Registries
 from bootpress.core.publications.models import Publication
 from bootpress.core.references import Repository
 from bootpress.core.retention.models import DeletionStep
@@ -34,6 +34,10 @@ class AnsweringRegistry(LayoutRegistry):
         found = super().fetch_manifest(repository, digest)
         self._happen(digest)  # on its way to whoever asked
         return found
+
+    def has_manifest(self, repository: Repository, digest: str) -> bool:
+        self._happen(digest)
+        return super().has_manifest(repository, digest)
 
     def find_tag(self, repository: Repository, tag: str) -> str | None:
         self._happen(tag)
@@ -62,9 +66,9 @@ class AnsweringRegistry(LayoutRegistry):
 class Yard(World):
     """A world whose platform `edge` keeps one image."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, registries: Registries | None = None) -> None:
         self.registry = AnsweringRegistry()
-        super().__init__(url, registries=OneRegistry(self.registry))
+        super().__init__(url, registries=registries or OneRegistry(self.registry))
         self.layout = self.images.registry = self.registry
         self.edge = self.platform(retention_count=1)
 

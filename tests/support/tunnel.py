@@ -22,7 +22,7 @@ def running_tunnel(port: int, tls: ssl.SSLContext | None = None) -> Iterator[str
         def do_CONNECT(self) -> None:
             with socket.create_connection(("127.0.0.1", port)) as other:
                 self.wfile.write(b"HTTP/1.1 200 Word\r\n\r\n")
-                _relay(self.connection, other, stopped)
+                relay(self.connection, other, stopped)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -41,7 +41,7 @@ def running_tunnel(port: int, tls: ssl.SSLContext | None = None) -> Iterator[str
         server.server_close()
 
 
-def _relay(one: socket.socket, other: socket.socket, stopped: threading.Event) -> None:
+def relay(one: socket.socket, other: socket.socket, stopped: threading.Event) -> None:
     """Pass on what either sends, until one of them ends."""
     while not stopped.is_set():
         for ready in select.select([one, other], [], [], POLL)[0]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from bootpress.core.catalog import Catalog, Row
 
-ROWS = 200
+ROWS = 100
 """Rows that one transaction inserts, changes and deletes at most, where their number grows with the data."""
 PAUSE_SECONDS = 0.05
 """Between two pieces on SQLite, whose other writers look every 50 ms in their first quarter of a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -20,11 +21,33 @@ def record(
         account_id=publication.account_id,
         actor=actor,
         at=at,
-        payload={
-            "publication_id": str(publication.id),
-            "node_platform_id": str(publication.node_platform_id),
-            "oci_digest": publication.oci_digest,
-            **more,
-        },
+        payload=_payload(publication, more),
         node_platform_id=publication.node_platform_id,
     )
+
+
+def record_all(
+    session: Session,
+    kinds: Sequence[events.Kind],
+    publications: Sequence[Publication],
+    *,
+    actor: str,
+    at: datetime,
+    **more: object,
+) -> None:
+    """Record of each publication an event of each kind, as `record` does of one."""
+    happened = [
+        events.Happened(kind, one.account_id, one.node_platform_id, _payload(one, more))
+        for one in publications
+        for kind in kinds
+    ]
+    events.record_all(session, happened, actor=actor, at=at)
+
+
+def _payload(publication: Publication, more: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "publication_id": str(publication.id),
+        "node_platform_id": str(publication.node_platform_id),
+        "oci_digest": publication.oci_digest,
+        **more,
+    }

@@ -104,8 +104,8 @@ def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> list[UUI
             publication.status = publication_rules.PUBLICATION.move("retire", Status(publication.status))
             publication.retired_at = now
             publication.purge_begun_at = None
-            for kind in (Kind.RETIRED, Kind.RETENTION_SWEPT):
-                history.record(session, kind, publication, actor=actor, at=now, action="retired")
+        kinds = (Kind.RETIRED, Kind.RETENTION_SWEPT)
+        history.record_all(session, kinds, retired, actor=actor, at=now, action="retired")
         return [one.id for one in retired]
 
 

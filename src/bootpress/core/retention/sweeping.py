@@ -21,8 +21,8 @@ MAX_TOLD = 5
 """Registries that an error names."""
 
 
-def sweep(context: Context, *, account_id: UUID, platform: str | None, actor: str) -> SweepReport:
-    """Sweep one platform of an account, or all of them.
+def sweep(context: Context, *, account_id: UUID | None, platform: str | None, actor: str) -> SweepReport:
+    """Sweep one platform of an account, or all of them; without an account those of all accounts.
 
     Raises RegistryUnavailable at the end when something could not be purged: everything else is done, what was retired
     stays retired, and a repeat goes on.

@@ -1,0 +1,342 @@
+"""One registry under several names: what is needed under any of them is kept, and other registries hold up nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bootpress.adapters.oci.manifests import OCI_MANIFEST
+from bootpress.adapters.oci.push import Layer
+from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.ports import Deletion, Descriptor, Registry, RegistryConnection
+from bootpress.core.publications import ingest
+from bootpress.core.references import Repository
+from bootpress.core.retention.deleting import ASKING
+from bootpress.core.retention.purging import purge
+from tests.support.attachments import SBOM
+from tests.support.core_world import REPOSITORY
+from tests.support.forwarder import running_forwarder
+from tests.support.keeper import Keeper, Shelf
+from tests.support.layouts import LayoutRegistry
+from tests.support.purges import AnsweringRegistry, Yard
+from tests.support.registries import KINDS, RunningRegistry, running
+from tests.support.registry import running_registry
+
+INNER = "registry.internal:5000/os/images"
+
+
+class Named:
+    """The port Registries where each host has a registry of its own, unless it is told to lead to another's."""
+
+    def __init__(self) -> None:
+        self.by_host: dict[str, AnsweringRegistry] = {}
+
+    def open(self, connection: RegistryConnection) -> Registry:
+        return self.by_host[connection.host]
+
+
+class Town(Yard):
+    """A yard whose second platform calls its registry otherwise; whether it is the same one, a test decides."""
+
+    def __init__(self, url: str) -> None:
+        self.named = Named()
+        super().__init__(url, registries=self.named)
+        self.named.by_host["127.0.0.1:5000"] = self.registry
+
+    def call_it(self, repository: str, registry: AnsweringRegistry | None = None) -> None:
+        """Make the platform `other`, whose repository is this one; its registry is ours unless another is given."""
+        self.named.by_host[repository.partition("/")[0]] = registry or self.registry
+        self.platform("other", oci_repository=repository, retention_count=1)
+
+    def publish_there(self, digest: str, repository: str) -> UUID:
+        delivery_id = self.announce(slug="other", ref=f"{repository}@{digest}")
+        assert self.process(delivery_id) == "published", self.delivery(delivery_id).error_message
+        publication_id = self.delivery(delivery_id).publication_id
+        assert publication_id is not None
+        return publication_id
+
+
+@pytest.fixture
+def town(database_url: str) -> Iterator[Town]:
+    town = Town(database_url)
+    yield town
+    town.catalog.close()
+
+
+def copy_of(registry: LayoutRegistry) -> AnsweringRegistry:
+    copy = AnsweringRegistry()
+    copy.blobs, copy.tags = dict(registry.blobs), dict(registry.tags)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["localhost:5000", "127.0.0.2:5000", "[::1]:5000", "registry.localhost:5000"])
+def test_what_is_needed_under_another_name_of_this_machine_is_kept_without_a_question(town: Town, name: str) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    town.call_it(f"{name}/os/images")
+    second = town.publish_there(digest, f"{name}/os/images")
+    town.clock.advance(days=7)
+    stored = set(town.registry.blobs)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert set(town.registry.blobs) == stored
+    assert town.publication(second).status == "published"
+
+
+@pytest.mark.parametrize("part", ["image", "child"])
+def test_what_is_needed_under_a_name_that_leads_to_the_same_registry_is_kept(town: Town, part: str) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    town.call_it(INNER)
+    town.publish_there(digest if part == "image" else town.images.index({"amd64": digest}), INNER)
+    town.clock.advance(days=7)
+    stored = set(town.registry.blobs)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [True]
+    assert set(town.registry.blobs) == stored  # the proof leaves nothing behind
+
+
+def test_what_another_registry_has_too_is_deleted_here(town: Town) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    other = copy_of(town.registry)
+    town.call_it(INNER, other)
+    town.publish_there(digest, INNER)
+    town.clock.advance(days=7)
+    stored = set(other.blobs)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+    assert set(other.blobs) == stored
+
+
+def test_what_the_other_name_serves_no_more_is_deleted_here(town: Town) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    other = copy_of(town.registry)
+    town.call_it(INNER, other)
+    town.publish_there(digest, INNER)
+    other.blobs.clear()
+    town.registry.read_only = True  # no proof is needed
+    town.clock.advance(days=7)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+@pytest.mark.parametrize("trouble", ["silent", "silent to the proof", "no uploads"])
+def test_what_cannot_be_told_is_kept_and_both_names_are_said(town: Town, trouble: str, *, is_same: bool) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    other = town.registry if is_same else copy_of(town.registry)
+    town.call_it(INNER, other)
+    town.publish_there(digest, INNER)
+    town.clock.advance(days=7)
+    shut = copy_of(other)
+    shut.away = {"silent": {digest, "check"}, "silent to the proof": {"blob"}, "no uploads": set()}[trouble]
+    town.named.by_host["registry.internal:5000"] = shut
+    town.registry.read_only = trouble == "no uploads"
+    [kept] = town.sweep(node_platform_id="edge")["kept"]
+    assert kept["publication_id"] == str(first)
+    assert INNER in kept["because"]
+    assert REPOSITORY in kept["because"]
+    assert town.has(digest) == [True]
+    # It can be restored; and when it can be told, the next sweep goes on.
+    assert town.publication(first).purge_begun_at is None
+    assert town.steps() == {}
+    town.named.by_host["registry.internal:5000"] = other
+    town.registry.read_only = False
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [is_same]
+
+
+@pytest.mark.parametrize("can_be_told", [True, False])
+def test_two_that_are_both_retired_do_not_keep_each_other_for_ever(town: Town, *, can_be_told: bool) -> None:
+    digest = town.images.image()
+    town.call_it(INNER)
+    first = town.retire(digest)
+    second = town.publish_there(digest, INNER)
+    town.clock.advance(minutes=1)
+    town.make_default(town.publish_there(town.images.image(), INNER))
+    town.sweep(node_platform_id="other")
+    assert town.publication(second).status == "retired"
+    town.clock.advance(days=7)
+    town.registry.read_only = not can_be_told
+    report = town.sweep(node_platform_id="edge")
+    assert town.publication(first).status == "purged"
+    assert town.has(digest) == [True]
+    assert [digest in one["because"] for one in report["kept"]] == [] if can_be_told else [True]
+    assert town.sweep(node_platform_id="other")["purged"] == [str(second)]
+    assert town.has(digest) == [False]
+
+
+def test_of_another_account_no_more_is_said_than_what_it_calls_the_repository(town: Town) -> None:
+    rival = town.new_caller("rival")
+    digest = town.images.image()
+    town.retire(digest)
+    town.named.by_host["registry.internal:5000"] = town.registry
+    town.platform("secret-plans", caller=rival, oci_repository=INNER)
+    made = town.call("provision_disk_image_webhook", rival, label="ci")
+    body = town.body(slug="secret-plans", ref=f"{INNER}@{digest}")
+    receipt = town.post(body, webhook_id=UUID(made["webhook_id"]), secret=made["webhook_secret"])
+    assert town.process(receipt.delivery_id) == "published"
+    publication_id = town.delivery(receipt.delivery_id).publication_id
+    town.clock.advance(days=7)
+    town.registry.read_only = True
+    [kept] = town.sweep()["kept"]
+    assert INNER in kept["because"]
+    assert "another account" in kept["because"]
+    assert "secret-plans" not in kept["because"]
+    assert str(publication_id) not in kept["because"]
+
+
+def test_an_sbom_that_an_image_under_another_name_has_too_is_kept(town: Town) -> None:
+    digest, other = town.images.image(), town.images.image()
+    sbom = town.attach(f"{digest.replace(':', '-')}.sbom", SBOM, b"{}")
+    town.registry.tags[f"{other.replace(':', '-')}.sbom"] = sbom
+    first = town.retire(digest)
+    town.call_it(INNER)
+    town.publish_there(other, INNER)
+    town.clock.advance(days=7)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest, sbom) == [False, True]
+
+
+def test_what_is_claimed_under_another_name_while_the_registry_is_asked_is_asked_about_and_kept(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    town.call_it(INNER)
+    attempt_id = town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}"))
+    town.registry.before["list"] = lambda: ingest.resolve(town.context, attempt_id)
+    assert purge(town.context, first, actor="test") is None
+    assert town.registry.asked == []
+    assert town.work(attempt_id) == "published"
+
+
+def test_what_is_claimed_under_another_name_between_question_and_decision_is_asked_about_anew(town: Town) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    other = copy_of(town.registry)
+    town.call_it(INNER, other)
+    town.publish_there(digest, INNER)
+    town.clock.advance(days=7)
+    town.named.by_host["third.internal"] = town.registry
+    town.platform("third", oci_repository="third.internal/os/images")
+    attempt_id = town.begin(town.announce(slug="third", ref=f"third.internal/os/images@{digest}"))
+    other.before[digest] = lambda: ingest.resolve(town.context, attempt_id)
+    assert purge(town.context, first, actor="test") is None
+    assert digest not in town.registry.asked
+    assert town.work(attempt_id) == "published"
+
+
+def test_a_delete_under_way_elsewhere_is_waited_for_and_no_longer_than_it_can_take(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    town.call_it(INNER)
+    town.registry.answers["*"] = None
+    with pytest.raises(RegistryUnavailable):
+        town.sweep(node_platform_id="edge")
+    assert town.steps()[digest] == "deleting"
+    delivery_id = town.announce(slug="other", ref=f"{INNER}@{digest}")
+    assert town.process(delivery_id) == "postponed"
+    assert "may be the same one" in str(town.delivery(delivery_id).error_message)
+    # It is claimed: nobody asks for the delete again without a proof.
+    town.registry.answers["*"] = Deletion.REFUSED
+    town.registry.asked.clear()
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.registry.asked.count(digest) == 0
+    town.clock.advance(seconds=ASKING.total_seconds() + 1)
+    assert town.process(delivery_id) == "published"
+
+
+@pytest.mark.parametrize(
+    ("platform", "announced"),
+    [
+        ("docker.io/os/images", "index.docker.io/os/images"),
+        ("registry-1.docker.io/os/images", "docker.io:443/os/images"),
+        ("docker.io/images", "index.docker.io/library/images"),
+        ("registry.example/os/images", "Registry.Example.:443/os/images"),
+        ("127.0.0.1:5000/os/images", "localhost:5000/os/images"),
+    ],
+)
+def test_an_announcement_may_call_the_registry_by_a_known_alias(town: Town, platform: str, announced: str) -> None:
+    town.call_it(platform)
+    digest = town.images.image()
+    publication = town.publication(town.publish_there(digest, announced))
+    assert publication.repository == platform
+
+
+def test_rows_of_before_are_compared_by_what_they_mean(town: Town) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    town.call_it(INNER)
+    second = town.publish_there(digest, INNER)
+    town.set_fields(first, repository="docker.io/os/images")
+    town.set_fields(second, repository="index.docker.io/os/images")
+    town.named.by_host["docker.io"] = town.registry
+    town.clock.advance(days=7)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [True]
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, open_registry: Callable[[str], RunningRegistry]) -> RunningRegistry:
+    return open_registry(request.param)
+
+
+@pytest.mark.part("docker-registry")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_real_registry_behind_a_second_listener_keeps_what_is_needed_there(
+    database_url: str, place: RunningRegistry, tmp_path: Path
+) -> None:
+    shelf = Shelf(place.connection, tmp_path)
+    keeper = Keeper(database_url, shelf)
+    first, digest = keeper.retired()
+    with running_forwarder(int(place.host.rpartition(":")[2])) as inner:
+        connection = RegistryConnection("inner", inner, place.connection.username, place.connection.token)
+        login = {"username": connection.username, "token": connection.token} if connection.token else {}
+        keeper.call("system_connect_registry", name="inner", host=inner, **login)
+        repository = Repository(inner, shelf.repository.path)
+        keeper.platform("other", oci_repository=str(repository), trust=shelf.trust, retention_count=1)
+        delivery_id = keeper.announce(slug="other", ref=repository.at(digest))
+        assert keeper.process(delivery_id) == "published"
+        keeper.clock.advance(days=7)
+        assert keeper.sweep(node_platform_id="edge")["purged"] == [str(first)]
+        assert shelf.has(digest) == [True]
+    shelf.registries.close()
+    keeper.catalog.close()
+
+
+@pytest.mark.part("docker-registry")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "gitea"])
+def test_another_real_registry_that_has_the_same_image_keeps_nothing_here(
+    database_url: str, kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    with running(kind, tmp_path / "one") as place, running_registry(tmp_path / "two") as other:
+        shelf = Shelf(place.connection, tmp_path)
+        keeper = Keeper(database_url, shelf)
+        first, digest = keeper.retired()
+        twin = Repository(other, shelf.repository.path)
+        kernel = tmp_path / "vmlinuz"
+        kernel.write_bytes(b"%s 1" % shelf.repository.path.encode())
+        pusher = shelf.registries.open_pusher(RegistryConnection("two", other))
+        assert pusher.push_image(twin, [Layer(kernel, "application/vnd.bootpress.kernel.v1", "vmlinuz")]) == digest
+        signature = shelf.key.sign(
+            Descriptor(OCI_MANIFEST, digest, shelf.size(digest)), created=datetime(2025, 6, 1, tzinfo=UTC)
+        )
+        for blob in signature.blobs:
+            pusher.push_blob(twin, blob)
+        pusher.push_manifest(twin, signature.manifest, media_type=signature.media_type)
+        keeper.platform("other", oci_repository=str(twin), trust=shelf.trust, retention_count=1)
+        delivery_id = keeper.announce(slug="other", ref=twin.at(digest))
+        assert keeper.process(delivery_id) == "published", keeper.delivery(delivery_id).error_message
+        keeper.clock.advance(days=7)
+        assert keeper.sweep(node_platform_id="edge")["purged"] == [str(first)]
+        assert shelf.has(digest) == [False]
+        assert shelf.registries.open(RegistryConnection("two", other)).has_manifest(twin, digest)
+        shelf.registries.close()
+        keeper.catalog.close()

@@ -1,0 +1,184 @@
+"""A registry that gives no answer is asked once in a run; other hosts, platforms and accounts go on."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import insert, select
+
+from bootpress.adapters.oci.limits import Limits
+from bootpress.adapters.oci.registries import OciRegistries
+from bootpress.core.errors import RegistryDenied, RegistryUnavailable, RegistryUnreachable
+from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.publications.models import Publication
+from bootpress.core.retention.sweeping import sweep, sweep_platform
+from bootpress.core.retention.unreachable import Unreachable
+from tests.support.layouts import LayoutRegistry
+from tests.support.purges import Yard
+
+REAL = {"127.0.0.1:5000"}
+
+
+class Silent:
+    """A server that takes connections and says nothing; it counts them."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._held: list[socket.socket] = []
+        self.host = f"127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def asked(self) -> int:
+        return len(self._held)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self._held.append(self._server.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        for one in [self._server, *self._held]:
+            one.close()
+
+
+@contextmanager
+def silence() -> Iterator[Silent]:
+    silent = Silent()
+    try:
+        yield silent
+    finally:
+        silent.close()
+
+
+class Mixed:
+    """The port Registries where one host is the yard's, and every other is asked over the wire, once and briefly."""
+
+    def __init__(self) -> None:
+        self.layout: Registry = LayoutRegistry()
+        self.wire = OciRegistries(limits=Limits(tries=1, silence_seconds=0.3, request_seconds=1))
+
+    def open(self, connection: RegistryConnection) -> Registry:
+        return self.layout if connection.host in REAL else self.wire.open(connection)
+
+
+@pytest.fixture
+def mixed() -> Iterator[Mixed]:
+    mixed = Mixed()
+    yield mixed
+    mixed.wire.close()
+
+
+@pytest.fixture
+def yard(database_url: str, mixed: Mixed) -> Iterator[Yard]:
+    yard = Yard(database_url, registries=mixed)
+    mixed.layout = yard.registry
+    yield yard
+    yard.catalog.close()
+
+
+def due_at(yard: Yard, host: str, count: int, *, slug: str) -> list[UUID]:
+    """Let a platform have so many publications that are due at a host."""
+    like = yard.publish()
+    with yard.catalog.writing() as session:
+        row = session.execute(select(Publication.__table__).where(Publication.id == like)).mappings().one()
+        platform_id = yard.call("system_get_node_platform", id=slug)["node_platform"]["id"]
+        rows = [
+            {
+                **row,
+                "id": uuid4(),
+                "node_platform_id": UUID(platform_id),
+                "repository": f"{host}/os/images",
+                "oci_digest": f"sha256:{number:064x}",
+                "status": "retired",
+                "retired_at": yard.clock.now() - timedelta(days=8, minutes=count - number),
+            }
+            for number in range(count)
+        ]
+        session.execute(insert(Publication), rows)
+    return [one["id"] for one in rows]
+
+
+def test_a_silent_registry_is_asked_once_for_all_images_platforms_and_accounts(yard: Yard) -> None:
+    due = yard.due(yard.images.image())
+    with silence() as silent:
+        repository = f"{silent.host}/os/images"
+        yard.platform("a-silent", oci_repository=repository)
+        yard.platform("b-silent", oci_repository=repository)
+        first, *_ = due_at(yard, silent.host, 3, slug="a-silent")
+        due_at(yard, silent.host, 4, slug="b-silent")
+        with pytest.raises(RegistryUnavailable, match=f"publication {first} could not be purged, and 6 more") as error:
+            sweep(yard.context, account_id=None, platform=None, actor="test")
+        assert silent.asked == 1
+    assert yard.publication(due).status == "purged"
+    assert f"2 of the platform {yard.call('system_get_node_platform', id='a-silent')['node_platform']['id']}" in str(
+        error.value
+    )
+
+
+def test_a_report_counts_what_was_not_tried_and_lists_one(yard: Yard) -> None:
+    with silence() as silent:
+        yard.platform("a-silent", oci_repository=f"{silent.host}/os/images")
+        ids = due_at(yard, silent.host, 300, slug="a-silent")
+        platform_id = UUID(yard.call("system_get_node_platform", id="a-silent")["node_platform"]["id"])
+        report = sweep_platform(yard.context, platform_id, actor="test")
+        assert [one.publication_id for one in report.failed] == ids[:1]
+        [untried] = report.untried
+        assert (untried.platform_id, untried.host, untried.count) == (platform_id, silent.host, 299)
+        assert "GET" in untried.because
+        # The next task of the run is told, and asks nobody.
+        asked = silent.asked
+        report = sweep_platform(yard.context, platform_id, actor="test", unreachable=report.unreachable)
+        assert (report.count("failed"), report.left_count, silent.asked) == (1, 300, asked)
+        # The next run asks again.
+        sweep_platform(yard.context, platform_id, actor="test")
+        assert silent.asked == asked + 1
+
+
+def test_another_name_that_is_silent_is_asked_once_and_holds_up_no_other_purge(yard: Yard) -> None:
+    digests = [yard.images.image() for _ in range(3)]
+    ids = [yard.publish(digest=digest) for digest in digests]
+    free = yard.publish()
+    yard.make_default(yard.publish())
+    yard.sweep()
+    with silence() as silent:
+        yard.platform("other")
+        for digest in digests:
+            there = yard.publish(slug="other", digest=digest)
+            yard.set_fields(there, repository=f"{silent.host}/os/images")
+        yard.clock.advance(days=7)
+        report = sweep_platform(yard.context, yard.edge, actor="test")
+        assert silent.asked == 1
+    assert report.purged == (free,)
+    assert {one.publication_id for one in report.kept} == set(ids)
+    assert all(silent.host in one.because for one in report.kept)
+
+
+def test_what_one_account_may_not_do_gives_the_registry_up_for_nobody() -> None:
+    run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
+    with pytest.raises(RegistryDenied), run.asking(connection, registry):
+        raise RegistryDenied("not you")
+    with pytest.raises(RegistryUnavailable, match="this image"), run.asking(connection, registry):
+        raise RegistryUnavailable("this image cannot be read")
+    with run.asking(connection, registry):
+        pass
+
+
+def test_a_registry_that_answers_nothing_well_is_given_up_for_its_host_and_scheme() -> None:
+    run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
+    registry.away.add("check")
+    with pytest.raises(RegistryUnreachable), run.asking(connection, registry):
+        raise RegistryUnavailable("answers 503")
+    again = Unreachable(run.reasons)
+    with pytest.raises(RegistryUnreachable, match="answers 503"), again.asking(connection, registry):
+        pytest.fail("it was asked")
+    with again.asking(RegistryConnection("b", "registry.example", plain_http=True), registry):
+        pass
