@@ -7,6 +7,8 @@
     │   └── ReferenceRejected      points outside the platform's repository, or nowhere
     ├── Unavailable                somebody else is away or refuses; try again later
     │   ├── RegistryUnavailable
+    │   │   ├── RegistryUnreachable  its host does not answer, or says that it is broken
+    │   │   └── RegistryPaused     nobody asks it for a while: its host did not answer before
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
@@ -76,6 +78,14 @@ class Unavailable(BootpressError):
 
 class RegistryUnavailable(Unavailable):
     """The registry does not answer, or not as a registry should."""
+
+
+class RegistryUnreachable(RegistryUnavailable):
+    """The registry's host times out, refuses or breaks connections, or answers 5xx: what counts for its breaker."""
+
+
+class RegistryPaused(RegistryUnavailable):
+    """The circuit breaker of the registry's host is open: nobody asks it until `retry_after`."""
 
 
 class TrustRootUnavailable(Unavailable):

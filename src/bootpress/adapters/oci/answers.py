@@ -12,7 +12,7 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable
+from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.strict_json import parse
 
 MAX_ERROR_BODY = 16 * 1024
@@ -24,10 +24,12 @@ _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 class Transient(Exception):
     """Another try may help: the connection broke, or the server says that it is busy or broken."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, *, retry_after: float | None = None, is_outage: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        self.is_outage = is_outage
+        """The host itself fails: a time-out, a broken connection, 5xx; not one content, and no request to slow down."""
 
 
 class AccessDenied(RegistryUnavailable):
@@ -128,7 +130,8 @@ def raise_when_transient(response: httpx.Response, timing: Timing) -> None:
     status = response.status_code
     busy = status == HTTPStatus.TOO_MANY_REQUESTS
     if busy or (response.is_server_error and status != HTTPStatus.NOT_IMPLEMENTED):
-        raise Transient(f"answers {status}", retry_after=retry_after(response.headers.get("retry-after"), timing.now()))
+        asked = retry_after(response.headers.get("retry-after"), timing.now())
+        raise Transient(f"answers {status}", retry_after=asked, is_outage=not busy)
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
@@ -153,13 +156,14 @@ class Patience:
         self._backoff = limits.backoff_seconds
 
     def wait(self, failure: Transient, *, what: str) -> None:
-        """Wait before the next try; RegistryUnavailable when there is to be none."""
+        """Wait before the next try; RegistryUnavailable where there is to be none, RegistryUnreachable of an outage."""
         longest = self._limits.longest_wait_seconds
         asked = None if failure.retry_after is None else min(failure.retry_after, longest)
         delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
         self._left -= 1
         if self._left <= 0 or self._timing.monotonic() + delay > self.deadline:
-            raise RegistryUnavailable(f"{what}: {failure.reason}", retry_after=asked) from failure
+            kind = RegistryUnreachable if failure.is_outage else RegistryUnavailable
+            raise kind(f"{what}: {failure.reason}", retry_after=asked) from failure
         self._backoff *= 2
         self._timing.sleep(delay)
 

@@ -113,7 +113,7 @@ class Transport:
                 finally:
                     response.close()
             except httpx.TransportError as error:
-                raise Transient(f"the connection failed: {error}") from error
+                raise Transient(f"the connection failed: {error}", is_outage=True) from error
 
     def location(self, current: httpx.URL, location: str | None) -> httpx.URL:
         """Return where a Location header leads; RegistryUnavailable where we do not follow."""

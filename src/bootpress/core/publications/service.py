@@ -173,6 +173,7 @@ def announce(
         body_sha256=hashlib.sha256(body).hexdigest(),
         platform_slug=platform.slug,
         node_platform_id=platform.id,
+        queue_id=platform.id,
         oci_ref=oci_ref,
         git_sha=git_sha if isinstance(git_sha, str) else None,
         status=DeliveryStatus.RECEIVED,
