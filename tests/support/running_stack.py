@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bootpress.core.accounts import service as accounts
+from bootpress.settings import Settings
+from bootpress.wiring import production
 from tests.support.processes import Program
 
 START_SECONDS = 90
@@ -28,6 +31,8 @@ class Stack:
     home: Path
     program: Program
     endpoints: dict[str, Any]
+    token: str | None = None
+    """Whose calls these are; the admin's where there is none."""
 
     @property
     def registry(self) -> str:
@@ -35,13 +40,25 @@ class Stack:
         return str(self.endpoints["registry"])
 
     def call(self, name: str, /, **fields: Any) -> dict[str, Any]:
-        """Call an operation as the admin; raises for any answer but success."""
-        token = Path(self.endpoints["admin_token_file"]).read_text().strip()
+        """Call an operation; raises for any answer but success."""
+        token = self.token or Path(self.endpoints["admin_token_file"]).read_text().strip()
         url = f"{self.endpoints['api_url']}/api/v1/operations/{name}"
         answer = httpx.post(url, json=fields, headers={"Authorization": f"Bearer {token}"}, timeout=60)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    def as_account(self, name: str) -> Stack:
+        """Return the stack as another account with every permission sees it; the account is made if there is none."""
+        os.environ["PREFECT_API_URL"] = f"{self.endpoints['prefect_url']}/api"
+        try:
+            context = production(Settings(home=self.home))
+        finally:
+            del os.environ["PREFECT_API_URL"]
+        account_id = accounts.create_account(context, name)
+        _, token = accounts.mint_token(context, account_id=account_id, name="tests", permissions=["*"])
+        context.catalog.close()
+        return replace(self, token=token)
 
     def announce(self, webhook: dict[str, Any], **said: Any) -> httpx.Response:
         """Post a signed delivery."""

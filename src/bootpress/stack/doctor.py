@@ -136,6 +136,7 @@ def _ci(settings: Settings, api: PrefectApi) -> Iterator[Finding]:
     catalog = Catalog(settings.catalog_url)
     try:
         if _is_usable(catalog):
+            yield from doctor_ci.registries(catalog)
             yield from doctor_ci.forges(catalog, PrefectConnections(api), lambda: open_forges(settings))
             yield from doctor_ci.runner_hosts(catalog, DockerHosts(settings.docker_host))
     finally:

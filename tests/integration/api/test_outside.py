@@ -36,7 +36,9 @@ def waiting_calls(press: Press, silent: SilentServer) -> Iterator[list[Future[ht
 def connect(press: Press, name: str, host: str, token: str) -> httpx.Response:
     fields = {"name": name, "host": host, "plain_http": True}
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.post(f"{press.url}/api/v1/operations/system_connect_registry", json=fields, headers=headers, timeout=90)
+    return httpx.post(
+        f"{press.url}/api/v1/operations/system_connect_registry", json=fields, headers=headers, timeout=90
+    )
 
 
 def test_calls_to_a_silent_server_hold_up_no_other_operation_and_no_other_account(press: Press) -> None:

@@ -7,6 +7,7 @@ it meets there must not pause anybody else.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from bootpress.core.errors import RegistryPaused
 
 MAX_REASON: Final = 300
 MAX_SHOWN: Final = 100
+MAX_COUNTED: Final = 1000
 logger = logging.getLogger(__name__)
 
 
@@ -122,6 +124,14 @@ def troubles(session: Session, now: datetime, account_id: UUID | None = None) ->
     if account_id is not None:
         query = query.where(CircuitBreaker.account_id == account_id)
     return [_trouble(row, now) for row in session.scalars(query)]
+
+
+def count(context: Context) -> Counter[Phase]:
+    """Return how many breakers of each phase there are, of the latest 1,000."""
+    now = context.clock.now()
+    with context.catalog.reading() as session:
+        query = select(CircuitBreaker).order_by(CircuitBreaker.failed_at.desc()).limit(MAX_COUNTED)
+        return Counter(_breaker(row).phase(now) for row in session.scalars(query))
 
 
 def forget_old(context: Context) -> int:

@@ -21,6 +21,7 @@ from bootpress.core.publications import history, rules
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
+from bootpress.core.webhooks import waiting
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -201,13 +202,16 @@ def announce_by_hand(context: Context, *, platform: str, reference: str, actor: 
 
 def list_deliveries(
     context: Context, *, account_id: UUID, status: str | None, limit: int, cursor: str | None
-) -> tuple[list[Delivery], str | None]:
-    """Return a page of an account's deliveries, newest first, and the next cursor."""
+) -> tuple[list[Delivery], dict[UUID, str], str | None]:
+    """Return a page of an account's deliveries, newest first, what those that wait wait for, and the next cursor."""
     query = select(Delivery).where(Delivery.account_id == account_id)
     if status is not None:
         query = query.where(Delivery.status == status)
     with context.catalog.reading() as session:
-        return page(session, query, moment=Delivery.received_at, row_id=Delivery.id, limit=limit, cursor=cursor)
+        rows, next_cursor = page(
+            session, query, moment=Delivery.received_at, row_id=Delivery.id, limit=limit, cursor=cursor
+        )
+        return rows, waiting.reasons(session, account_id, rows, context.clock.now()), next_cursor
 
 
 def _is_default(session: Session, publication: Publication) -> bool:

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from bootpress import schema
+from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.webhooks.receiving import count_waiting
@@ -37,8 +38,11 @@ class HealthDoor:
     async def metrics(self, request: Request) -> Response:
         """Answer with the numbers of this process."""
         await self._gate.admit(request)
-        unfinished = await self._gate.threads.run(lambda: count_waiting(self._context))
-        return Response(self._measures.render(unfinished=unfinished), media_type=MEDIA_TYPE)
+        return Response(await self._gate.threads.run(self._render), media_type=MEDIA_TYPE)
+
+    def _render(self) -> bytes:
+        unfinished = count_waiting(self._context)
+        return self._measures.render(unfinished=unfinished, breakers=breakers.count(self._context))
 
     def _check(self) -> None:
         with self._context.catalog.reading() as session:

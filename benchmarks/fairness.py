@@ -1,0 +1,143 @@
+"""What one account feels of another: its good deliveries beside many bad ones, its calls beside calls that hang."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from benchmarks.ingest import one_delivery
+from benchmarks.pipeline import Pipeline
+from benchmarks.table import Measured, at_most, seconds
+from tests.support.running_stack import Stack
+from tests.support.silent_server import silent_server
+
+IDLE, BUSY = 9, 5
+BAD = 500
+SILENT = 150
+HANGING = 20
+ASKED = 300
+DELAY_BAR, ANSWER_BAR = 3, 2
+
+
+def measure(stack: Stack, folder: Path) -> list[Measured]:
+    """Measure one account alone, then beside another one; both on the same stack."""
+    quiet, loud = stack.as_account("quiet"), stack.as_account("loud")
+    pipeline = Pipeline(quiet, folder)
+    one_delivery(pipeline, "first")
+    idle = statistics.median(one_delivery(pipeline, f"idle-{number}") for number in range(IDLE))
+    rows = [
+        _beside_failures(pipeline, loud, idle),
+        *_beside_hanging_calls(quiet, loud),
+        _beside_silence(pipeline, loud),
+    ]
+    pipeline.close()
+    return rows
+
+
+def _beside_failures(pipeline: Pipeline, loud: Stack, idle: float) -> Measured:
+    """Let another account announce what fails at once; its last ones are unfinished when ours are done."""
+    webhook = loud.call("provision_disk_image_webhook", label="loud")
+    ids = _announce(webhook, BAD, slug="nobody", reference=f"{loud.registry}/os/nobody")
+    taken = []
+    for number in range(BUSY):
+        taken.append(one_delivery(pipeline, f"beside-failures-{number}"))
+        if ids[-1] not in _unfinished(loud):
+            break
+    loud.wait_for(set(ids), seconds=600)
+    return _delay(f"the same beside {BAD} of another account that fail at once", statistics.median(taken), idle)
+
+
+def _beside_silence(pipeline: Pipeline, loud: Stack) -> Measured:
+    """Let another account announce images of a registry that says nothing."""
+    idle = statistics.median(one_delivery(pipeline, f"idle-again-{number}") for number in range(BUSY))
+    webhook = loud.call("provision_disk_image_webhook", label="loud")
+    with silent_server() as silent:
+        repository = f"{silent.address}/os/silent"
+        trust = pipeline.trust
+        loud.call("system_create_node_platform", slug="silent", arch="amd64", oci_repository=repository, trust=trust)
+        _announce(webhook, SILENT, slug="silent", reference=repository)
+        while silent.count < 1:
+            time.sleep(0.1)
+        taken = [one_delivery(pipeline, f"beside-silence-{number}") for number in range(BUSY)]
+    return _delay(f"the same beside {SILENT} whose registry says nothing", statistics.median(taken), idle)
+
+
+def _beside_hanging_calls(quiet: Stack, loud: Stack) -> list[Measured]:
+    """Ask the API, alone and while calls of another account wait for a server that says nothing."""
+    with httpx.Client(base_url=quiet.endpoints["api_url"], timeout=60) as client:
+        asked: dict[str, Callable[[], httpx.Response]] = {
+            "`/healthz`": lambda: client.get("/healthz"),
+            "a list": lambda: client.post(
+                "/api/v1/operations/system_list_node_platforms",
+                json={},
+                headers={"Authorization": f"Bearer {quiet.token}"},
+            ),
+        }
+        alone = {name: _p99(ask) for name, ask in asked.items()}
+        with silent_server() as silent, ThreadPoolExecutor(HANGING) as pool:
+            for number in range(HANGING):
+                pool.submit(_connect, loud, f"silent-{number}", silent.address)
+            while silent.count < 1:
+                time.sleep(0.1)
+            beside = {name: _p99(ask) for name, ask in asked.items()}
+            silent.hang_up()
+    return [
+        Measured(
+            f"{name}, p99, while {HANGING} calls of another account hang",
+            seconds(beside[name]),
+            f"{seconds(alone[name])} idle",
+            f"{beside[name] / alone[name]:.2f}",
+            at_most(ANSWER_BAR),
+            beside[name] / alone[name],
+        )
+        for name in asked
+    ]
+
+
+def _connect(stack: Stack, name: str, host: str) -> None:
+    fields = {"name": name, "host": host, "plain_http": True}
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    url = f"{stack.endpoints['api_url']}/api/v1/operations/system_connect_registry"
+    httpx.post(url, json=fields, headers=headers, timeout=90)
+
+
+def _p99(ask: Callable[[], httpx.Response]) -> float:
+    taken = []
+    for _ in range(ASKED):
+        begun = time.perf_counter()
+        ask().raise_for_status()
+        taken.append(time.perf_counter() - begun)
+    return statistics.quantiles(taken, n=100)[-1]
+
+
+def _announce(webhook: dict[str, str], count: int, *, slug: str, reference: str) -> list[str]:
+    """Post announcements over one connection; return the deliveries."""
+    found = []
+    with httpx.Client(timeout=60) as client:
+        for number in range(count):
+            body = json.dumps({"platform_slug": slug, "oci_ref": f"{reference}:v{number}"}).encode()
+            signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
+            headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+            answer = client.post(webhook["webhook_url"], content=body, headers=headers).raise_for_status()
+            found.append(str(answer.json()["delivery_id"]))
+    return found
+
+
+def _unfinished(stack: Stack) -> set[str]:
+    return {
+        one["id"]
+        for status in ("received", "processing")
+        for one in stack.call("system_list_disk_image_deliveries", status=status, limit=500)["deliveries"]
+    }
+
+
+def _delay(what: str, taken: float, idle: float) -> Measured:
+    ratio = taken / idle
+    return Measured(what, seconds(taken), f"{seconds(idle)} idle", f"{ratio:.2f}", at_most(DELAY_BAR), ratio)
