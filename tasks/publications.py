@@ -14,6 +14,7 @@ from prefect.logging import get_run_logger
 
 from bootpress.core.publications import ingest, service, settling
 from bootpress.wiring import of_process
+from tasks import yielding
 from tasks.retries import ONCE, RETRIED
 
 BATCH_THREADS: Final = 4
@@ -74,7 +75,8 @@ def ingest_all(batch: Sequence[tuple[UUID, UUID]]) -> list[str]:
 def _ingest(log: Logger | LoggerAdapter[Logger], held: tuple[UUID, UUID]) -> str:
     delivery_id, attempt_id = held
     try:
-        outcome = ingest.ingest_delivery(of_process(), delivery_id, attempt_id=attempt_id)
+        with yielding.of_runs.delivery_of_batch():
+            outcome = ingest.ingest_delivery(of_process(), delivery_id, attempt_id=attempt_id)
     except Exception:
         # It could not even be settled: its lease runs out, and the relay takes it.
         log.exception("delivery %s: died", delivery_id)

@@ -28,6 +28,8 @@ class LayoutRegistry:
         self.tags: dict[str, str] = {}
         self.away: set[str] = set()
         """Digests, tags and `referrers` that the registry fails on."""
+        self.error: Exception | None = None
+        """What it meets with every request, if anything."""
         if path is not None:
             for blob in (path / "blobs" / "sha256").iterdir():
                 self.blobs[f"sha256:{blob.name}"] = blob.read_bytes()
@@ -118,6 +120,8 @@ class LayoutRegistry:
         return Deletion.DELETED
 
     def _answer(self, what: str) -> None:
+        if self.error is not None:
+            raise self.error
         if what in self.away:
             raise RegistryUnavailable(f"the registry does not answer for {what}")
 

@@ -32,9 +32,7 @@ def after(failures: int) -> Breaker:
         (after(3), NOW - timedelta(days=1), Phase.HALF_OPEN, 1),  # the clock was set back: nobody waits a day
     ],
 )
-def test_a_breaker_is_in_a_phase_with_so_many_places(
-    breaker: Breaker, at: datetime, phase: Phase, places: int
-) -> None:
+def test_a_breaker_is_in_a_phase_with_so_many_places(breaker: Breaker, at: datetime, phase: Phase, places: int) -> None:
     assert (breaker.phase(at), breaker.places(at)) == (phase, places)
 
 
