@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class Yielding:
     """Who computes in this process: runs of one delivery, and threads of batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, computed: Callable[[], float] = time.thread_time) -> None:
+        self._computed = computed
+        """Seconds of processor time that the calling thread has used."""
         self._changed = threading.Condition()
         self._singles = 0
         self._batch_threads = 0
@@ -38,13 +40,13 @@ class Yielding:
         """Run a block, then yield while there is a run of one delivery: seconds that grow with what it computed."""
         with self._changed:
             self._batch_threads += 1
-        begun = time.thread_time()
+        begun = self._computed()
         try:
             yield
         finally:
             with self._changed:
-                computed = (time.thread_time() - begun) * self._batch_threads
-                self._changed.wait_for(lambda: self._singles == 0, timeout=computed)
+                pause = (self._computed() - begun) * self._batch_threads
+                self._changed.wait_for(lambda: self._singles == 0, timeout=pause)
                 self._batch_threads -= 1
 
 
