@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +137,7 @@ def _ci(settings: Settings, api: PrefectApi) -> Iterator[Finding]:
     catalog = Catalog(settings.catalog_url)
     try:
         if _is_usable(catalog):
-            yield from doctor_ci.registries(catalog)
+            yield from doctor_ci.registries(catalog, datetime.now(UTC))
             yield from doctor_ci.forges(catalog, PrefectConnections(api), lambda: open_forges(settings))
             yield from doctor_ci.runner_hosts(catalog, DockerHosts(settings.docker_host))
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -53,10 +53,10 @@ def runner_hosts(catalog: Catalog, hosts: RunnerHosts) -> Iterator[Finding]:
         yield guarded(RUNNERS, partial(_runners, url, workers, hosts))
 
 
-def registries(catalog: Catalog) -> Iterator[Finding]:
+def registries(catalog: Catalog, now: datetime) -> Iterator[Finding]:
     """Name each registry host that an account's deliveries found unavailable, with the state of its circuit breaker."""
     with catalog.reading() as session:
-        found = breakers.troubles(session, datetime.now(UTC))[:MAX_LINES]
+        found = breakers.troubles(session, now)[:MAX_LINES]
         names = dict(session.execute(select(Account.id, Account.name)).tuples().all())
     for one in found:
         said = f"{one.phase}, of account {names[one.account_id]}: {one}; the last failure: {one.reason}"

@@ -218,6 +218,7 @@ def test_no_account_opens_the_breaker_of_another(world: World) -> None:
         assert breakers.find(session, other, HOST) is None
         [trouble] = breakers.troubles(session, world.clock.now())
     assert (trouble.account_id, trouble.phase) == (world.account_id, Phase.OPEN)
+    assert breakers.count(world.context) == {Phase.OPEN: 1}
     breakers.admit(world.context, other, HOST, uuid4())
 
 
