@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from bootpress.wiring import production
 from tests.support.processes import Program
 
 START_SECONDS = 90
+CLIENTS = 8
 FINISHED = frozenset({"done", "failed"})
 
 
@@ -66,6 +68,19 @@ class Stack:
         signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
         headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
         return httpx.post(webhook["webhook_url"], content=body, headers=headers, timeout=30)
+
+    def announce_all(self, webhook: dict[str, Any], said: Sequence[Mapping[str, str]]) -> set[str]:
+        """Post many signed deliveries at once, over few connections; return their ids."""
+
+        def post(one: Mapping[str, str]) -> str:
+            body = json.dumps(one).encode()
+            signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
+            headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+            answer = client.post(webhook["webhook_url"], content=body, headers=headers).raise_for_status()
+            return str(answer.json()["delivery_id"])
+
+        with httpx.Client(timeout=60) as client, ThreadPoolExecutor(CLIENTS) as pool:
+            return set(pool.map(post, said))
 
     def deliveries(self) -> dict[str, dict[str, Any]]:
         """Return all deliveries by id."""
