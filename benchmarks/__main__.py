@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import accepts, blobs, forge, ingest, shares, signatures, suite, sweeps, timing
+from benchmarks import accepts, blobs, fairness, forge, ingest, shares, signatures, suite, sweeps, timing
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, missed, render, seconds
 from tests.support.running_stack import running_stack
@@ -35,8 +35,15 @@ def stack(folder: Path) -> list[Measured]:
         return [ready, *ingest.measure(pipeline, folder), *shares.measure(pipeline)]
 
 
+def fair(folder: Path) -> list[Measured]:
+    """Measure what accounts feel of each other, on a stack of its own."""
+    with running_stack(folder / "home") as running:
+        return fairness.measure(running, folder)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Sequence[Measured]]] = {
     "stack": stack,
+    "fairness": fair,
     "accepts": accepts.measure,
     "blobs": blobs.measure,
     "signatures": signatures.measure,

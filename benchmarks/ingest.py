@@ -30,7 +30,7 @@ TRIES = 100
 def measure(pipeline: Pipeline, folder: Path) -> list[Measured]:
     """Measure one delivery on the idle stack, then many at once."""
     pipeline.wait(pipeline.announce(pipeline.push("warm")))
-    single = statistics.median(_single(pipeline, number) for number in range(SINGLE))
+    single = statistics.median(one_delivery(pipeline, f"single-{number}") for number in range(SINGLE))
     one_by_one = _one_by_one(pipeline)
     drained, accepted = _burst(pipeline)
     stock = _stock(pipeline, folder)
@@ -48,8 +48,9 @@ def measure(pipeline: Pipeline, folder: Path) -> list[Measured]:
     ]
 
 
-def _single(pipeline: Pipeline, number: int) -> float:
-    reference = pipeline.push(f"single-{number}")
+def one_delivery(pipeline: Pipeline, tag: str) -> float:
+    """Return the seconds from an answered webhook to the publication of what it announced."""
+    reference = pipeline.push(tag)
     delivery_id = pipeline.announce(reference)
     answered = datetime.now(UTC)
     pipeline.wait(delivery_id)

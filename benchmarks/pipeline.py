@@ -26,13 +26,13 @@ class Pipeline:
         self._registries = OciRegistries()
         self._connection = RegistryConnection("bench", stack.registry)
         self.repository = Repository(stack.registry, "os/bench")
-        trust = {"mode": "keys", "public_keys": [self._key.public_pem]}
+        self.trust = {"mode": "keys", "public_keys": [self._key.public_pem]}
         created = stack.call(
             "system_create_node_platform",
             slug="bench",
             arch="amd64",
             oci_repository=str(self.repository),
-            trust=trust,
+            trust=self.trust,
             retention_count=50,
         )
         self._platform_id = created["node_platform"]["id"]

@@ -18,6 +18,7 @@ from bootpress.core.publications import settling
 from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.rules import LEASE
 from bootpress.wiring import of_process
+from tasks import yielding
 from tasks.retries import RETRIED
 
 RENEWALS_PER_LEASE = 3
@@ -43,7 +44,7 @@ def holding(attempt_id: UUID) -> Iterator[None]:
 
     Raises TakenOver in place of whatever the block met once another attempt holds the delivery.
     """
-    with leased([attempt_id]):
+    with leased([attempt_id]), yielding.of_runs.single():
         try:
             yield
         except Exception as error:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from prefect import task
 
+from bootpress.core.breakers import service as breakers
 from bootpress.core.events import service as events
 from bootpress.core.webhooks import attempts
 from bootpress.core.workers import procedures
@@ -29,6 +30,7 @@ def emit_events() -> int:
 def tidy_procedures() -> int:
     """Delete what callers were to be told and did not come for, and what is long over; return how many answers."""
     context = of_process()
+    breakers.forget_old(context)
     procedures.forget_old(context)
     return procedures.forget_answers(context)
 

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     ] = 20_000
     worker_threads: Annotated[
         int, Field(gt=0, le=200, description="Flow runs that the resident worker runs at once")
-    ] = 16
+    ] = 24
     launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
 
     runner_image: Annotated[

@@ -29,6 +29,8 @@ class LayoutRegistry:
         self.away: set[str] = set()
         """Digests, tags, `referrers`, `upload`, `blob` and `check` that the registry fails on."""
         self.read_only = False
+        self.error: Exception | None = None
+        """What it meets with every request, if anything."""
         if path is not None:
             for blob in (path / "blobs" / "sha256").iterdir():
                 self.blobs[f"sha256:{blob.name}"] = blob.read_bytes()
@@ -141,6 +143,8 @@ class LayoutRegistry:
         return Deletion.DELETED
 
     def _answer(self, what: str) -> None:
+        if self.error is not None:
+            raise self.error
         if what in self.away:
             raise RegistryUnavailable(f"the registry does not answer for {what}")
 

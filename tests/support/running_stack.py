@@ -7,17 +7,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bootpress.core.accounts import service as accounts
+from bootpress.settings import Settings
+from bootpress.wiring import production
 from tests.support.processes import Program
 
 START_SECONDS = 90
+CLIENTS = 8
 FINISHED = frozenset({"done", "failed"})
 
 
@@ -28,6 +33,8 @@ class Stack:
     home: Path
     program: Program
     endpoints: dict[str, Any]
+    token: str | None = None
+    """Whose calls these are; the admin's where there is none."""
 
     @property
     def registry(self) -> str:
@@ -35,13 +42,25 @@ class Stack:
         return str(self.endpoints["registry"])
 
     def call(self, name: str, /, **fields: Any) -> dict[str, Any]:
-        """Call an operation as the admin; raises for any answer but success."""
-        token = Path(self.endpoints["admin_token_file"]).read_text().strip()
+        """Call an operation; raises for any answer but success."""
+        token = self.token or Path(self.endpoints["admin_token_file"]).read_text().strip()
         url = f"{self.endpoints['api_url']}/api/v1/operations/{name}"
         answer = httpx.post(url, json=fields, headers={"Authorization": f"Bearer {token}"}, timeout=60)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    def as_account(self, name: str) -> Stack:
+        """Return the stack as another account with every permission sees it; the account is made if there is none."""
+        os.environ["PREFECT_API_URL"] = f"{self.endpoints['prefect_url']}/api"
+        try:
+            context = production(Settings(home=self.home))
+        finally:
+            del os.environ["PREFECT_API_URL"]
+        account_id = accounts.create_account(context, name)
+        _, token = accounts.mint_token(context, account_id=account_id, name="tests", permissions=["*"])
+        context.catalog.close()
+        return replace(self, token=token)
 
     def announce(self, webhook: dict[str, Any], **said: Any) -> httpx.Response:
         """Post a signed delivery."""
@@ -49,6 +68,19 @@ class Stack:
         signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
         headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
         return httpx.post(webhook["webhook_url"], content=body, headers=headers, timeout=30)
+
+    def announce_all(self, webhook: dict[str, Any], said: Sequence[Mapping[str, str]]) -> set[str]:
+        """Post many signed deliveries at once, over few connections; return their ids."""
+
+        def post(one: Mapping[str, str]) -> str:
+            body = json.dumps(one).encode()
+            signature = hmac.digest(webhook["webhook_secret"].encode(), body, "sha256").hex()
+            headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+            answer = client.post(webhook["webhook_url"], content=body, headers=headers).raise_for_status()
+            return str(answer.json()["delivery_id"])
+
+        with httpx.Client(timeout=60) as client, ThreadPoolExecutor(CLIENTS) as pool:
+            return set(pool.map(post, said))
 
     def deliveries(self) -> dict[str, dict[str, Any]]:
         """Return all deliveries by id."""

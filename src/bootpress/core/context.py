@@ -32,7 +32,15 @@ class Limits:
 
     launches_in_flight: int = 8
     """Ingest runs of one delivery each that may be under way at once."""
+    reserved_for_platforms: int = 2
+    """More such runs, for platforms that have nothing in flight."""
+    reserved_for_accounts: int = 3
+    """More such runs, for accounts that have nothing in flight."""
     batches_in_flight: int = 2
+    batches_reserved_for_hosts: int = 1
+    """More batches, for a registry host of an account that has none in flight."""
+    batches_reserved_for_accounts: int = 1
+    """More batches, for accounts that have none in flight."""
     batch_size: int = 50
     procedure_seconds: float = 120.0
     """How long a call waits for the flow that carries it out."""
@@ -48,6 +56,12 @@ class Limits:
     """How long events are kept."""
     events_kept: int = 20_000
     """Events of one kind and account that are kept at most."""
+
+    @property
+    def most_launched(self) -> int:
+        """Return how many deliveries of one queue may come into flight at one look, at most."""
+        batches = self.batches_in_flight + self.batches_reserved_for_hosts + self.batches_reserved_for_accounts
+        return self.launches_in_flight + batches * self.batch_size
 
 
 @dataclass(frozen=True, slots=True)

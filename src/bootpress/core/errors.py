@@ -8,7 +8,9 @@
     ├── Unavailable                somebody else is away or refuses; try again later
     │   ├── RegistryUnavailable
     │   │   ├── RegistryDenied     it answers, and does not let us do this
-    │   │   └── RegistryUnreachable  no answer came at all: nothing else that is asked there will get one
+    │   │   ├── RegistryFailing    its host breaks connections or says that it is broken
+    │   │   │   └── RegistryUnreachable  no answer came at all: nothing else that is asked there will get one
+    │   │   └── RegistryPaused     nobody asks it for a while: its host failed before
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
@@ -84,8 +86,16 @@ class RegistryDenied(RegistryUnavailable):
     """The registry, or its token service, answers and does not let us do this."""
 
 
-class RegistryUnreachable(RegistryUnavailable):
+class RegistryFailing(RegistryUnavailable):
+    """The registry's host times out, refuses or breaks connections, or answers 5xx: what counts for its breaker."""
+
+
+class RegistryUnreachable(RegistryFailing):
     """No answer came from the registry: the connection failed, or it timed out."""
+
+
+class RegistryPaused(RegistryUnavailable):
+    """The circuit breaker of the registry's host is open: nobody asks it until `retry_after`."""
 
 
 class TrustRootUnavailable(Unavailable):

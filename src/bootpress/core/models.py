@@ -1,6 +1,7 @@
 """Every table of the catalog, so that one import makes the whole schema known."""
 
 from bootpress.core.accounts.models import Account, ApiToken, StoredAnswer
+from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.builds.models import Build, ListedRun
 from bootpress.core.catalog import Base
 from bootpress.core.events.models import Event, Undelivered
@@ -20,6 +21,7 @@ __all__ = [
     "Attempt",
     "Build",
     "CiWorker",
+    "CircuitBreaker",
     "DeletionStep",
     "Delivery",
     "Event",

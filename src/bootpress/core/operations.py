@@ -152,6 +152,8 @@ class Operation(Generic[Q, A]):
     handler: Handler[Q, A]
     secrets: tuple[str, ...]
     """Fields of the answer that are shown once and never kept."""
+    asks_outside: bool
+    """Whether the caller waits for a registry, a forge, a Docker host, or a flow that asks one."""
 
     def parse(self, fields: Mapping[str, Any]) -> Q:
         """Validate the fields of a call; InvalidInput names the first that is wrong, and what is accepted."""
@@ -178,7 +180,7 @@ class Operation(Generic[Q, A]):
 
 
 def operation(
-    *, permission: str, changes: bool = True, secrets: tuple[str, ...] = ()
+    *, permission: str, changes: bool = True, secrets: tuple[str, ...] = (), asks_outside: bool = False
 ) -> Callable[[Handler[Q, A]], Operation[Q, A]]:
     """Make an operation of a handler; its docstring is the summary, its annotations the models."""
 
@@ -195,6 +197,7 @@ def operation(
             answer=cast("type[A]", hints["return"]),
             handler=handler,
             secrets=secrets,
+            asks_outside=asks_outside,
         )
 
     return make

@@ -154,6 +154,7 @@ def _ci(settings: Settings, api: PrefectApi) -> Iterator[Finding]:
     catalog = Catalog(settings.catalog_url)
     try:
         if _is_usable(settings, catalog):
+            yield from doctor_ci.registries(catalog, datetime.now(UTC))
             if settings.encryption_key is None and not (settings.home / "encryption.key").exists():
                 yield Finding(
                     "forge", Health.WARN, "the home has no key to read secrets with", "`bootpress up` makes it"

@@ -1,9 +1,10 @@
-"""What `bootpress doctor` says of the forges that are connected, and of the Docker hosts that runners run on."""
+"""What `bootpress doctor` says of registry hosts that fail, of connected forges, and of runners' Docker hosts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from bootpress.core.accounts.models import Account
+from bootpress.core.breakers import service as breakers
 from bootpress.core.catalog import Catalog
 from bootpress.core.connections.service import of_account
 from bootpress.core.ports import Connections, ForgeConnection, Forges, RunnerHosts
@@ -19,6 +21,7 @@ from bootpress.core.workers.states import WorkerState
 from bootpress.stack.findings import Finding, Health, guarded
 
 FORGE: Final = "forge"
+REGISTRY: Final = "registry host"
 RUNNERS: Final = "runners"
 MAX_LINES: Final = 20
 """Forges and Docker hosts that are looked at; an installation with more has other means."""
@@ -48,6 +51,16 @@ def runner_hosts(catalog: Catalog, hosts: RunnerHosts) -> Iterator[Finding]:
         return
     for url, workers in list(found.items())[:MAX_LINES]:
         yield guarded(RUNNERS, partial(_runners, url, workers, hosts))
+
+
+def registries(catalog: Catalog, now: datetime) -> Iterator[Finding]:
+    """Name each registry host that an account's deliveries found unavailable, with the state of its circuit breaker."""
+    with catalog.reading() as session:
+        found = breakers.troubles(session, now)[:MAX_LINES]
+        names = dict(session.execute(select(Account.id, Account.name)).tuples().all())
+    for one in found:
+        said = f"{one.phase}, of account {names[one.account_id]}: {one}; the last failure: {one.reason}"
+        yield Finding(REGISTRY, Health.WARN, said, f"see what {one.host} does; the first answer ends the pause")
 
 
 def _list(catalog: Catalog, connections: Connections, found: list[tuple[UUID, str, ForgeConnection]]) -> Finding:

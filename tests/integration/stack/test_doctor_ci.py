@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bootpress.core.breakers import service as breakers
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.stack import doctor_ci
 from bootpress.stack.findings import Finding, Health
@@ -29,6 +30,20 @@ def forges(yard: Dockyard) -> list[Finding]:
 
 def runners(yard: Dockyard) -> list[Finding]:
     return list(doctor_ci.runner_hosts(yard.world.catalog, yard.world.runner_hosts))
+
+
+def test_a_registry_host_that_fails_is_a_line_with_its_state_and_reason(yard: Dockyard) -> None:
+    world = yard.world
+    assert [*doctor_ci.registries(world.catalog, world.clock.now())] == []
+    for _ in range(3):
+        breakers.note_failure(world.context, world.account_id, "registry.example:5000", "timed out")
+    [found] = doctor_ci.registries(world.catalog, world.clock.now())
+    assert (found.name, found.health) == ("registry host", Health.WARN)
+    assert found.detail.startswith("open, of account acme: the registry registry.example:5000 did not answer 3 times")
+    assert found.detail.endswith("the last failure: timed out")
+    assert found.hint
+    breakers.note_answer(world.context, world.account_id, "registry.example:5000")
+    assert [*doctor_ci.registries(world.catalog, world.clock.now())] == []
 
 
 def test_a_connected_forge_is_well_and_its_token_not_shown(yard: Dockyard) -> None:

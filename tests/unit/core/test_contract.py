@@ -26,8 +26,8 @@ PUBLICATION = """
 """
 ARTIFACT = "role title media_type digest size_bytes manifest_digest"
 DELIVERY = """
-    id webhook_id source status platform_slug oci_ref git_sha publication_id error_message attempt_count received_at
-    next_attempt_at finished_at
+    id webhook_id source status platform_slug oci_ref git_sha publication_id error_message waiting_for attempt_count
+    received_at next_attempt_at finished_at
 """
 WEBHOOK = "id label status url secret_preview received_count last_received_at last_rotated_at"
 MINTED_WEBHOOK = "webhook_id webhook_url webhook_secret action"

@@ -12,7 +12,13 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.core.errors import ContentRejected, InvalidInput, RegistryUnavailable, RegistryUnreachable
+from bootpress.core.errors import (
+    ContentRejected,
+    InvalidInput,
+    RegistryFailing,
+    RegistryUnavailable,
+    RegistryUnreachable,
+)
 from bootpress.core.strict_json import parse
 
 MAX_ERROR_BODY = 16 * 1024
@@ -24,10 +30,14 @@ _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 class Transient(Exception):
     """Another try may help: the connection broke, or the server says that it is busy or broken."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, is_answer: bool = True) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, is_outage: bool = False, is_answer: bool = True
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        self.is_outage = is_outage
+        """The host itself fails: a time-out, a broken connection, 5xx; not one content, and no request to slow down."""
         self.is_answer = is_answer
         """False when no response came at all."""
 
@@ -126,7 +136,8 @@ def raise_when_transient(response: httpx.Response, timing: Timing) -> None:
     status = response.status_code
     busy = status == HTTPStatus.TOO_MANY_REQUESTS
     if busy or (response.is_server_error and status != HTTPStatus.NOT_IMPLEMENTED):
-        raise Transient(f"answers {status}", retry_after=retry_after(response.headers.get("retry-after"), timing.now()))
+        asked = retry_after(response.headers.get("retry-after"), timing.now())
+        raise Transient(f"answers {status}", retry_after=asked, is_outage=not busy)
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
@@ -151,20 +162,25 @@ class Patience:
         self._backoff = limits.backoff_seconds
 
     def wait(self, failure: Transient, *, what: str) -> None:
-        """Wait before the next try; RegistryUnavailable when there is to be none."""
+        """Wait before the next try; RegistryUnavailable where there is to be none, RegistryFailing of an outage."""
         longest = self._limits.longest_wait_seconds
         asked = None if failure.retry_after is None else min(failure.retry_after, longest)
         delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
         self._left -= 1
         if self._left <= 0 or self._timing.monotonic() + delay > self.deadline:
-            kind = RegistryUnavailable if failure.is_answer else RegistryUnreachable
-            raise kind(f"{what}: {failure.reason}", retry_after=asked) from failure
+            raise _error_of(failure)(f"{what}: {failure.reason}", retry_after=asked) from failure
         self._backoff *= 2
         self._timing.sleep(delay)
 
     def start_over(self) -> None:
         """Forget failures: there was progress."""
         self._left, self._backoff = self._limits.tries, self._limits.backoff_seconds
+
+
+def _error_of(failure: Transient) -> type[RegistryUnavailable]:
+    if not failure.is_answer:
+        return RegistryUnreachable
+    return RegistryFailing if failure.is_outage else RegistryUnavailable
 
 
 def missing_by_digest(what: str) -> ContentRejected:

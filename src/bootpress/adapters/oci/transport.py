@@ -113,7 +113,8 @@ class Transport:
                 finally:
                     response.close()
             except httpx.TransportError as error:
-                raise Transient(f"the connection failed: {error}", is_answer=_is_answered(response, error)) from error
+                is_answer = _is_answered(response, error)
+                raise Transient(f"the connection failed: {error}", is_outage=True, is_answer=is_answer) from error
 
     def location(self, current: httpx.URL, location: str | None) -> httpx.URL:
         """Return where a Location header leads; RegistryUnavailable where we do not follow."""

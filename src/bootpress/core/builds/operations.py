@@ -124,7 +124,7 @@ class ListBuilds(PageRequest):
     status: BuildStatus | None = None
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def dispatch_gitea_workflow(context: Context, caller: Caller, request: DispatchWorkflow) -> DispatchedAnswer:
     """Start a workflow at the forge, record the build, and wait for its callback in a flow."""
     done = dispatching.dispatch(
@@ -144,7 +144,7 @@ def dispatch_gitea_workflow(context: Context, caller: Caller, request: DispatchW
     )
 
 
-@operation(permission=READ, changes=False)
+@operation(permission=READ, changes=False, asks_outside=True)
 def list_gitea_workflow_runs(context: Context, caller: Caller, request: ListRuns) -> RunList:
     """List the runs of a repository's workflows, newest first."""
     runs = service.list_runs(
@@ -157,7 +157,7 @@ def list_gitea_workflow_runs(context: Context, caller: Caller, request: ListRuns
     return RunList(runs=[RunView.of(run) for run in runs])
 
 
-@operation(permission=READ, changes=False)
+@operation(permission=READ, changes=False, asks_outside=True)
 def get_gitea_workflow_run(context: Context, caller: Caller, request: OneRun) -> RunAnswer:
     """Show a run and its jobs."""
     run, jobs = service.get_run(
@@ -166,7 +166,7 @@ def get_gitea_workflow_run(context: Context, caller: Caller, request: OneRun) ->
     return RunAnswer.of(run, jobs)
 
 
-@operation(permission=READ, changes=False)
+@operation(permission=READ, changes=False, asks_outside=True)
 def get_gitea_job_logs(context: Context, caller: Caller, request: ReadLogs) -> LogsAnswer:
     """Show a job's log as far as it has come: at most its last 1 MiB, or the lines that `grep` and `tail` choose."""
     text = logs.read_log(
@@ -181,7 +181,7 @@ def get_gitea_job_logs(context: Context, caller: Caller, request: ReadLogs) -> L
     return LogsAnswer(logs=text)
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def cancel_gitea_workflow_run(context: Context, caller: Caller, request: OneRun) -> CancelledAnswer:
     """Cancel a run, where the forge has an API for it."""
     run = service.cancel_run(

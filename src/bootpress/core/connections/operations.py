@@ -104,7 +104,7 @@ class ConnectionList(PageAnswer):
     connections: list[ConnectionView | ForgeView]
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def system_connect_registry(context: Context, caller: Caller, request: ConnectRegistry) -> ConnectionAnswer:
     """Connect a registry: checked before it is saved, by calls that change nothing."""
     connection = service.connect_registry(
@@ -121,7 +121,7 @@ def system_connect_registry(context: Context, caller: Caller, request: ConnectRe
     return ConnectionAnswer(connection=ConnectionView.of(connection))
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def system_connect_forge(context: Context, caller: Caller, request: ConnectForge) -> ForgeAnswer:
     """Connect a forge: checked before it is saved, by calls that change nothing."""
     connection, info = service.connect_forge(

@@ -25,7 +25,7 @@ MAX_TRUST_OF_A_PAGE = 1024 * 1024
 
 def find_platform(session: Session, account_id: UUID, id_or_slug: str) -> NodePlatform:
     """Return an account's platform by id or slug; NotFound for one that is unknown or another account's."""
-    platform_id = _as_uuid(id_or_slug)
+    platform_id = as_uuid(id_or_slug)
     match = NodePlatform.slug == id_or_slug if platform_id is None else NodePlatform.id == platform_id
     platform = session.scalar(select(NodePlatform).where(NodePlatform.account_id == account_id, match))
     if platform is None:
@@ -44,7 +44,7 @@ def lock_platform(session: Session, platform_id: UUID) -> NodePlatform:
 
 def find_platforms(session: Session, id_or_slug: str) -> list[NodePlatform]:
     """Return the platforms of all accounts that have this id or slug, for work that no caller asked for."""
-    platform_id = _as_uuid(id_or_slug)
+    platform_id = as_uuid(id_or_slug)
     match = NodePlatform.slug == id_or_slug if platform_id is None else NodePlatform.id == platform_id
     return list(session.scalars(select(NodePlatform).where(match)))
 
@@ -162,7 +162,8 @@ def _normalise(oci_repository: str) -> Repository:
         raise InvalidInput(f"oci_repository: {error.message}", hint=error.hint, field="oci_repository") from error
 
 
-def _as_uuid(text: str) -> UUID | None:
+def as_uuid(text: str) -> UUID | None:
+    """Return the id that a text is; None for a slug."""
     try:
         return UUID(text)
     except ValueError:

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bootpress.core.breakers import service as breakers
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
 from bootpress.core.errors import (
@@ -27,6 +28,7 @@ from bootpress.core.errors import (
     NotFound,
     ReferenceRejected,
     RegistryUnavailable,
+    RegistryFailing,
     Rejected,
     Superseded,
 )
@@ -63,6 +65,8 @@ class Work:
     repository: Repository
     resolved: str | None
     """The digest that an earlier attempt of this delivery found."""
+    is_host_failing: bool
+    """Whether the circuit breaker of the registry's host is not closed."""
 
     @property
     def claimed(self) -> Publication:
@@ -97,8 +101,8 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
     # A tag is read once: it may move while the delivery waits, and whoever moved it announces that himself.
     digest = work.announcement.digest or work.resolved
     if digest is None:
-        registry = _open(context, work)
-        digest = registry.resolve_tag(work.repository, reference.tag or "latest")
+        with _asking(context, work) as registry:
+            digest = registry.resolve_tag(work.repository, reference.tag or "latest")
     rules.check_digest_claims(work.announcement, digest)
     try:
         with context.catalog.writing() as session:
@@ -116,8 +120,7 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
 
 def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
     """Fetch the manifest by digest, and an index's children; record all content it names."""
-    with _step(context, attempt_id, "manifest") as (work, found):
-        registry = _open(context, work)
+    with _step(context, attempt_id, "manifest") as (work, found), _asking(context, work) as registry:
         top = registry.fetch_manifest(work.repository, work.digest)
         manifests = [top, *fetch_children(registry, work.repository, top)]
         rules.check_sizes(manifests)
@@ -141,9 +144,9 @@ def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
 
 def verify_signature(context: Context, attempt_id: UUID) -> dict[str, Any]:
     """Check that somebody whom the platform trusts signed exactly this digest."""
-    with _step(context, attempt_id, "signature") as (work, found):
+    with _step(context, attempt_id, "signature") as (work, found), _asking(context, work) as registry:
         policy = trust_policy.validate_python(work.platform.trust)
-        signature = context.verifier.verify(_open(context, work), work.repository, work.digest, policy)
+        signature = context.verifier.verify(registry, work.repository, work.digest, policy)
         found.facts = {
             "signer": asdict(signature.signer),
             "format": signature.format,
@@ -160,10 +163,9 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
     An index's children are looked at once more: a purge that did not know yet that they are needed may have deleted
     them while they were read. Since their rows are written none will.
     """
-    with _step(context, attempt_id, "blobs") as (work, found):
+    with _step(context, attempt_id, "blobs") as (work, found), _asking(context, work) as registry:
         with context.catalog.reading() as session:
             rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
-        registry = _open(context, work)
         manifests = {row.digest for row in rows if row.role == "manifest"}
         _refuse_while_deleted(context, work, [*manifests])
         for child in manifests - {work.digest}:
@@ -214,8 +216,9 @@ def _load(context: Context, attempt_id: UUID) -> Work:
     # A claimed publication may still lie elsewhere until it is published from here; before 0004 it did not.
     claimed = publication.repository if publication else platform.oci_repository
     repository = parse_repository(attempt.repository or claimed)
+        is_failing = breakers.find(session, delivery.account_id, repository.host) is not None
     resolved = earlier.oci_digest if earlier else None
-    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved)
+    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved, is_failing)
 
 
 def _platform(session: Session, delivery: Delivery) -> NodePlatform:
@@ -238,8 +241,30 @@ def _announcement(delivery: Delivery) -> Announcement:
         raise ContentRejected(f"the announcement cannot be read: {error.message}", hint=error.hint) from error
 
 
-def _open(context: Context, work: Work) -> Registry:
-    return open_registry(context, work.delivery.account_id, work.repository.host, work.platform.registry_name)
+@contextmanager
+def _asking(context: Context, work: Work) -> Iterator[Registry]:
+    """Open the registry of a step, and tell its circuit breaker what came of it.
+
+    Raises RegistryPaused while the breaker is open. A rejection is an answer, and so is a refusal of our credential.
+    """
+    account_id, host = work.delivery.account_id, work.repository.host
+    if work.is_host_failing:
+        breakers.admit(context, account_id, host, work.attempt.id)
+    registry = open_registry(context, account_id, host, work.platform.registry_name)
+    try:
+        yield registry
+    except RegistryFailing as error:
+        breakers.note_failure(context, account_id, host, error.message)
+        raise
+    except (Rejected, RegistryUnavailable):
+        _note_answer(context, work)
+        raise
+    _note_answer(context, work)
+
+
+def _note_answer(context: Context, work: Work) -> None:
+    if work.is_host_failing:
+        breakers.note_answer(context, work.delivery.account_id, work.repository.host)
 
 
 def _refuse_while_deleted(context: Context, work: Work, digests: Sequence[str]) -> None:

@@ -190,14 +190,15 @@ class DeliveryView(Answer):
     git_sha: str | None
     publication_id: UUID | None
     error_message: str | None
+    waiting_for: str | None
     attempt_count: int
     received_at: Moment
     next_attempt_at: Moment | None
     finished_at: Moment | None
 
     @classmethod
-    def of(cls, row: Delivery) -> DeliveryView:
-        """Show a row."""
+    def of(cls, row: Delivery, *, waiting_for: str | None) -> DeliveryView:
+        """Show a row, and what it waits for where it waits."""
         return cls(
             id=row.id,
             webhook_id=row.webhook_id,
@@ -208,6 +209,7 @@ class DeliveryView(Answer):
             git_sha=row.git_sha,
             publication_id=row.publication_id,
             error_message=row.error_message,
+            waiting_for=waiting_for,
             attempt_count=row.attempt_count,
             received_at=row.received_at,
             next_attempt_at=row.next_attempt_at if row.finished_at is None else None,
@@ -317,7 +319,8 @@ def system_retry_disk_image_publication(
 @operation(permission=READ, changes=False)
 def system_list_disk_image_deliveries(context: Context, caller: Caller, request: ListDeliveries) -> DeliveryList:
     """List deliveries, newest first."""
-    rows, next_cursor = service.list_deliveries(
+    rows, waiting, next_cursor = service.list_deliveries(
         context, account_id=caller.account_id, status=request.status, limit=request.limit, cursor=request.cursor
     )
-    return DeliveryList(deliveries=[DeliveryView.of(row) for row in rows], next_cursor=next_cursor)
+    views = [DeliveryView.of(row, waiting_for=waiting.get(row.id)) for row in rows]
+    return DeliveryList(deliveries=views, next_cursor=next_cursor)

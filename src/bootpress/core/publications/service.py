@@ -22,6 +22,7 @@ from bootpress.core.publications.eligibility import require_eligible
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
+from bootpress.core.webhooks import waiting
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -186,6 +187,7 @@ def announce(
         body_sha256=hashlib.sha256(body).hexdigest(),
         platform_slug=platform.slug,
         node_platform_id=platform.id,
+        queue_id=platform.id,
         oci_ref=oci_ref,
         git_sha=git_sha if isinstance(git_sha, str) else None,
         status=DeliveryStatus.RECEIVED,
@@ -213,13 +215,14 @@ def announce_by_hand(context: Context, *, platform: str, reference: str, actor: 
 
 def list_deliveries(
     context: Context, *, account_id: UUID, status: str | None, limit: int, cursor: str | None
-) -> tuple[list[Delivery], str | None]:
-    """Return a page of an account's deliveries, newest first, and the next cursor."""
+) -> tuple[list[Delivery], dict[UUID, str], str | None]:
+    """Return a page of an account's deliveries, newest first, what those that wait wait for, and the next cursor."""
     query = select(Delivery).where(Delivery.account_id == account_id).options(defer(Delivery.body))
     if status is not None:
         query = query.where(Delivery.status == status)
     with context.catalog.reading() as session:
-        return page(session, query, by=(Delivery.received_at, Delivery.id), limit=limit, cursor=cursor)
+        rows, next_cursor = page(session, query, by=(Delivery.received_at, Delivery.id), limit=limit, cursor=cursor)
+        return rows, waiting.reasons(session, account_id, rows, context.clock.now()), next_cursor
 
 
 def _is_default(session: Session, publication: Publication) -> bool:

@@ -99,7 +99,7 @@ def system_preview_disk_image_retention(context: Context, caller: Caller, reques
     )
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def system_sweep_disk_image_retention(context: Context, caller: Caller, request: SweepRetention) -> SweepAnswer:
     """Retire what lies beyond the count, and purge what was retired seven days ago."""
     report = sweeping.sweep(context, account_id=caller.account_id, platform=request.node_platform_id, actor=caller.name)

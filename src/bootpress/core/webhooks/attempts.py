@@ -7,24 +7,28 @@ old one can no longer decide anything. Truth is here: the orchestrator only runs
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
 from bootpress.core.ports import Work
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.leases import is_due, is_live, live, lock_due
+from bootpress.core.webhooks import fair_queueing, queues, rules
+from bootpress.core.webhooks.leases import is_live, live, lock_due
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 RELAY_AT_ONCE = 500
+QUEUES_COUNTED = 50
 logger = logging.getLogger(__name__)
 
 
@@ -38,38 +42,66 @@ class RelayReport:
 
 
 def relay(context: Context, *, on_launch: Callable[[], None] = lambda: None) -> RelayReport:
-    """Start every delivery that is due and that nobody works on: one run each while few wait, batches of many.
+    """Start due deliveries that nobody works on, shared fairly: one run each while few wait, batches of many.
 
     Safe to call from several places at once: an attempt is made in a transaction before its run is asked for, and
     taken back when the orchestrator is away (then OrchestratorUnavailable, after taking back). `on_launch` is called
     after each run that the orchestrator took, for it may take some and not the next.
     """
-    due = _due(context)
-    free = context.limits.launches_in_flight - _in_flight(context, single=True)
+    found, launches = _plan(context)
     launched = batches = 0
-    if len(due) <= free:
-        for delivery_id in due:
-            if _launch_one(context, delivery_id):
-                launched += 1
-                on_launch()
-        return RelayReport(launched, 0, 0)
-    rest = list(due)
-    places = context.limits.batches_in_flight - _in_flight(context, single=False)
-    while rest and batches < places:
-        batch, rest = rest[: context.limits.batch_size], rest[context.limits.batch_size :]
-        count = _launch_batch(context, batch)
+    for launch in launches:
+        start = _launch_batch if launch.is_batch else _launch_singles
+        count = start(context, launch.delivery_ids)
+        batches += launch.is_batch
+        launched += count
         if count:
             on_launch()
-        launched += count
-        batches += 1
-    return RelayReport(launched, batches, len(rest))
+    return RelayReport(launched, batches, _count_waiting(context, found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    delivery_ids: Sequence[UUID]
+    is_batch: bool
+
+
+def _plan(context: Context) -> tuple[list[fair_queueing.Queue], list[_Planned]]:
+    """Return the queues that may be served now, and the runs to start, in order."""
+    now = context.clock.now()
+    with context.catalog.reading() as session:
+        found = queues.find_queues(session, now, most=context.limits.most_launched)
+        caps = breakers.places(session, {queue.site for queue in found}, now)
+        served = [queue for queue in found if caps.get(queue.site, 1) > 0]
+        launches = fair_queueing.plan(served, queues.find_running(session, now), context.limits, caps=caps)
+        totals: Counter[UUID] = Counter()
+        for launch in launches:
+            totals.update(launch.takes)
+        heads = {one: iter(queues.heads(session, one, now, most=count)) for one, count in totals.items()}
+    planned = [
+        _Planned([one for queue, count in launch.takes.items() for one in islice(heads[queue], count)], launch.is_batch)
+        for launch in launches
+    ]
+    return served, [one for one in planned if one.delivery_ids]
+
+
+def _count_waiting(context: Context, served: Sequence[fair_queueing.Queue]) -> int:
+    """Count what is left in queues that are not paused: up to 500, in the first 50."""
+    now = context.clock.now()
+    waiting = 0
+    with context.catalog.reading() as session:
+        for queue in served[:QUEUES_COUNTED]:
+            waiting += len(queues.heads(session, queue.id, now, most=RELAY_AT_ONCE - waiting))
+            if waiting >= RELAY_AT_ONCE:
+                break
+    return waiting
 
 
 def launch(context: Context, delivery_id: UUID) -> bool:
     """Start one delivery if there is a place for it; False leaves it to `relay`."""
-    if _in_flight(context, single=True) >= context.limits.launches_in_flight:
+    if _singles_in_flight(context) >= context.limits.launches_in_flight:
         return False
-    return _launch_one(context, delivery_id)
+    return bool(_launch_one(context, delivery_id))
 
 
 def launch_or_leave(context: Context, delivery_id: UUID) -> bool:
@@ -161,13 +193,17 @@ def end(attempt: Attempt, *, outcome: str, at: datetime) -> None:
     attempt.ended_at = at
 
 
-def _launch_one(context: Context, delivery_id: UUID) -> bool:
+def _launch_one(context: Context, delivery_id: UUID) -> int:
     made = _make_attempts(context, [delivery_id], batch_id=None)
     for attempt_id, run_name in made.items():
         with _given_back(context, [attempt_id]):
             run_id = context.launcher.launch(Work.DELIVERY, delivery_id, key=attempt_id, run_name=run_name)
             _remember_run(context, [attempt_id], run_id)
-    return bool(made)
+    return len(made)
+
+
+def _launch_singles(context: Context, delivery_ids: Sequence[UUID]) -> int:
+    return sum(_launch_one(context, delivery_id) for delivery_id in delivery_ids)
 
 
 def _launch_batch(context: Context, delivery_ids: Sequence[UUID]) -> int:
@@ -260,16 +296,7 @@ def _remember_run(context: Context, attempt_ids: Sequence[UUID], run_id: UUID) -
         )
 
 
-def _due(context: Context) -> list[UUID]:
-    query: Select[tuple[UUID]] = select(Delivery.id).where(is_due(context.clock.now()))
-    with context.catalog.reading() as session:
-        return list(session.scalars(query.order_by(Delivery.received_at, Delivery.id).limit(RELAY_AT_ONCE)))
-
-
-def _in_flight(context: Context, *, single: bool) -> int:
-    counted = func.count(Attempt.id) if single else func.count(Attempt.batch_id.distinct())
-    query = select(counted).where(
-        live(Attempt, context.clock.now()), Attempt.batch_id.is_(None) if single else Attempt.batch_id.is_not(None)
-    )
+def _singles_in_flight(context: Context) -> int:
+    query = select(func.count(Attempt.id)).where(live(Attempt, context.clock.now()), Attempt.batch_id.is_(None))
     with context.catalog.reading() as session:
         return session.scalar(query) or 0

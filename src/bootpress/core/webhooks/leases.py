@@ -32,12 +32,16 @@ def live(attempt: type[Attempt], now: datetime) -> ColumnElement[bool]:
 
 def is_due(now: datetime) -> ColumnElement[bool]:
     """Return the condition of deliveries that may be launched: unfinished, not postponed, held by no live attempt."""
-    held = aliased(Attempt)
-    is_held = select(held.id).where(held.id == Delivery.current_attempt_id, live(held, now)).exists()
     postponed = (Delivery.status == DeliveryStatus.PROCESSING) & (
         (Delivery.next_attempt_at > now) & (Delivery.next_attempt_at <= now + rules.FARTHEST)
     )
-    return Delivery.status.in_(rules.UNFINISHED) & ~postponed & ~is_held
+    return Delivery.status.in_(rules.UNFINISHED) & ~postponed & ~is_held(now)
+
+
+def is_held(now: datetime) -> ColumnElement[bool]:
+    """Return the condition of deliveries that a live attempt holds."""
+    held = aliased(Attempt)
+    return select(held.id).where(held.id == Delivery.current_attempt_id, live(held, now)).exists()
 
 
 def lock_due(session: Session, now: datetime, *conditions: ColumnElement[bool], limit: int) -> list[Delivery]:

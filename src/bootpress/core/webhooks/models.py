@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bootpress.core.catalog import Row
+
+UNFINISHED: Final = "status IN ('received', 'processing')"
+"""The condition of a partial index; only queries that say it in these words use the index."""
 
 
 class Webhook(Row):
@@ -64,6 +67,14 @@ class Delivery(Row):
         Index("deliveries_by_status", "status", "next_attempt_at"),
         Index("deliveries_by_account", "account_id", "received_at"),
         Index("deliveries_by_end", "account_id", "webhook_id", "finished_at", "id"),
+        Index(
+            "unfinished_deliveries_by_queue",
+            "queue_id",
+            "status",
+            "next_attempt_at",
+            sqlite_where=text(UNFINISHED),
+            postgresql_where=text(UNFINISHED),
+        ),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
@@ -77,6 +88,8 @@ class Delivery(Row):
     """What the announcement calls the platform: its slug, or its id where an operator named it so."""
     node_platform_id: Mapped[UUID | None] = mapped_column(ForeignKey("node_platforms.id"))
     """The platform that the name stood for when a publication was claimed, or that an operator meant: names move."""
+    queue_id: Mapped[UUID | None]
+    """Who shares places with it first: its platform, or its webhook where there was no such platform when it came."""
     build_id: Mapped[UUID | None]
     """The build that this is the callback of; without a foreign key, which SQLite cannot add later."""
     oci_ref: Mapped[str]

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.catalog import UtcDateTime
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable, RateLimited
+from bootpress.core.platforms.service import as_uuid
 from bootpress.core.webhooks.announcement import Announcement
 from bootpress.core.webhooks.budgets import Budget, lock
 from bootpress.core.webhooks.models import Delivery
@@ -25,14 +26,19 @@ TRIES = 5
 # As text, because SQLAlchemy compiles an INSERT with ON CONFLICT anew each time. Both databases speak it.
 _INSERT = text(
     "INSERT INTO webhook_deliveries (id, account_id, webhook_id, source, actor, body, body_sha256, platform_slug,"
-    " oci_ref, git_sha, status, attempt_count, unheard_launches, postponed_count, received_at, next_attempt_at)"
+    " queue_id, oci_ref, git_sha, status, attempt_count, unheard_launches, postponed_count, received_at,"
+    " next_attempt_at)"
     " VALUES (:id, :account_id, :webhook_id, 'webhook', :actor, :body, :body_sha256, :platform_slug,"
+    " coalesce((SELECT id FROM node_platforms WHERE account_id = :account_id AND slug = :platform_slug),"
+    " (SELECT id FROM node_platforms WHERE account_id = :account_id AND id = :platform_id), :webhook_id),"
     " :oci_ref, :git_sha, 'received', 0, 0, 0, :now, :now)"
     " ON CONFLICT (webhook_id, body_sha256) WHERE status = 'received' DO NOTHING"
 ).bindparams(
     bindparam("id", type_=Uuid()),
     bindparam("account_id", type_=Uuid()),
     bindparam("webhook_id", type_=Uuid()),
+    bindparam("platform_slug", type_=String()),
+    bindparam("platform_id", type_=Uuid()),
     bindparam("git_sha", type_=String()),
     bindparam("now", type_=UtcDateTime()),
 )
@@ -102,6 +108,7 @@ def _row(arrival: Arrival, now: datetime) -> dict[str, Any]:
         "body": arrival.body,
         "body_sha256": hashlib.sha256(arrival.body).hexdigest(),
         "platform_slug": said.platform_slug,
+        "platform_id": as_uuid(said.platform_slug),
         "oci_ref": said.oci_ref,
         "git_sha": said.git_sha,
         "now": now,

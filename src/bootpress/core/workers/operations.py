@@ -160,7 +160,7 @@ def _read_permissions(caller: Caller) -> list[str]:
     return given
 
 
-@operation(permission=BOOTSTRAP, secrets=("webhook_secret", "ci_worker_token"))
+@operation(permission=BOOTSTRAP, secrets=("webhook_secret", "ci_worker_token"), asks_outside=True)
 def bootstrap_disk_image_ci(context: Context, caller: Caller, request: BootstrapDiskImageCi) -> BootstrappedCi:
     """Set a build repository up, with its webhook, secrets, signing key and runner's token; again: rotate them."""
     label = plan.check_label(request.label)
@@ -208,7 +208,7 @@ def _wants_key(request: BootstrapDiskImageCi, *, has_oidc: bool) -> bool:
     return request.rotate_signing_key or not has_oidc
 
 
-@operation(permission=READ, changes=False)
+@operation(permission=READ, changes=False, asks_outside=True)
 def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWorkers) -> CiWorkerList:
     """List the account's CI workers, and what the forge says of their runners."""
     found, next_cursor = service.list_workers(
@@ -217,7 +217,7 @@ def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWork
     return CiWorkerList(workers=[CiWorkerView.of(seen) for seen in found], next_cursor=next_cursor)
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def system_provision_ci_worker(context: Context, caller: Caller, request: ProvisionCiWorker) -> ProvisionedCiWorker:
     """Run a runner for a build repository as a container on a Docker host; again: see that it is there as asked."""
     wanted = runners.plan_runner(
@@ -243,7 +243,7 @@ def system_provision_ci_worker(context: Context, caller: Caller, request: Provis
     )
 
 
-@operation(permission=MANAGE)
+@operation(permission=MANAGE, asks_outside=True)
 def system_terminate_ci_worker(context: Context, caller: Caller, request: TerminateCiWorker) -> TerminatedCiWorker:
     """Revoke a CI worker: its runners are deregistered at the forge, and removed where we run them."""
     with context.catalog.reading() as session:

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from bootpress import schema
+from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.webhooks import budgets
@@ -43,7 +44,8 @@ class HealthDoor:
     def _render(self) -> bytes:
         limit = self._context.limits.webhook_daily_bytes
         near = budgets.near(self._context.catalog, limit=limit, now=self._context.clock.now())
-        return self._measures.render(unfinished=count_waiting(self._context), near_budget=len(near))
+        unfinished, states = count_waiting(self._context), breakers.count(self._context)
+        return self._measures.render(unfinished=unfinished, near_budget=len(near), breakers=states)
 
     def _check(self) -> None:
         with self._context.catalog.reading() as session:

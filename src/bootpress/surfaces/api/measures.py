@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bootpress.core.breakers.rules import Phase
 from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.webhooks.service import PATH as WEBHOOK_PATH
 from bootpress.surfaces.api import problems
@@ -33,6 +35,12 @@ class Measures:
         self._unfinished = Gauge(
             "bootpress_deliveries_unfinished", "Deliveries that are not finished", registry=self._registry
         )
+        self._breakers = Gauge(
+            "bootpress_registry_circuit_breakers",
+            "Registry hosts of accounts that fail, by the state of their circuit breaker",
+            ["state"],
+            registry=self._registry,
+        )
 
         self._near_budget = Gauge(
             "bootpress_webhooks_near_budget",
@@ -54,10 +62,12 @@ class Measures:
         else:
             self._seconds.labels("other").observe(seconds)
 
-    def render(self, *, unfinished: int, near_budget: int) -> bytes:
-        """Return the exposition."""
+    def render(self, *, unfinished: int, near_budget: int, breakers: Mapping[Phase, int]) -> bytes:
+        """Return the exposition; hosts are not named, since tokens of every account may read it."""
         self._unfinished.set(unfinished)
         self._near_budget.set(near_budget)
+        for phase in Phase:
+            self._breakers.labels(phase).set(breakers.get(phase, 0))
         return generate_latest(self._registry)
 
 

@@ -6,7 +6,7 @@ import difflib
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -21,12 +21,13 @@ from bootpress.core.strict_json import parse_object
 from bootpress.core.webhooks.rates import RateLimiter
 from bootpress.surfaces.api import problems, reading
 from bootpress.surfaces.api.dispatcher import Dispatcher
-from bootpress.surfaces.api.threads import Threads
+from bootpress.surfaces.api.threads import Bulkhead, Places, Threads
 from bootpress.surfaces.describing import describe
 
 THREADS = 16
 MAX_BODY = 1024 * 1024
 CALLS_PER_SECOND = 100
+T = TypeVar("T")
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -62,10 +63,11 @@ class Gate:
 class OperationsDoor:
     """Calls operations, and tells which there are."""
 
-    def __init__(self, context: Context, gate: Gate, dispatcher: Dispatcher) -> None:
+    def __init__(self, context: Context, gate: Gate, dispatcher: Dispatcher, outside: Places | None = None) -> None:
         self._context = context
         self._gate = gate
         self._dispatcher = dispatcher
+        self._outside = Bulkhead(outside)
 
     async def list(self, request: Request) -> Response:
         """Answer with every operation: names, summaries, permissions, JSON Schemas."""
@@ -78,12 +80,17 @@ class OperationsDoor:
         operation = _find(request.path_params["name"])
         fields = _fields(await reading.read_body(request, limit=MAX_BODY))
         key = request.headers.get("idempotency-key")
-        answer, replayed = await self._gate.threads.run(
-            lambda: call_once(self._context, caller, operation, fields, key)
+        answer, replayed = await self._run(
+            caller, operation, lambda: call_once(self._context, caller, operation, fields, key)
         )
         if operation.changes:
             self._dispatcher.wake()
         return JSONResponse(answer, headers=_PRIVATE | ({"Idempotent-Replayed": "true"} if replayed else {}))
+
+    async def _run(self, caller: Caller, operation: Operation[Any, Any], work: Callable[[], T]) -> T:
+        if operation.asks_outside:
+            return await self._outside.run(caller.account_id, operation.name, work)
+        return await self._gate.threads.run(work)
 
 
 @functools.cache

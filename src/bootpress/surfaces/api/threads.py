@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
+
+from bootpress.core.errors import RateLimited
 
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE = 64
 """Questions of one call: what comes later waits for the next one."""
+AGAIN_AFTER = 10.0
+"""Seconds to come back after, where outside servers hold every place."""
 
 
 class Threads:
@@ -25,6 +31,66 @@ class Threads:
     async def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, or raise what it raises."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many calls of a bulkhead may be under way: in all, of one account, and of one account to one operation."""
+
+    all: int = 16
+    per_account: int = 6
+    per_operation: int = 3
+    patience: float = 3.0
+    """Seconds that a call waits for a place."""
+
+
+class Bulkhead:
+    """Threads for calls that wait for somebody else's server: apart from all others, and divided among accounts.
+
+    However many calls of one account meet a server that says nothing, other accounts find places, and so do the
+    account's own calls to other operations.
+    """
+
+    def __init__(self, places: Places | None = None) -> None:
+        self._places = places or Places()
+        self._limiter = anyio.CapacityLimiter(self._places.all)
+        self._accounts: Counter[UUID] = Counter()
+        self._operations: Counter[tuple[UUID, str]] = Counter()
+        self._changed = asyncio.Condition()
+
+    async def run(self, account_id: UUID, operation: str, work: Callable[[], T]) -> T:
+        """Return what `work` returns, or raise what it raises; RateLimited when no place becomes free in time."""
+        await self._enter(account_id, operation)
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            await self._leave(account_id, operation)
+
+    async def _enter(self, account_id: UUID, operation: str) -> None:
+        try:
+            async with asyncio.timeout(self._places.patience), self._changed:
+                await self._changed.wait_for(lambda: self._has_room(account_id, operation))
+                self._accounts[account_id] += 1
+                self._operations[account_id, operation] += 1
+        except TimeoutError as error:
+            raise RateLimited(
+                f"{operation}: as many calls as may wait for outside servers at once do so already",
+                retry_after=AGAIN_AFTER,
+                hint="an outside server is slow or unavailable (see `bootpress doctor`); call again soon",
+            ) from error
+
+    async def _leave(self, account_id: UUID, operation: str) -> None:
+        async with self._changed:
+            self._accounts -= Counter([account_id])
+            self._operations -= Counter([(account_id, operation)])
+            self._changed.notify_all()
+
+    def _has_room(self, account_id: UUID, operation: str) -> bool:
+        return (
+            self._accounts.total() < self._places.all
+            and self._accounts[account_id] < self._places.per_account
+            and self._operations[account_id, operation] < self._places.per_operation
+        )
 
 
 class Together(Generic[T, R]):
