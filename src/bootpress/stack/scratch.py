@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
+from bootpress.removal import remove_tree
 from bootpress.stack import child
 from bootpress.stack.environment import of_a_stranger
 from bootpress.stack.errors import StackFailed
@@ -48,7 +48,7 @@ def scratch_home(home: Path | None, console: Console, *, keep: bool) -> Iterator
         if is_left:
             console.print(f"Left to look at: {folder}", soft_wrap=True, highlight=False)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @contextmanager
@@ -89,6 +89,6 @@ def _until_ready(console: Console, process: subprocess.Popen[str], home: Path, b
 def _leave_only_the_logs(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and path.name != "logs":
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         elif not path.is_dir():
             path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, Final
 import httpx
 from rich.console import Console
 
+from bootpress.removal import remove_tree
 from bootpress.settings import Settings
 from bootpress.stack import prefect_server, registry
 from bootpress.stack.environment import absolute, of_ours, without_password
@@ -223,5 +223,5 @@ def _clear(home: Home) -> None:
     """Forget what the last start left that means nothing any more."""
     home.forget_endpoints()
     for folder in (home.run, home.folder / "tmp"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        remove_tree(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
