@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,18 @@ logger = logging.getLogger(__name__)
 class Clearing:
     """Deletes abandoned folders of runs, on a thread of its own; what cannot be deleted is said once."""
 
-    def __init__(self, runs: Runs, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        stopping: threading.Event,
+        *,
+        remove: Callable[[Path], str | None] = partial(remove_tree, seconds=SLICE_SECONDS),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._runs = runs
         self._stopping = stopping
+        self._remove = remove
+        self._monotonic = monotonic
         self._stuck: dict[Path, tuple[float, float]] = {}
         """When each is tried again, and the pause after that."""
         self._thread = threading.Thread(target=self._clear, name="embedded forge clearing", daemon=True)
@@ -51,23 +61,23 @@ class Clearing:
             if is_done:
                 self._stopping.wait(LOOK_SECONDS)
 
-    def look(self, *, monotonic: Callable[[], float] = time.monotonic) -> bool:
+    def look(self) -> bool:
         """Work on each abandoned folder for a moment; tell whether there is nothing more to do now."""
         there = self._runs.abandoned()
         self._stuck = {path: when for path, when in self._stuck.items() if path in there}
-        left = [path for path in there if path not in self._stuck or monotonic() >= self._stuck[path][0]]
-        return not [path for path in left if not self._stopping.is_set() and self._is_going_on(path, monotonic)]
+        left = [path for path in there if path not in self._stuck or self._monotonic() >= self._stuck[path][0]]
+        return not [path for path in left if not self._stopping.is_set() and self._is_going_on(path)]
 
-    def _is_going_on(self, path: Path, monotonic: Callable[[], float]) -> bool:
+    def _is_going_on(self, path: Path) -> bool:
         """Delete for a moment; tell whether it is worth while to go on at once."""
-        begun = monotonic()
-        reason = remove_tree(path, seconds=SLICE_SECONDS)
+        begun = self._monotonic()
+        reason = self._remove(path)
         if reason is None:
             return False
-        if monotonic() - begun >= SLICE_SECONDS:
+        if self._monotonic() - begun >= SLICE_SECONDS:
             return True
         pause = self._stuck[path][1] if path in self._stuck else FIRST_PAUSE_SECONDS
         if path not in self._stuck:
             logger.warning("what a run left in %s cannot be deleted: %s; this is tried again", path, reason)
-        self._stuck[path] = monotonic() + pause, min(pause * 2, LAST_PAUSE_SECONDS)
+        self._stuck[path] = self._monotonic() + pause, min(pause * 2, LAST_PAUSE_SECONDS)
         return False

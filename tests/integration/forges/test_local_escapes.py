@@ -1,0 +1,115 @@
+"""No process that a job starts outlives the job, its run or bootpress, whatever it does to get away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bootpress.adapters.forges.local import reaper
+from tests.support.escapes import CHAIN, DAEMON, Escape, pids_of
+from tests.support.local_forge import DISPATCHED, Embedded, eventually, kept
+from tests.support.processes import Program
+
+RUNNER = "bootpress.adapters.forges.local.runner"
+KEEPER = """
+import sys, time
+from pathlib import Path
+from bootpress.adapters.forges.local import Keeper, Places
+from bootpress.core.secrets_at_rest import SecretBox
+Keeper(Places(Path(sys.argv[1])), SecretBox([sys.argv[2]])).start()
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Embedded:
+    return Embedded(tmp_path / "forge")
+
+
+@pytest.fixture(params=[DAEMON, CHAIN], ids=["daemon", "chain"])
+def escape(request: pytest.FixtureRequest) -> Iterator[Escape]:
+    with Escape(request.param) as escape:
+        yield escape
+
+
+def begin(embedded: Embedded, escape: Escape, folder: Path, *, then: str) -> str:
+    """Dispatch a job that starts what gets away, and then does something; return the run's id."""
+    steps = f"      - run: |\n          {escape.write(folder)} &\n          {then}\n"
+    embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n{steps}")
+    return embedded.dispatch()
+
+
+@contextmanager
+def keeper_of(embedded: Embedded, folder: Path) -> Iterator[Program]:
+    """Run the runs in a process of its own."""
+    words = [sys.executable, "-c", KEEPER, str(embedded.places.root), embedded.key]
+    with Program(words, log=folder / "keeper.log") as keeper:
+        yield keeper
+
+
+def processes_of(embedded: Embedded, run_id: str) -> tuple[int, int]:
+    """Return the ids of a run's process and of its reaper."""
+    found = pids_of(RUNNER, str(embedded.places.runs / run_id))
+    (top,) = [pid for pid in found if str(reaper.__file__).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (runner,) = [pid for pid in found if pid != top]
+    return runner, top
+
+
+def test_what_clears_its_environment_and_leaves_its_session_ends_with_its_job(
+    embedded: Embedded, escape: Escape, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    with kept(embedded):
+        run_id = begin(embedded, escape, tmp_path, then=f"until test -e {go}; do sleep 0.1; done")
+        eventually(escape.pids, what="it is away")
+        go.touch()
+        assert embedded.ended(run_id).conclusion == "success"
+        assert escape.pids() == []
+        assert "could not be ended" not in embedded.log(run_id)
+
+
+@pytest.mark.parametrize("killed", ["run", "reaper"])
+def test_what_gets_away_ends_with_its_run_when_a_process_of_that_is_killed(
+    embedded: Embedded, escape: Escape, killed: str, tmp_path: Path
+) -> None:
+    with kept(embedded):
+        run_id = begin(embedded, escape, tmp_path, then="sleep 300")
+        eventually(escape.pids, what="it is away")
+        runner, top = processes_of(embedded, run_id)
+        os.kill(runner if killed == "run" else top, signal.SIGKILL)
+        assert embedded.ended(run_id).conclusion == "failure"
+        assert "has died" in embedded.log(run_id)
+        eventually(lambda: not escape.pids(), what="nothing is left")
+
+
+@pytest.mark.parametrize("killed", ["keeper", "keeper and run", "keeper and reaper"])
+def test_what_gets_away_ends_with_bootpress(embedded: Embedded, escape: Escape, killed: str, tmp_path: Path) -> None:
+    with keeper_of(embedded, tmp_path) as keeper:
+        run_id = begin(embedded, escape, tmp_path, then="sleep 300")
+        eventually(escape.pids, what="it is away")
+        runner, top = processes_of(embedded, run_id)
+        os.kill(keeper.pid, signal.SIGKILL)
+        for other in {"keeper and run": [runner], "keeper and reaper": [top]}.get(killed, []):
+            os.kill(other, signal.SIGKILL)
+        eventually(lambda: not escape.pids(), what="nothing is left")
+        assert embedded.ended(run_id).conclusion == "failure"
+
+
+def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(
+    embedded: Embedded, escape: Escape, tmp_path: Path
+) -> None:
+    with kept(embedded):
+        run_id = begin(embedded, escape, tmp_path, then="kill -STOP $PPID; sleep 300")
+        eventually(escape.pids, what="it is away")
+        runner, _ = processes_of(embedded, run_id)
+        eventually(
+            lambda: Path(f"/proc/{runner}/stat").read_text().rpartition(")")[2].split()[0] == "T", what="it stands"
+        )
+    eventually(lambda: not escape.pids(), what="nothing is left")
+    assert embedded.run(run_id).conclusion == "failure"
