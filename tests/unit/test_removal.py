@@ -20,7 +20,7 @@ from tests.support import parts
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder in memory where there is that: disks take milliseconds for each folder that is deleted."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    memory = Path("/dev/shm")
     made = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
     yield made
     assert remove_tree(made) is None

@@ -83,7 +83,7 @@ def test_what_is_gone_is_taken_out() -> None:
         (-HOUR, True, None),
     ],
 )
-def test_waiting_ends_with_a_reason(waited: timedelta, is_served: bool, says: str | None) -> None:
+def test_waiting_ends_with_a_reason(waited: timedelta, *, is_served: bool, says: str | None) -> None:
     given = run("a1", waited=waited)
     found = overdue(given, now=NOW, is_served=is_served, limit=24 * HOUR, without_worker=HOUR)
     assert (found is None) if says is None else says in str(found)

@@ -30,12 +30,12 @@ class Clearing:
         runs: Runs,
         stopping: threading.Event,
         *,
-        remove: Callable[[Path], str | None] = partial(remove_tree, seconds=SLICE_SECONDS),
+        remove: Callable[[Path], str | None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs = runs
         self._stopping = stopping
-        self._remove = remove
+        self._remove = remove or partial(remove_tree, seconds=SLICE_SECONDS)
         self._monotonic = monotonic
         self._stuck: dict[Path, tuple[float, float]] = {}
         """When each is tried again, and the pause after that."""
