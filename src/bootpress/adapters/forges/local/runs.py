@@ -282,7 +282,7 @@ class Runs:
 
     def abandoned(self) -> list[Path]:
         """List what is still to be deleted: runs that are no longer kept, and what jobs of ended runs wrote."""
-        old = [self._folder / name for name in os.listdir(self._folder) if name.startswith(ABANDONED)]  # noqa: PTH208 - names alone
+        old = list(self._folder.glob(f"{ABANDONED}*"))
         return old + [folder.work for folder in map(self.folder, self.ids()) if folder.is_abandoned()]
 
 
