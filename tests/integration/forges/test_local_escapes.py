@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.forges.local import reaper
+from bootpress.adapters.forges.local import leftovers, reaper
+from bootpress.adapters.forges.local.runs import RunFolder
 from tests.support.escapes import CHAIN, DAEMON, Escape, pids_of
 from tests.support.local_forge import DISPATCHED, Embedded, eventually, kept
 from tests.support.processes import Program
@@ -43,6 +44,11 @@ def begin(embedded: Embedded, escape: Escape, folder: Path, *, then: str) -> str
     steps = f"      - run: |\n          {escape.write(folder)} &\n          {then}\n"
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n{steps}")
     return embedded.dispatch()
+
+
+def is_daemon(pid: int) -> bool:
+    """Tell whether a process is the daemon itself, after its second fork and its exec."""
+    return Path(f"/proc/{pid}/cwd").resolve() == Path("/") and b"bare" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @contextmanager
@@ -99,6 +105,50 @@ def test_what_gets_away_ends_with_bootpress(embedded: Embedded, escape: Escape, 
             os.kill(other, signal.SIGKILL)
         eventually(lambda: not escape.pids(), what="nothing is left")
         assert embedded.ended(run_id).conclusion == "failure"
+
+
+def test_what_outlived_everything_is_found_and_ended_at_the_next_start(embedded: Embedded, tmp_path: Path) -> None:
+    with Escape(DAEMON) as escape:
+        with keeper_of(embedded, tmp_path) as keeper:
+            run_id = begin(embedded, escape, tmp_path, then="sleep 300")
+            record = RunFolder(embedded.places.runs / run_id).processes
+            (away,) = eventually(lambda: [pid for pid in escape.pids() if is_daemon(pid)], what="it is away")
+            runner, top = processes_of(embedded, run_id)
+            eventually(lambda: f"{away} " in record.read_text(), what="it is recorded")
+            for pid in (top, runner, keeper.pid):  # stopped, so that none sees another's end
+                os.kill(pid, signal.SIGSTOP)
+            for pid in (top, runner, keeper.pid):
+                os.kill(pid, signal.SIGKILL)
+        assert escape.pids() == [away]
+        with kept(embedded):
+            assert embedded.ended(run_id).conclusion == "failure"
+            eventually(lambda: not escape.pids(), what="nothing is left")
+
+
+def test_a_record_of_another_boot_or_of_a_later_process_ends_nobody(tmp_path: Path) -> None:
+    record = tmp_path / "processes"
+    with Program(["sleep", "300"], log=tmp_path / "log") as bystander:
+        start = reaper.started_at(bystander.pid)
+        for text in (
+            f"another-boot\n{bystander.pid} {start}\n",
+            f"{reaper.boot_id()}\n{bystander.pid} {int(start) - 1}\n",
+            f"{reaper.boot_id()}\n0 0\n-1 {start}\n{os.getpid()} {reaper.started_at(os.getpid())}\nx\n\n",
+            "",
+        ):
+            record.write_text(text)
+            assert leftovers.end_recorded(record)
+            assert bystander.exit_code is None
+        record.write_bytes(b"\xff\xfe")
+        assert leftovers.end_recorded(record)
+        record.write_text(f"{reaper.boot_id()}\n{bystander.pid} {start}\n")
+        assert leftovers.end_recorded(record)
+        assert bystander.wait(30) == -signal.SIGKILL
+
+
+def test_children_are_found_on_a_kernel_that_does_not_list_them(tmp_path: Path) -> None:
+    with Program(["sleep", "300"], log=tmp_path / "log") as child:
+        assert child.pid in reaper.children_by_parent(os.getpid())
+        assert child.pid in reaper.children("self")
 
 
 def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(

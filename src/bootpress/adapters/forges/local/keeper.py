@@ -272,7 +272,7 @@ def _start(folder: RunFolder, lock: int, orders: Orders) -> subprocess.Popen[byt
     with (folder.path / "runner.log").open("wb") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-I", "-S", reaper.__file__),
+                *(sys.executable, "-I", "-S", reaper.__file__, str(folder.processes)),
                 *(sys.executable, "-P", "-m", "bootpress.adapters.forges.local.runner", str(folder.path), str(lock)),
             ],
             stdin=subprocess.PIPE,

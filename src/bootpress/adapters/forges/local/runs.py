@@ -5,6 +5,7 @@
     <id>/state.json      how far it has come
     <id>/logs/<n>.log    of job <n>, from 0 on; what there is to say of the run itself is in the first one
     <id>/lock            locked by the process that runs it, for as long as it lives
+    <id>/processes       which processes are its, while it is in progress: see `reaper`
     <id>/cancel          is there once somebody wants it to end
     <id>/work            checkout, home and scripts of each job; deleted at the end
 
@@ -122,6 +123,11 @@ class RunFolder:
     def work(self) -> Path:
         """Return the folder that is deleted at the end."""
         return self.path / "work"
+
+    @property
+    def processes(self) -> Path:
+        """Return the record of its processes that its reaper keeps."""
+        return self.path / "processes"
 
     @property
     def workflow(self) -> bytes:
@@ -293,6 +299,7 @@ def _settled(folder: RunFolder) -> RunState:
         if not is_ours or state.status is not RunStatus.IN_PROGRESS:
             return state
         at = next((number for number, job in enumerate(state.jobs) if job.status is RunStatus.IN_PROGRESS), 0)
+        leftovers.end_recorded(folder.processes)
         leftovers.end_all(f"{folder.work}/")
         remove_tree(folder.work, seconds=CLEAR_SECONDS)
         folder.note(at, DIED)
