@@ -34,14 +34,14 @@ def embedded(tmp_path: Path) -> Embedded:
 
 
 @pytest.fixture(params=[DAEMON, CHAIN], ids=["daemon", "chain"])
-def escape(request: pytest.FixtureRequest) -> Iterator[Escape]:
-    with Escape(request.param) as escape:
+def escape(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Escape]:
+    with Escape(request.param, tmp_path) as escape:
         yield escape
 
 
-def begin(embedded: Embedded, escape: Escape, folder: Path, *, then: str) -> str:
+def begin(embedded: Embedded, escape: Escape, *, then: str) -> str:
     """Dispatch a job that starts what gets away, and then does something; return the run's id."""
-    steps = f"      - run: |\n          {escape.write(folder)} &\n          {then}\n"
+    steps = f"      - run: |\n          {escape.command} &\n          {then}\n"
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n{steps}")
     return embedded.dispatch()
 
@@ -72,45 +72,45 @@ def test_what_clears_its_environment_and_leaves_its_session_ends_with_its_job(
 ) -> None:
     go = tmp_path / "go"
     with kept(embedded):
-        run_id = begin(embedded, escape, tmp_path, then=f"until test -e {go}; do sleep 0.1; done")
-        eventually(escape.pids, what="it is away")
+        run_id = begin(embedded, escape, then=f"until test -e {go}; do sleep 0.1; done")
+        eventually(escape.has_begun, what="it is away")
         go.touch()
         assert embedded.ended(run_id).conclusion == "success"
-        assert escape.pids() == []
+        assert not escape.is_alive()
         assert "could not be ended" not in embedded.log(run_id)
 
 
 @pytest.mark.parametrize("killed", ["run", "reaper"])
 def test_what_gets_away_ends_with_its_run_when_a_process_of_that_is_killed(
-    embedded: Embedded, escape: Escape, killed: str, tmp_path: Path
+    embedded: Embedded, escape: Escape, killed: str
 ) -> None:
     with kept(embedded):
-        run_id = begin(embedded, escape, tmp_path, then="sleep 300")
-        eventually(escape.pids, what="it is away")
+        run_id = begin(embedded, escape, then="sleep 300")
+        eventually(escape.has_begun, what="it is away")
         runner, top = processes_of(embedded, run_id)
         os.kill(runner if killed == "run" else top, signal.SIGKILL)
         assert embedded.ended(run_id).conclusion == "failure"
         assert "has died" in embedded.log(run_id)
-        eventually(lambda: not escape.pids(), what="nothing is left")
+        eventually(lambda: not escape.is_alive(), what="nothing is left")
 
 
 @pytest.mark.parametrize("killed", ["keeper", "keeper and run", "keeper and reaper"])
 def test_what_gets_away_ends_with_bootpress(embedded: Embedded, escape: Escape, killed: str, tmp_path: Path) -> None:
     with keeper_of(embedded, tmp_path) as keeper:
-        run_id = begin(embedded, escape, tmp_path, then="sleep 300")
-        eventually(escape.pids, what="it is away")
+        run_id = begin(embedded, escape, then="sleep 300")
+        eventually(escape.has_begun, what="it is away")
         runner, top = processes_of(embedded, run_id)
         os.kill(keeper.pid, signal.SIGKILL)
         for other in {"keeper and run": [runner], "keeper and reaper": [top]}.get(killed, []):
             os.kill(other, signal.SIGKILL)
-        eventually(lambda: not escape.pids(), what="nothing is left")
+        eventually(lambda: not escape.is_alive(), what="nothing is left")
         assert embedded.ended(run_id).conclusion == "failure"
 
 
 def test_what_outlived_everything_is_found_and_ended_at_the_next_start(embedded: Embedded, tmp_path: Path) -> None:
-    with Escape(DAEMON) as escape:
+    with Escape(DAEMON, tmp_path) as escape:
         with keeper_of(embedded, tmp_path) as keeper:
-            run_id = begin(embedded, escape, tmp_path, then="sleep 300")
+            run_id = begin(embedded, escape, then="sleep 300")
             record = RunFolder(embedded.places.runs / run_id).processes
             (away,) = eventually(lambda: [pid for pid in escape.pids() if is_daemon(pid)], what="it is away")
             runner, top = processes_of(embedded, run_id)
@@ -122,7 +122,7 @@ def test_what_outlived_everything_is_found_and_ended_at_the_next_start(embedded:
         assert escape.pids() == [away]
         with kept(embedded):
             assert embedded.ended(run_id).conclusion == "failure"
-            eventually(lambda: not escape.pids(), what="nothing is left")
+            eventually(lambda: not escape.is_alive(), what="nothing is left")
 
 
 def test_a_record_of_another_boot_or_of_a_later_process_ends_nobody(tmp_path: Path) -> None:
@@ -151,15 +151,13 @@ def test_children_are_found_on_a_kernel_that_does_not_list_them(tmp_path: Path) 
         assert child.pid in reaper.children("self")
 
 
-def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(
-    embedded: Embedded, escape: Escape, tmp_path: Path
-) -> None:
+def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(embedded: Embedded, escape: Escape) -> None:
     with kept(embedded):
-        run_id = begin(embedded, escape, tmp_path, then="kill -STOP $PPID; sleep 300")
-        eventually(escape.pids, what="it is away")
+        run_id = begin(embedded, escape, then="kill -STOP $PPID; sleep 300")
+        eventually(escape.has_begun, what="it is away")
         runner, _ = processes_of(embedded, run_id)
         eventually(
             lambda: Path(f"/proc/{runner}/stat").read_text().rpartition(")")[2].split()[0] == "T", what="it stands"
         )
-    eventually(lambda: not escape.pids(), what="nothing is left")
+    eventually(lambda: not escape.is_alive(), what="nothing is left")
     assert embedded.run(run_id).conclusion == "failure"
