@@ -46,11 +46,6 @@ def begin(embedded: Embedded, escape: Escape, *, then: str) -> str:
     return embedded.dispatch()
 
 
-def is_daemon(pid: int) -> bool:
-    """Tell whether a process is the daemon itself, after its second fork and its exec."""
-    return Path(f"/proc/{pid}/cwd").resolve() == Path("/") and b"bare" in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
 @contextmanager
 def keeper_of(embedded: Embedded, folder: Path) -> Iterator[Program]:
     """Run the runs in a process of its own."""
@@ -112,7 +107,8 @@ def test_what_outlived_everything_is_found_and_ended_at_the_next_start(embedded:
         with keeper_of(embedded, tmp_path) as keeper:
             run_id = begin(embedded, escape, then="sleep 300")
             record = RunFolder(embedded.places.runs / run_id).processes
-            (away,) = eventually(lambda: [pid for pid in escape.pids() if is_daemon(pid)], what="it is away")
+            eventually(lambda: escape.has_begun() and len(escape.pids()) == 1, what="it is away")
+            (away,) = escape.pids()
             runner, top = processes_of(embedded, run_id)
             eventually(lambda: f"{away} " in record.read_text(), what="it is recorded")
             for pid in (top, runner, keeper.pid):  # stopped, so that none sees another's end
