@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     ] = 24
     launches_in_flight: Annotated[int, Field(gt=0, le=100, description="Ingest runs of one delivery each at once")] = 8
 
+    run_wait_hours: Annotated[
+        float, Field(gt=0, le=8760, description="Hours that a run of the embedded forge may wait for its turn")
+    ] = 24.0
+    run_wait_hours_without_worker: Annotated[
+        float,
+        Field(gt=0, le=8760, description="Hours that it may wait while its repository has no worker, if that is less"),
+    ] = 1.0
     runner_image: Annotated[
         str,
         Field(min_length=1, max_length=300, description="Image of the runners that system_provision_ci_worker runs"),

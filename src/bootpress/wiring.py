@@ -10,7 +10,7 @@ from typing import Any
 
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.forges.local import Keeper, Keepers
+from bootpress.adapters.forges.local import Bounds, Keeper, Keepers
 from bootpress.adapters.forges.opening import OpenForges
 from bootpress.adapters.oci import OciRegistries
 from bootpress.adapters.orchestrator.api import PrefectApi
@@ -83,7 +83,12 @@ def open_forges(settings: Settings) -> OpenForges:
 
 def forge_keepers(settings: Settings) -> Keepers:
     """Return what runs the workflows of every account's embedded forge; for the process that is to do so."""
-    make = functools.partial(Keeper, box=SecretBox(settings.encryption_keys), docker=settings.docker_host)
+    bounds = Bounds(
+        wait_hours=settings.run_wait_hours, wait_hours_without_worker=settings.run_wait_hours_without_worker
+    )
+    make = functools.partial(
+        Keeper, box=SecretBox(settings.encryption_keys), docker=settings.docker_host, bounds=bounds
+    )
     return Keepers(_forge_folder(settings).absolute(), make)
 
 

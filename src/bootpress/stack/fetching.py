@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from bootpress.removal import remove_tree
 from bootpress.stack import child, container
 from bootpress.stack.errors import StackFailed
-from bootpress.stack.home import Home, remove_tree, write_private
+from bootpress.stack.home import Home, write_private
 
 PACKAGE: Final = "docker-registry"
 PROGRAM: Final = "usr/bin/docker-registry"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import json
 import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bootpress.core.errors import Conflict, InvalidInput
+from bootpress.removal import remove_tree
 from bootpress.stack.claiming import EMPTIED, MARKER, Standing, judge, marker_text
 
 ENDPOINTS = "endpoints.json"
@@ -169,52 +169,3 @@ def write_private(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder with all that is in it, however deep, and what cannot be deleted leave; no link is followed.
-
-    Each folder within is moved up to the top before it is emptied: that takes neither recursion nor long paths, and
-    fails for what another file system is mounted on.
-    """
-    with suppress(OSError):
-        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            _empty(top)
-        finally:
-            os.close(top)
-        folder.rmdir()
-
-
-def _empty(top: int) -> None:
-    moved = itertools.count()
-    waiting = _emptied_of_files(top, top, moved)
-    while waiting:
-        name = waiting.pop()
-        with suppress(OSError):
-            os.chmod(name, 0o700, dir_fd=top)  # one that its owner may not read or write
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
-            try:
-                waiting += _emptied_of_files(inner, top, moved)
-            finally:
-                os.close(inner)
-            os.rmdir(name, dir_fd=top)
-
-
-def _emptied_of_files(folder: int, top: int, moved: Iterator[int]) -> list[str]:
-    """Delete the files of a folder, and move its folders to the top; return their names there."""
-    found = []
-    with os.scandir(folder) as entries:
-        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in listed:
-        with suppress(OSError):
-            if not is_folder:
-                os.unlink(name, dir_fd=folder)
-                continue
-            new = f".removed-{os.getpid()}-{next(moved)}"
-            if folder != top:
-                with suppress(OSError):
-                    os.chmod(name, 0o700, dir_fd=folder)  # moving it changes its entry for the one above
-            os.rename(name, new, src_dir_fd=folder, dst_dir_fd=top)
-            found.append(new)
-    return found

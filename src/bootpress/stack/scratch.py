@@ -17,12 +17,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
+from bootpress.removal import remove_tree
 from bootpress.settings import check_path
 from bootpress.stack import child
 from bootpress.stack.claiming import judge
 from bootpress.stack.environment import of_a_stranger
 from bootpress.stack.errors import StackFailed
-from bootpress.stack.home import remove_tree
 
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0

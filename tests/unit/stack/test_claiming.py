@@ -22,7 +22,7 @@ from bootpress.settings import Settings
 from bootpress.stack import claiming
 from bootpress.stack.claiming import Standing, judge
 from bootpress.stack.doctor import examine
-from bootpress.stack.home import Home, remove_tree
+from bootpress.stack.home import Home
 from bootpress.stack.scratch import scratch_home
 from bootpress.stack.up import up
 from tests.support.trees import nested, snapshot
@@ -286,30 +286,12 @@ def test_the_doctor_says_that_a_folder_is_no_home(tmp_path: Path) -> None:
     assert "is no home of bootpress: it holds notes.txt" in first.detail
 
 
-@pytest.mark.parametrize("depth", [1, 3000])
-def test_a_tree_is_removed_however_deep(tmp_path: Path, depth: int) -> None:
-    top = tmp_path / "tree"
-    top.mkdir()
-    nested(top, depth)
-    write(top, "beside/file", "file")
-    (top / "beside").chmod(0)
-    remove_tree(top)
-    assert not top.exists()
-
-
 def test_leftovers_that_are_nested_deep_do_not_stop_the_next_start(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.create()
     nested(home.folder / "tmp", 1500)
     home.clear()
     assert list((home.folder / "tmp").iterdir()) == []
-
-
-def test_removing_what_is_a_link_removes_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "elsewhere", "precious")
-    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    remove_tree(tmp_path / "link")
-    assert (tmp_path / "elsewhere" / "precious").exists()
 
 
 def test_every_folder_that_a_home_has_is_known_by_name(tmp_path: Path) -> None:

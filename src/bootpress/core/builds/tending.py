@@ -208,7 +208,8 @@ class _Tick:
                     outcomes.cancel(build, reason=f"its run was cancelled at the forge: {run.url}", at=now)
                     self._report.ended += 1
             return
-        said = f"its run ended with {run.conclusion or 'no conclusion'}: {run.url}; get_gitea_job_logs shows why"
+        why = f"{run.reason} ({run.url})" if run.reason else f"{run.url}; get_gitea_job_logs shows why"
+        said = f"its run ended with {run.conclusion or 'no conclusion'}: {why}"
         self._give_up(build_id, "fail", said, now)
 
     def _time_out(self, build_id: UUID, now: datetime) -> None:

@@ -35,6 +35,8 @@ class RunView(Answer):
     head_sha: str
     url: str
     created_at: Moment
+    reason: str | None
+    """Why it ended before anything of it was run, where the forge says that."""
 
     @classmethod
     def of(cls, run: WorkflowRun) -> RunView:
@@ -48,6 +50,7 @@ class RunView(Answer):
             head_sha=run.head_sha,
             url=run.url,
             created_at=run.created_at,
+            reason=harmless(run.reason) if run.reason else None,
         )
 
 

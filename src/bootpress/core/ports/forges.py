@@ -105,6 +105,8 @@ class WorkflowRun:
     url: str
     created_at: datetime
     """When it began, where a forge says no more than that of a run that has, as Gitea does."""
+    reason: str | None = None
+    """Why it ended before anything of it was run, where the forge says that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from bootpress.core.errors import (
     InvalidInput,
     NotFound,
     ReferenceRejected,
-    RegistryUnavailable,
     RegistryFailing,
+    RegistryUnavailable,
     Rejected,
     Superseded,
 )
@@ -213,9 +213,9 @@ def _load(context: Context, attempt_id: UUID) -> Work:
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
         earlier = session.get(Publication, delivery.publication_id) if delivery.publication_id else None
         platform = _platform(session, delivery)
-    # A claimed publication may still lie elsewhere until it is published from here; before 0004 it did not.
-    claimed = publication.repository if publication else platform.oci_repository
-    repository = parse_repository(attempt.repository or claimed)
+        # A claimed publication may still lie elsewhere until it is published from here; before 0004 it did not.
+        claimed = publication.repository if publication else platform.oci_repository
+        repository = parse_repository(attempt.repository or claimed)
         is_failing = breakers.find(session, delivery.account_id, repository.host) is not None
     resolved = earlier.oci_digest if earlier else None
     return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved, is_failing)

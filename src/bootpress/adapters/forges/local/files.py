@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,14 +85,3 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder with everything in it, folders that forbid it included; what cannot be deleted stays."""
-    for root, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(root, name)
-            with contextlib.suppress(OSError):
-                if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
-                    path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)

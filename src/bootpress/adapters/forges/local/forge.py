@@ -262,7 +262,8 @@ class LocalForge:
             ref=spec.ref.split("/", 2)[-1],
             head_sha=spec.sha,
             url=self._runs.folder(run_id).path.as_uri(),
-            created_at=datetime.fromisoformat(spec.created_at),
+            created_at=spec.created,
+            reason=state.reason,
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bootpress.adapters.forges.local import files, leftovers, lookups
+from bootpress.adapters.forges.local import files, leftovers, lookups, reaper
 from bootpress.adapters.forges.local.executing import Executor, Running, ThisMachine
 from bootpress.adapters.forges.local.git import git
 from bootpress.adapters.forges.local.joblog import JobLog
@@ -53,10 +54,15 @@ class JobRun:
             self._log.say(f"this job failed: {error}")
             return "failure"
         finally:
-            if not leftovers.end_all(self._around.mark):
+            if not self._end_processes():
                 self._log.say("some processes of this job could not be ended")
             if executor is not None:
                 executor.close()
+
+    def _end_processes(self) -> bool:
+        """End what was started for the job: all that descends from us, and what a container has of it."""
+        are_ended = reaper.end_children()
+        return leftovers.end_all(self._around.mark) and are_ended
 
     def _open(self) -> Executor:
         if self._job.image is None:
@@ -95,20 +101,21 @@ class JobRun:
         name = lookups.fill(step.name, self._around.contexts(known))
         self._log.say(f"==> {number}. {name}")
         script = self._around.folder / "temp" / f"step-{number}.sh"
-        files.write(script, lookups.fill(step.script, self._around.contexts(known)).encode())
         folder = self._around.workspace / lookups.fill(step.folder, self._around.contexts(known))
         try:
+            files.write(script, lookups.fill(step.script, self._around.contexts(known)).encode())
             code = self._run(executor, step, script, folder, known)
             self._added |= self._around.assigned()
             self._path = self._around.added_paths() + self._path
-        except (OSError, ValueError) as error:  # no such folder, or more than an environment holds
+        except (OSError, ValueError) as error:  # no such folder, an unwritable one, or more than an environment holds
             self._log.say(f"this step cannot be started: {getattr(error, 'strerror', None) or 'a NUL in a value'}")
             return False
         except BootpressError as error:
             self._log.say(str(error))
             return False
         finally:
-            script.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that the step has closed; it is deleted with the job's others
+                script.unlink(missing_ok=True)
         if code != 0:
             self._log.say(f"this step failed: {_ending(code)}")
         return code == 0

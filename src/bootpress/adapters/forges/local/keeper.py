@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from bootpress.adapters.forges.local import files, pushes
+from bootpress.adapters.forges.local import files, reaper
+from bootpress.adapters.forges.local.clearing import Clearing
 from bootpress.adapters.forges.local.orders import Bounds, Orders, host_environment
 from bootpress.adapters.forges.local.places import Places
+from bootpress.adapters.forges.local.pushes import Pushes
 from bootpress.adapters.forges.local.runs import RunFolder, Runs
 from bootpress.adapters.forges.local.settings_of import SettingsOf
+from bootpress.adapters.forges.local.waiting import Line, WaitingRun, overdue
 from bootpress.core.errors import BootpressError
 from bootpress.core.ports import GitRepository, RunStatus
 from bootpress.core.secrets_at_rest import SecretBox
@@ -27,8 +34,18 @@ from bootpress.core.secrets_at_rest import SecretBox
 AT_ONCE: Final = 2
 POLL_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 5.0
+SPARE_SECONDS: Final = 60.0
+"""After its time a run gets so long to end itself; one whose process somebody has stopped does not."""
 DOCKER: Final = "unix:///var/run/docker.sock"
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process of a run, which is its reaper, and when it is to be over by the monotonic clock."""
+
+    process: subprocess.Popen[bytes]
+    deadline: float
 
 
 class Keeper:
@@ -52,7 +69,9 @@ class Keeper:
         self._at_once = at_once
         self._bounds = bounds or Bounds()
         self._runs = Runs(places.runs)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._line = Line(self._runs)
+        self._pushes = Pushes(places, self._runs)
+        self._started: dict[str, Started] = {}
         self._stopping = threading.Event()
         self._trouble = ""
         self._thread: threading.Thread | None = None
@@ -81,7 +100,7 @@ class Keeper:
         """End the runs that are under way, and do not begin others."""
         self.begin_to_stop()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS * 2)
+            self._thread.join(STOP_SECONDS * 3)
 
     @staticmethod
     def is_there(places: Places) -> bool:
@@ -99,11 +118,14 @@ class Keeper:
             lock = self._try_lock()
         if lock is None:
             return
+        clearing = Clearing(self._runs, self._stopping)
+        clearing.start()
         try:
             while not self._stopping.wait(POLL_SECONDS):
                 self._look()
         finally:
             self._end_all()
+            clearing.join(STOP_SECONDS)
             os.close(lock)
 
     def _try_lock(self) -> int | None:
@@ -117,45 +139,91 @@ class Keeper:
     def _look(self) -> None:
         """Do what is to be done now; what goes wrong is said once, and tried again at the next look."""
         try:
-            pushes.take_up(self._places, self._runs)
-            for run_id, process in list(self._processes.items()):
-                if process.poll() is not None:
+            self._pushes.take_up()
+            for run_id, started in list(self._started.items()):
+                if started.process.poll() is not None:
                     self._let_go(run_id)
-            for run_id in self._runs.waiting():
-                if len(self._runs.running()) >= self._at_once:
-                    break
-                self._begin(run_id)
-            self._trouble = ""
+                elif time.monotonic() > started.deadline:
+                    started.process.terminate()
+                    started.process.send_signal(signal.SIGCONT)
+            self._line.look()
+            self._end_overdue()
+            self._say(self._begin_next())
         except Exception as error:  # noqa: BLE001 - without this thread every run would wait for ever
             self._say(error)
 
-    def _say(self, error: Exception) -> None:
-        if self._trouble != (trouble := f"{type(error).__name__}: {error}"):
+    def _say(self, error: Exception | None) -> None:
+        trouble = f"{type(error).__name__}: {error}" if error is not None else ""
+        if trouble not in {"", self._trouble}:
             logger.warning("the embedded forge: %s", trouble)
         self._trouble = trouble
 
-    def _begin(self, run_id: str) -> None:
-        folder = self._runs.folder(run_id)
-        found = self._runs.find(run_id)
-        if found is None or not self._settings(found[0].repository).has_runner():
-            return
+    def _end_overdue(self) -> None:
+        """End the runs that have waited for too long, with the reason."""
+        now = datetime.now(UTC)
+        limit = timedelta(hours=self._bounds.wait_hours)
+        without_worker = timedelta(hours=self._bounds.wait_hours_without_worker)
+        for run in self._line.queue.first():
+            is_served = self._has_worker(run.spec.repository)
+            reason = overdue(run, now=now, is_served=is_served, limit=limit, without_worker=without_worker)
+            if reason is not None and self._end(run, reason):
+                self._line.queue.forget(run.id.__eq__)
+
+    def _end(self, run: WaitingRun, reason: str) -> bool:
+        """End a run that nobody has begun; tell whether it waits no longer."""
+        folder = self._runs.folder(run.id)
+        with folder.locked() as is_ours:
+            if is_ours and (state := folder.state()).status is RunStatus.QUEUED:
+                folder.note(0, f"nothing was run: {reason}")
+                folder.save(state.ended("failure", reason=reason))
+            return is_ours
+
+    def _begin_next(self) -> Exception | None:
+        """Begin runs while there is room, in fair turns; return what went wrong with one, which waits on."""
+        trouble: Exception | None = None
+        failed: set[str] = set()
+        while len(self._line.running) < self._at_once:
+            run = self._line.queue.take(
+                lambda repository: repository not in failed and self._has_worker(repository),
+                Counter(self._line.running.values()),
+            )
+            if run is None:
+                break
+            try:
+                waits_on = not self._begin(run)
+            except Exception as error:  # noqa: BLE001 - returned; whatever is wrong with one, others are to begin
+                trouble, waits_on = error, True
+            if waits_on:
+                failed.add(run.spec.repository)
+                self._line.queue.put_back(run)
+        return trouble
+
+    def _begin(self, run: WaitingRun) -> bool:
+        """Begin a run, or let go of it if it is over; tell whether it waits no longer."""
+        folder = self._runs.folder(run.id)
         lock = folder.try_lock()
         if lock is None:
-            return  # somebody cancels it
+            return False  # somebody cancels it
         try:
             state = folder.state()
             if state.status is not RunStatus.QUEUED:
-                return
+                return True
             try:
-                orders = self._orders(found[0].repository)
+                orders = self._orders(run.spec.repository)
             except BootpressError as error:  # a secret that no key of ours opens
                 folder.note(0, f"nothing was run: {error}")
-                folder.save(state.ended("failure"))
-                return
+                folder.save(state.ended("failure", reason=str(error)))
+                return True
             folder.save(replace(state, status=RunStatus.IN_PROGRESS))
-            self._processes[run_id] = _start(folder, lock, orders)
+            deadline = time.monotonic() + orders.run_seconds + SPARE_SECONDS
+            self._line.running[run.id] = run.spec.repository
+            self._started[run.id] = Started(_start(folder, lock, orders), deadline)
+            return True
         finally:
             os.close(lock)
+
+    def _has_worker(self, repository: str) -> bool:
+        return self._settings(repository).has_runner()
 
     def _settings(self, repository: str) -> SettingsOf:
         return SettingsOf(self._places.settings(GitRepository.parse(repository)), self._box)
@@ -174,30 +242,39 @@ class Keeper:
         )
 
     def _let_go(self, run_id: str) -> None:
-        process = self._processes.pop(run_id)
+        process = self._started.pop(run_id).process
         if process.stdin is not None:
             process.stdin.close()
         self._runs.find(run_id)  # settles it where it died
 
     def _end_all(self) -> None:
         """Let go of every pipe, by which the runs end, and see to it that they do."""
-        for process in self._processes.values():
-            if process.stdin is not None:
-                process.stdin.close()
-        for run_id, process in list(self._processes.items()):
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for started in self._started.values():
+            if started.process.stdin is not None:
+                started.process.stdin.close()
+        for run_id, started in list(self._started.items()):
+            _wait_for_end(started.process)
             self._let_go(run_id)
 
 
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a run's reaper, which ends the run when it is told to."""
+    for insist in (process.terminate, process.kill):
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            insist()
+    process.wait()
+
+
 def _start(folder: RunFolder, lock: int, orders: Orders) -> subprocess.Popen[bytes]:
-    """Start the process of a run, which inherits the lock; it hears of our end by the pipe."""
+    """Start the process of a run below its reaper; both inherit the lock, and the run hears of our end by the pipe."""
     with (folder.path / "runner.log").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bootpress.adapters.forges.local.runner", str(folder.path), str(lock)],
+            [
+                *(sys.executable, "-I", "-S", reaper.__file__, str(folder.processes)),
+                *(sys.executable, "-P", "-m", "bootpress.adapters.forges.local.runner", str(folder.path), str(lock)),
+            ],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

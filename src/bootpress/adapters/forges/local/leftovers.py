@@ -1,4 +1,7 @@
-"""Processes that a run started: found by a variable in their environment, whatever they did to get away from it."""
+"""Processes that a run started and that its reaper did not end: what a container has of it, and what outlived a reaper.
+
+They are found by a variable in their environment, and by the record that the reaper kept.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from bootpress.adapters.forges.local import reaper
+
 VARIABLE: Final = "RUNNER_TRACKING_ID"
 TRIES: Final = 100
 PAUSE_SECONDS: Final = 0.02
+MAX_RECORD: Final = 1 << 18
 
 
 def end_all(mark: str) -> bool:
@@ -25,17 +31,72 @@ def end_all(mark: str) -> bool:
         if not found:
             return True
         for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+            _send(pid, signal.SIGKILL)
         time.sleep(PAUSE_SECONDS)
     return False
+
+
+def end_recorded(record: Path) -> bool:
+    """Kill the processes of a reaper's record that still are there, with their descendants; tell if none is left.
+
+    They are stopped first, so that none starts another while it is looked for them.
+    """
+    found: set[int] = set()
+    for _ in range(TRIES):
+        there = {pid for pid, start in _recorded(record) if _is(pid, start)}
+        new = _with_descendants(there) - found
+        for pid in new:
+            _send(pid, signal.SIGSTOP)
+        found |= new
+        if new:
+            continue
+        for pid in found:
+            _send(pid, signal.SIGKILL)
+        if not there:
+            return True
+        time.sleep(PAUSE_SECONDS)
+    return False
+
+
+def _recorded(record: Path) -> Iterator[tuple[int, str]]:
+    """Yield the ids and starts of a record of this boot; what is no line of one is passed over."""
+    try:
+        with record.open() as file:
+            boot, *lines = file.read(MAX_RECORD).splitlines() or [""]
+    except (FileNotFoundError, ValueError):
+        return
+    for line in lines if boot == reaper.boot_id() else ():
+        pid, _, start = line.partition(" ")
+        if pid.isascii() and pid.isdecimal() and int(pid) not in {0, 1, os.getpid()}:
+            yield int(pid), start
+
+
+def _is(pid: int, start: str) -> bool:
+    with contextlib.suppress(OSError):
+        state, began = reaper.stat_of(pid)[0], reaper.started_at(pid)
+        return began == start and state not in {"Z", "X"}
+    return False
+
+
+def _with_descendants(pids: set[int]) -> set[int]:
+    found, left = set(pids), list(pids)
+    while left:
+        with contextlib.suppress(OSError):
+            new = set(reaper.children(left.pop())) - found - {os.getpid()}
+            found |= new
+            left += new
+    return found
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def ask_to_end(mark: str) -> None:
     """Tell every process of ours whose mark begins so to end."""
     for pid in _with(mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)
+        _send(pid, signal.SIGTERM)
 
 
 def _with(mark: str) -> Iterator[int]:

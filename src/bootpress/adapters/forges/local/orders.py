@@ -10,15 +10,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 RUN_SECONDS: Final = 6 * 3600.0
+WAIT_HOURS: Final = 24.0
+WAIT_HOURS_WITHOUT_WORKER: Final = 1.0
 LOG_BYTES: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long a run may take, and how much each of its jobs may print."""
+    """How long a run may wait and take, and how much each of its jobs may print."""
 
     run_seconds: float = RUN_SECONDS
     log_bytes: int = LOG_BYTES
+    wait_hours: float = WAIT_HOURS
+    """For its turn."""
+    wait_hours_without_worker: float = WAIT_HOURS_WITHOUT_WORKER
+    """Where its repository has none; no longer than for its turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from bootpress.adapters.forges.local.runs import Runs
 from bootpress.adapters.forges.local.triggers import PUSH
 from bootpress.core.errors import BootpressError, InvalidInput, Unsupported
 from bootpress.core.ports import GitRepository
+from bootpress.removal import remove_tree
 
 HOOK: Final = """\
 #!/bin/sh
@@ -40,6 +42,8 @@ MAX_BYTES: Final = 1 << 20
 _LINE = re.compile(r"(?:0+|[0-9a-f]{40,64}) ([0-9a-f]{40,64}) (refs/(?:heads|tags)/\S{1,250})", re.ASCII)
 PATIENCE_SECONDS: Final = 600.0
 """For how long it is tried again to enter the runs of a push."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LAST_PAUSE_SECONDS: Final = 30.0
 logger = logging.getLogger(__name__)
 
 
@@ -58,22 +62,47 @@ def leave(places: Places, repository: GitRepository, push: str, *, old: str, rev
     files.write(places.pushes / f"push-{push}", line.encode())
 
 
-def take_up(places: Places, runs: Runs) -> None:
-    """Enter the runs that waiting pushes start; one that cannot be read, or not be entered for long, is dropped."""
-    for name in files.names(places.pushes):
-        path = places.pushes / name
-        try:
-            for push in _read(path):
-                bare = Bare(places.repository(push.repository))
-                is_off = (places.settings(push.repository) / "actions_disabled").exists()
-                if bare.exists() and not is_off:
-                    _enter(bare, runs, push)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, it must not hold up the others
-            if time.time() - path.stat().st_mtime < PATIENCE_SECONDS:
+class Pushes:
+    """The pushes that nobody has looked at; each that cannot be entered now is tried again, less and less often."""
+
+    def __init__(self, places: Places, runs: Runs) -> None:
+        self._places = places
+        self._runs = runs
+        self._retries: dict[str, tuple[float, float]] = {}
+        """By the names of their files: when they are tried again, by the monotonic clock, and the pause after that."""
+
+    def take_up(self) -> None:
+        """Enter the runs that waiting pushes start; one that cannot be read, or not be entered for long, is dropped."""
+        there = files.names(self._places.pushes)
+        self._retries = {name: retry for name, retry in self._retries.items() if name in there}
+        for name in there:
+            at, pause = self._retries.get(name, (0.0, FIRST_PAUSE_SECONDS))
+            if time.monotonic() < at:
                 continue
-            said = error if isinstance(error, BootpressError) else f"{type(error).__name__}: {error}"
-            logger.warning("dropped a push: %s", said)
+            try:
+                self._take_up(self._places.pushes / name)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, it must not hold up the others
+                if _is_kept(self._places.pushes / name, error):
+                    self._retries[name] = time.monotonic() + pause, min(pause * 2, LAST_PAUSE_SECONDS)
+
+    def _take_up(self, path: Path) -> None:
+        for push in _read(path):
+            bare = Bare(self._places.repository(push.repository))
+            is_off = (self._places.settings(push.repository) / "actions_disabled").exists()
+            if bare.exists() and not is_off:
+                _enter(bare, self._runs, push)
         path.unlink(missing_ok=True)
+
+
+def _is_kept(path: Path, error: Exception) -> bool:
+    """Tell whether a push that could not be entered is to be tried again; else it is dropped."""
+    with suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime < PATIENCE_SECONDS:
+            return True
+    said = error if isinstance(error, BootpressError) else f"{type(error).__name__}: {error}"
+    logger.warning("dropped a push: %s", said)
+    remove_tree(path)
+    return False
 
 
 def _read(path: Path) -> Iterator[Push]:

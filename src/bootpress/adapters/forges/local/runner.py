@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bootpress.adapters.forges.local import document, files, workflow
+from bootpress.adapters.forges.local import document, reaper, workflow
 from bootpress.adapters.forges.local.job import JobRun, Stopped
 from bootpress.adapters.forges.local.joblog import JobLog, Masks
 from bootpress.adapters.forges.local.orders import Orders, wait_for_end
@@ -22,9 +22,12 @@ from bootpress.adapters.forges.local.runs import DIED, RunFolder, RunState, now
 from bootpress.adapters.forges.local.surroundings import Surroundings
 from bootpress.core.errors import BootpressError
 from bootpress.core.ports import RunStatus
+from bootpress.removal import remove_tree
 
 OWNER: Final = 0
 """The pipe from our owner, as a descriptor: our standard input."""
+CLEAR_SECONDS: Final = 10.0
+"""For deleting what a job wrote; what is left then is deleted later, beside other runs."""
 
 
 class Watch:
@@ -112,12 +115,19 @@ class Runner:
             conclusion = JobRun(job, around, log, self._watch.look).go(self._plan.env)
         except Stopped as stopped:
             log.say(stopped.reason)
+            if not stopped.at_once:
+                self._clear(number, around.folder)
             raise
         finally:
             log.close()
-            files.remove_tree(around.folder)
+        self._clear(number, around.folder)
         self._note(number, RunStatus.COMPLETED, conclusion)
         return conclusion
+
+    def _clear(self, number: int, folder: Path) -> None:
+        """Delete what a job wrote, and say in its log what cannot be deleted now."""
+        if (left := remove_tree(folder, seconds=CLEAR_SECONDS)) is not None:
+            self._folder.note(number, f"not all that this job wrote could be deleted, which is tried again: {left}")
 
     def _note(self, number: int, status: RunStatus, conclusion: str | None) -> None:
         at = now()
@@ -136,11 +146,12 @@ def main() -> None:
     folder, lock = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
     os.set_inheritable(lock, False)  # noqa: FBT003 - its only parameter; no script may keep a dead run alive
     os.umask(0o077)
+    reaper.become_subreaper()
     orders = Orders.receive(OWNER)
     try:
         Runner(folder, orders, Watch(folder, OWNER, orders.run_seconds)).go()
     finally:
-        files.remove_tree(folder.work)
+        remove_tree(folder.work, seconds=CLEAR_SECONDS)
 
 
 if __name__ == "__main__":

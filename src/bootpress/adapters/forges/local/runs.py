@@ -5,6 +5,7 @@
     <id>/state.json      how far it has come
     <id>/logs/<n>.log    of job <n>, from 0 on; what there is to say of the run itself is in the first one
     <id>/lock            locked by the process that runs it, for as long as it lives
+    <id>/processes       which processes are its, while it is in progress: see `reaper`
     <id>/cancel          is there once somebody wants it to end
     <id>/work            checkout, home and scripts of each job; deleted at the end
 
@@ -17,8 +18,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,11 +29,23 @@ from typing import Final
 from bootpress.adapters.forges.local import files, leftovers
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import RunStatus
+from bootpress.removal import remove_tree
 
 KEPT: Final = 500
 """Runs of which state and logs are kept, in all repositories together."""
+KEPT_OF_EACH: Final = 20
+"""Runs of one repository that are kept however many others have."""
 MAX_WAITING: Final = 100
+"""Runs of one repository that may wait at once."""
+MAX_WAITING_TOGETHER: Final = 500
+"""Runs of all repositories of an account that may wait at once, but for each repository's own few."""
+MAX_WAITING_OF_EACH: Final = 10
+"""Runs of one repository that may wait however many others do."""
+CLEAR_SECONDS: Final = 2.0
+"""For what a request may spend on deleting; the process that keeps the runs deletes the rest."""
 MAX_ID: Final = 18
+ABANDONED: Final = ".old-"
+"""How the names of folders begin that are to be deleted."""
 DIED: Final = "the process that ran this has died (bootpress was stopped, or killed): run it again"
 
 
@@ -50,6 +63,11 @@ class RunSpec:
     inputs: Mapping[str, str] = field(default_factory=dict)
     push: str | None = None
     """Which push it is of, so that a push that is looked at twice is built once."""
+
+    @property
+    def created(self) -> datetime:
+        """Return when it was entered."""
+        return datetime.fromisoformat(self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +88,10 @@ class RunState:
     status: RunStatus
     conclusion: str | None
     jobs: Sequence[JobState]
+    reason: str | None = None
+    """Why it ended, where nothing of it was run."""
 
-    def ended(self, conclusion: str) -> RunState:
+    def ended(self, conclusion: str, *, reason: str | None = None) -> RunState:
         """Return how it is once it has ended so, with every job that had not: begun ones too, others were skipped."""
         at = now()
         jobs = [
@@ -85,7 +105,7 @@ class RunState:
             )
             for number, job in enumerate(self.jobs)
         ]
-        return RunState(RunStatus.COMPLETED, conclusion, jobs)
+        return RunState(RunStatus.COMPLETED, conclusion, jobs, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,11 @@ class RunFolder:
         return self.path / "work"
 
     @property
+    def processes(self) -> Path:
+        """Return the record of its processes that its reaper keeps."""
+        return self.path / "processes"
+
+    @property
     def workflow(self) -> bytes:
         """Return the workflow file."""
         return (self.path / "workflow.yml").read_bytes()
@@ -121,7 +146,7 @@ class RunFolder:
         """Return how far it has come, as it was written."""
         found = json.loads((self.path / "state.json").read_bytes())
         jobs = [JobState(**{**job, "status": RunStatus(job["status"])}) for job in found["jobs"]]
-        return RunState(RunStatus(found["status"]), found["conclusion"], jobs)
+        return RunState(RunStatus(found["status"]), found["conclusion"], jobs, found.get("reason"))
 
     def save(self, state: RunState) -> None:
         """Write how far it has come; for whoever holds the lock."""
@@ -148,6 +173,13 @@ class RunFolder:
     def is_to_be_cancelled(self) -> bool:
         """Tell whether somebody wants it to end."""
         return (self.path / "cancel").exists()
+
+    def is_abandoned(self) -> bool:
+        """Tell whether what its jobs wrote lies there, and nobody runs it."""
+        if self.work.exists():
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError), self.locked() as is_ours:
+                return is_ours and self.state().status is RunStatus.COMPLETED
+        return False
 
     def note(self, number: int, text: str) -> None:
         """Add a line to a job's log from outside the job."""
@@ -191,14 +223,6 @@ class Runs:
             self._ended[run_id] = spec, state
         return spec, state
 
-    def waiting(self) -> Sequence[str]:
-        """List the runs that nobody has begun, oldest first."""
-        return [run_id for run_id, _, state in self.all() if state.status is RunStatus.QUEUED][::-1]
-
-    def running(self) -> Sequence[str]:
-        """List the runs that are in progress."""
-        return [run_id for run_id, _, state in self.all() if state.status is RunStatus.IN_PROGRESS]
-
     def all(self) -> Iterator[tuple[str, RunSpec, RunState]]:
         """List every run that can be read, newest first."""
         for run_id in self.ids():
@@ -209,11 +233,11 @@ class Runs:
     def create(self, spec: RunSpec, workflow: bytes, state: RunState, *, why: str | None = None) -> str:
         """Write down a run and return its id, which is greater than every one before it; `why` begins its log.
 
-        Raises ForgeUnavailable while too many wait.
+        Raises ForgeUnavailable, which names the repository, while too many of its runs wait.
         """
         with files.locked(self._folder / ".lock"):
-            if state.status is RunStatus.QUEUED and len(self.waiting()) >= MAX_WAITING:
-                raise ForgeUnavailable(f"{MAX_WAITING} runs wait already", hint="wait, or cancel some of them")
+            if state.status is RunStatus.QUEUED:
+                self._check_room(spec.repository)
             run_id = self._next_id()
             made = RunFolder(Path(tempfile.mkdtemp(dir=self._folder, prefix=".new-")))
             files.write(made.path / "run.json", json.dumps(asdict(spec)).encode())
@@ -226,6 +250,17 @@ class Runs:
             self._forget_old()
         return run_id
 
+    def _check_room(self, repository: str) -> None:
+        """Raise ForgeUnavailable while a repository has its share of the runs that may wait, or all have theirs."""
+        waiting = [spec.repository for _, spec, state in self.all() if state.status is RunStatus.QUEUED]
+        of_it = waiting.count(repository)
+        if of_it >= MAX_WAITING or (len(waiting) >= MAX_WAITING_TOGETHER and of_it >= MAX_WAITING_OF_EACH):
+            beside = f", {len(waiting)} with those of others" if of_it < MAX_WAITING else ""
+            raise ForgeUnavailable(
+                f"{of_it} runs of {repository} wait already{beside}",
+                hint="wait, cancel some of them, or have the repository a worker that takes them",
+            )
+
     def _next_id(self) -> str:
         counter = self._folder / ".last"
         last = max(int(files.read(counter) or 0), *(int(name) for name in self.ids()[:1]), 0)
@@ -233,14 +268,28 @@ class Runs:
         return str(last + 1)
 
     def _forget_old(self) -> None:
-        """Delete what is no longer kept, and what a process left that died in `create`; we hold the lock of that."""
+        """Forget what is no longer kept, and what a process left that died in `create`; we hold the lock of that."""
         for left in self._folder.glob(".new-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        for run_id in self.ids()[KEPT:]:
-            found = self.find(run_id)
-            if found is None or found[1].status is RunStatus.COMPLETED:
-                shutil.rmtree(self._folder / run_id, ignore_errors=True)
+            self._delete(left)
+        kept: Counter[str] = Counter()
+        for number, (run_id, spec, state) in enumerate(self.all()):
+            kept[spec.repository] += 1
+            is_over = state.status is RunStatus.COMPLETED
+            if is_over and number >= KEPT and kept[spec.repository] > KEPT_OF_EACH:
                 self._ended.pop(run_id, None)
+                self._delete(self._folder / run_id)
+
+    def _delete(self, folder: Path) -> None:
+        """Have a folder be no run any more, and delete what can be at once; `abandoned` lists the rest."""
+        left = folder.with_name(f"{ABANDONED}{folder.name}")
+        with contextlib.suppress(OSError):  # one that cannot be moved now, is at the next run
+            folder.rename(left)
+            remove_tree(left, seconds=CLEAR_SECONDS)
+
+    def abandoned(self) -> list[Path]:
+        """List what is still to be deleted: runs that are no longer kept, and what jobs of ended runs wrote."""
+        old = list(self._folder.glob(f"{ABANDONED}*"))
+        return old + [folder.work for folder in map(self.folder, self.ids()) if folder.is_abandoned()]
 
 
 def _settled(folder: RunFolder) -> RunState:
@@ -250,8 +299,9 @@ def _settled(folder: RunFolder) -> RunState:
         if not is_ours or state.status is not RunStatus.IN_PROGRESS:
             return state
         at = next((number for number, job in enumerate(state.jobs) if job.status is RunStatus.IN_PROGRESS), 0)
+        leftovers.end_recorded(folder.processes)
         leftovers.end_all(f"{folder.work}/")
-        files.remove_tree(folder.work)
+        remove_tree(folder.work, seconds=CLEAR_SECONDS)
         folder.note(at, DIED)
         ended = state.ended("failure")
         folder.save(ended)
