@@ -80,7 +80,10 @@ class Reference:
 
 def is_loopback(host: str) -> bool:
     """Tell whether `host` (with or without port) names this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3)."""
-    name, _ = _split_port(host)
+    return _names_this_machine(_split_port(host)[0])
+
+
+def _names_this_machine(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
@@ -97,7 +100,7 @@ def canonical_host(host: str) -> str:
     of this machine.
     """
     name, port = _split_port(host)
-    if is_loopback(name):
+    if _names_this_machine(name):
         return f"localhost:{port or _HTTP}"
     if port in {None, _HTTPS}:
         return DOCKER_HUB if name in _DOCKER_HUB_NAMES else name
