@@ -74,11 +74,11 @@ def test_what_the_endpoints_name_answers(running: Stack) -> None:
 
 
 def test_the_deployments_and_block_types_are_there(running: Stack) -> None:
-    api = f"{running.endpoints['prefect_url']}/api"
+    api, auth = running.prefect_api, running.prefect_auth
     names = ("ingest-publication/webhook", "ingest-backlog/relay", "relay-deliveries/every-minute")
     for name in (*names, "bootstrap-disk-image-ci/operation"):
-        assert httpx.get(f"{api}/deployments/name/{name}").status_code == httpx.codes.OK
-    assert httpx.get(f"{api}/block_types/slug/ociregistry").status_code == httpx.codes.OK
+        assert httpx.get(f"{api}/deployments/name/{name}", auth=auth).status_code == httpx.codes.OK
+    assert httpx.get(f"{api}/block_types/slug/ociregistry", auth=auth).status_code == httpx.codes.OK
 
 
 def test_everything_is_written_to_the_home(running: Stack) -> None:
@@ -87,11 +87,12 @@ def test_everything_is_written_to_the_home(running: Stack) -> None:
     assert found == {"home", "home-up.log"}
     assert stat.S_IMODE(running.home.stat().st_mode) == 0o700
     assert stat.S_IMODE((running.home / "admin.token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((running.home / "prefect.auth").stat().st_mode) == 0o600
     assert (running.home / "prefect" / "prefect.db").is_file()
 
 
 def test_no_secret_is_on_a_command_line_or_in_a_log(running: Stack) -> None:
-    secrets = [(running.home / name).read_text().strip() for name in ("admin.token", "encryption.key")]
+    secrets = [(running.home / name).read_text().strip() for name in ("admin.token", "encryption.key", "prefect.auth")]
     words = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in running.endpoints["pids"].values())
     logs = b"".join(path.read_bytes() for path in (running.home / "logs").iterdir())
     assert b"bootpress" in words
