@@ -3,8 +3,8 @@
     python -m bootpress.stack.registry_guard FOLDER PORT [--allow-host HOST…] -- PROGRAM [WORD…]
 
 It runs the program, which listens on the socket `registry.sock` in the folder, and listens on loopback itself. The
-first request of a connection decides: a client that is no browser gets the connection, which is then relayed as it is.
-Browsers send nothing else on their connections, so each of their requests is checked, and its connection ends with it.
+first request of a connection decides. A client of this machine that is no browser gets the connection, which is then
+relayed as it is. For a browser, and for a proxy, whose connections are shared, one request is passed on and no other.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ FILES_EACH: Final = 6
 """Two sockets, and two pipes with two ends each."""
 OTHER_FILES: Final = 64
 MAX_HEAD: Final = 32 * 1024
+FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+"""What proxies add; one of them may send requests of many clients on one connection."""
 HEAD_SECONDS: Final = 10.0
 TAKING_SECONDS: Final = 30.0
 """How long whoever was refused may take to read why."""
@@ -47,10 +49,19 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first request of a connection, and every byte that has come so far."""
+    """The first request of a connection: parsed, every byte that has come so far, and what of it is the body's."""
 
     request: h11.Request
     received: bytes
+    body: bytes
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether a client of this machine holds the connection alone, and is no browser."""
+        headers = list(self.request.headers)
+        names = {name for name, _ in headers}
+        host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
+        return not is_browser(headers) and OwnHosts().has(host) and not names & FORWARDED
 
 
 class Refused(Exception):
@@ -97,13 +108,9 @@ class Guard:
             self._judge(head.request)
             with closing(self._connect()) as upstream:
                 client.settimeout(None)
-                if is_browser(list(head.request.headers)):
-                    upstream.sendall(_only_this(head.request))
-                    splicing.copy(upstream, client)
-                else:
-                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    upstream.sendall(head.received)
-                    splicing.relay(client, upstream)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                upstream.sendall(head.received if head.is_direct else _only_this(head))
+                splicing.relay(client, upstream)
         except Refused as refused:
             _send_refusal(client, refused)
 
@@ -141,14 +148,16 @@ def read_head(client: socket.socket) -> Head:
         raise Refused(error.error_status_hint, "this is no HTTP/1.1") from error
     if not isinstance(event, h11.Request):
         raise OSError("the client has left")
-    return Head(event, received)
+    body, _ = parser.trailing_data
+    return Head(event, received, bytes(body))
 
 
-def _only_this(request: h11.Request) -> bytes:
-    """Return a browser's request without its body, as the only one of its connection."""
-    kept = [(name, value) for name, value in request.headers if name in {b"host", b"accept", b"range"}]
+def _only_this(head: Head) -> bytes:
+    """Return what came so far as the only request of its connection: the registry hangs up after its answer."""
+    request = head.request
+    kept = [(name, value) for name, value in request.headers if name != b"connection"]
     alone = h11.Request(method=request.method, target=request.target, headers=[*kept, (b"connection", b"close")])
-    return h11.Connection(h11.CLIENT).send(alone) or b""
+    return (h11.Connection(h11.CLIENT).send(alone) or b"") + head.body
 
 
 def _send_refusal(client: socket.socket, refused: Refused) -> None:
