@@ -47,7 +47,7 @@ class Stack:
 
     @property
     def prefect_auth_string(self) -> str:
-        """Return the string that the home keeps for Prefect."""
+        """Return what Prefect wants to hear, as the home keeps it."""
         return (self.home / "prefect.auth").read_text().strip()
 
     def call(self, name: str, /, **fields: Any) -> dict[str, Any]:

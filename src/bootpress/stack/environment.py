@@ -62,16 +62,13 @@ def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, st
             "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.folder / "tmp" / "results"),
         }
     )
-    return environment | _credential(home, environment, base)
-
-
-def _credential(home: Home, environment: dict[str, str], base: Mapping[str, str]) -> dict[str, str]:
-    """Return what Prefect's clients log in with; the string of our own server goes to no other one."""
-    if configured(base):
-        secret = environment.get("PREFECT_API_AUTH_STRING") or environment.get("PREFECT_SERVER_API_AUTH_STRING")
-        return {"PREFECT_API_AUTH_STRING": secret} if secret else {}
-    environment.pop("PREFECT_API_KEY", None)  # of Prefect Cloud: clients would send it in place of the string
-    return {"PREFECT_API_AUTH_STRING": environment.get("PREFECT_API_AUTH_STRING") or auth_string(home, base)}
+    secret = base.get("PREFECT_API_AUTH_STRING") or base.get("PREFECT_SERVER_API_AUTH_STRING")
+    if not configured(base):  # the string of our own server goes to no other one
+        environment.pop("PREFECT_API_KEY", None)  # of Prefect Cloud: our client would send it in place of the string
+        secret = secret or home.prefect_auth_string()
+    if secret:
+        environment["PREFECT_API_AUTH_STRING"] = secret
+    return environment
 
 
 def of_ours(
