@@ -212,18 +212,22 @@ def test_many_clients_at_once_are_served(guarded: Guarded) -> None:
     assert set(answers) == {200}
 
 
-def test_it_ends_with_its_registry_and_its_registry_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "victim"), [(signal.SIGTERM, "guard"), (signal.SIGKILL, "guard"), (signal.SIGKILL, "registry")]
+)
+def test_it_ends_with_its_registry_and_its_registry_with_it(
+    tmp_path: Path, number: signal.Signals, victim: str
+) -> None:
     home, port = Home(tmp_path / "home"), free_port()
     home.create()
     spec = registry.choose(home, port).spec
     assert spec is not None
-    for number, victim in ((signal.SIGTERM, "guard"), (signal.SIGKILL, "guard"), (signal.SIGKILL, "registry")):
-        with Program(spec.words, log=home.log("registry"), env=spec.environment) as program:
-            program.wait_until(lambda: registry.is_ready(f"127.0.0.1:{port}"), what="the registry answers")
-            [child] = tree(program.pid) - {program.pid}
-            os.kill(program.pid if victim == "guard" else child, number)
-            program.wait(20)
-            wait_for(lambda one=child: not is_alive(one), what="the registry is gone", seconds=20)  # type: ignore[misc]
+    with Program(spec.words, log=home.log("registry"), env=spec.environment) as program:
+        program.wait_until(lambda: registry.is_ready(f"127.0.0.1:{port}"), what="the registry answers")
+        [child] = tree(program.pid) - {program.pid}
+        os.kill(program.pid if victim == "guard" else child, number)
+        program.wait(20)
+        wait_for(lambda: not is_alive(child), what="the registry is gone", seconds=20)
 
 
 def everything(client: RawClient) -> bytes:
