@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support import parts
+from tests.support.listeners import tree
 from tests.support.processes import Program, is_alive, wait_for
 from tests.support.running_stack import Stack, running_stack
 
@@ -37,22 +38,8 @@ def endpoints(stack: Stack) -> dict[str, dict[str, int]]:
     return found
 
 
-def tree() -> dict[int, int]:
-    """Return the parent of each process."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    return parents
-
-
 def descendants(pid: int) -> set[int]:
-    parents, found = tree(), {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
+    return tree(pid) - {pid}
 
 
 def test_the_endpoints_are_private_and_complete(running: Stack) -> None:

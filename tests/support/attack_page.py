@@ -22,7 +22,7 @@ const [base, attempts, done] = arguments;
 const ws = base.replace("http", "ws");
 const within = (name, started) => Promise.race([
   started.then(said => ({name, said}), error => ({name, said: "failed"})),
-  new Promise(end => setTimeout(() => end({name, said: "no answer"}), 8000)),
+  new Promise(end => setTimeout(() => end({name, said: "no answer"}), 60000)),
 ]);
 const seen = async answer => answer.type === "opaque" ? "opaque" : `read ${answer.status}: ` + await answer.text();
 const element = (tag, field, url) => new Promise(end => {
@@ -32,12 +32,12 @@ const element = (tag, field, url) => new Promise(end => {
   made[field] = url;
   document.body.append(made);
 });
-const submit = one => new Promise(end => {
+const submit = (one, enctype) => new Promise(end => {
   const frame = document.createElement("iframe");
   frame.name = "f" + Math.random();
   document.body.append(frame);
   const form = document.createElement("form");
-  Object.assign(form, {method: "post", action: base + one.path, target: frame.name, enctype: "text/plain"});
+  Object.assign(form, {method: "post", action: base + one.path, target: frame.name, enctype});
   const field = document.createElement("input");
   [field.name, field.value] = [one.body.slice(0, -1) + ',"x":"', '"}'];
   form.append(field);
@@ -73,7 +73,8 @@ for (const one of attempts) {
       const plain = {headers: {"Content-Type": "text/plain"}, mode};
       tries.push([`${mode} text/plain ${one.path}`, () => send({...plain, method: "POST"}).then(seen)]);
     }
-    tries.push([`form ${one.path}`, () => submit(one)]);
+    for (const enctype of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+      tries.push([`${enctype} form ${one.path}`, () => submit(one, enctype)]);
     tries.push([`beacon ${one.path}`, async () => navigator.sendBeacon(base + one.path, one.body) ? "sent" : "failed"]);
   } else {
     tries.push([`websocket ${one.path}`, () => socket(one)]);
@@ -122,7 +123,7 @@ def foreign_page() -> Iterator[int]:
 
 def attack(chrome: Chrome, base: str, attempts: Sequence[Attempt]) -> dict[str, str]:
     """Try everything from the page that is open; return what it saw, by the try."""
-    chrome.set_script_timeout(120)
+    chrome.set_script_timeout(600)
     told = [
         {"kind": a.kind, "path": a.path, "method": a.method, "body": a.body, "protocols": list(a.protocols)}
         for a in attempts
