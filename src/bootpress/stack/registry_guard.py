@@ -210,8 +210,10 @@ def run(folder: Path, port: int, words: Sequence[str], own: OwnHosts) -> int:
 
 def _affordable() -> int:
     """Return how many connections the files that may be open are enough for, as many as the system lets us."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS * FILES_EACH + OTHER_FILES
+    if now == resource.RLIM_INFINITY or now >= wanted:
+        return CONNECTIONS
     files = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     return max((files - OTHER_FILES) // FILES_EACH, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -10,6 +11,8 @@ from contextlib import suppress
 from typing import Final
 
 PIPE_BYTES: Final = 1024 * 1024
+PIECE_BYTES: Final = 64 * 1024
+"""What an empty pipe takes at once, also where it cannot be made larger."""
 F_SETPIPE_SZ: Final = 1031
 
 
@@ -37,9 +40,31 @@ def _splice_all(source: socket.socket, sink: socket.socket) -> None:
     try:
         with suppress(PermissionError):  # the pipes of this user are large enough in sum
             fcntl.fcntl(writing, F_SETPIPE_SZ, PIPE_BYTES)
-        while count := os.splice(source.fileno(), writing, PIPE_BYTES):
+        while count := _take(source, writing):
             while count:
-                count -= os.splice(reading, sink.fileno(), count)
+                count -= _give(reading, sink, count)
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def _take(source: socket.socket, pipe: int) -> int:
+    """Move what has come into an empty pipe; return how much, nothing at the end."""
+    try:
+        return os.splice(source.fileno(), pipe, PIPE_BYTES)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.write(pipe, source.recv(PIECE_BYTES))  # a kernel that cannot splice such sockets
+
+
+def _give(pipe: int, sink: socket.socket, count: int) -> int:
+    """Move up to `count` bytes of a pipe on; return how much."""
+    try:
+        return os.splice(pipe, sink.fileno(), count)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        piece = os.read(pipe, min(count, PIECE_BYTES))
+        sink.sendall(piece)
+        return len(piece)
