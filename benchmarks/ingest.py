@@ -17,6 +17,7 @@ import httpx
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, faster, seconds
 from tests.support.processes import Program
+from tests.support.running_stack import Stack
 
 SINGLE = 15
 STOCK = 3
@@ -59,11 +60,10 @@ def one_delivery(pipeline: Pipeline, tag: str) -> float:
 
 def _one_by_one(pipeline: Pipeline) -> float:
     """Return the seconds Prefect needs to take a run from its creation to its end on the resident worker."""
-    prefect = f"{pipeline.stack.endpoints['prefect_url']}/api"
     begun = time.monotonic()
     for number in range(STARTED_ONE_BY_ONE):
         reference = pipeline.push(f"one-{number}")
-        _run_manual(prefect, "ingest-publication/manual", reference)
+        _run_manual(pipeline.stack, "ingest-publication/manual", reference)
     return (time.monotonic() - begun) / STARTED_ONE_BY_ONE
 
 
@@ -84,15 +84,16 @@ def _burst(pipeline: Pipeline) -> tuple[float, float]:
 
 def _stock(pipeline: Pipeline, folder: Path) -> float:
     """Return the median of the same deployment on a process worker of Prefect's own."""
-    prefect = f"{pipeline.stack.endpoints['prefect_url']}/api"
+    stack = pipeline.stack
     name = "ingest-publication/manual"
-    deployment = httpx.get(f"{prefect}/deployments/name/{name}").raise_for_status().json()
+    deployment = _get(stack, f"/deployments/name/{name}").raise_for_status().json()
     pool = {"name": "stock", "type": "process", "base_job_template": {}}
-    _post(f"{prefect}/work_pools/", pool)
+    _post(stack, "/work_pools/", pool)
     body = {key: deployment[key] for key in ("flow_id", "entrypoint", "parameter_openapi_schema", "pull_steps", "path")}
-    _post(f"{prefect}/deployments/", {**body, "name": "stock", "work_pool_name": "stock"})
+    _post(stack, "/deployments/", {**body, "name": "stock", "work_pool_name": "stock"})
     environment = dict(os.environ) | {
-        "PREFECT_API_URL": prefect,
+        "PREFECT_API_URL": stack.prefect_api,
+        "PREFECT_API_AUTH_STRING": stack.prefect_auth_string,
         "PREFECT_HOME": str(folder / "stock"),
         "PREFECT_WORKER_QUERY_SECONDS": "0.5",
         "BOOTPRESS_HOME": str(pipeline.stack.home),
@@ -100,24 +101,24 @@ def _stock(pipeline: Pipeline, folder: Path) -> float:
     words = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "stock", "--type", "process"]
     with Program(words, log=folder / "stock.log", env=environment) as worker:
         worker.wait_until(lambda: "started" in worker.output.lower(), what="the process worker polls")
-        return statistics.median(_single_stock(pipeline, prefect, number) for number in range(STOCK))
+        return statistics.median(_single_stock(pipeline, number) for number in range(STOCK))
 
 
-def _single_stock(pipeline: Pipeline, prefect: str, number: int) -> float:
+def _single_stock(pipeline: Pipeline, number: int) -> float:
     reference = pipeline.push(f"stock-{number}")
-    answered = _run_manual(prefect, "ingest-publication/stock", reference)
+    answered = _run_manual(pipeline.stack, "ingest-publication/stock", reference)
     return (pipeline.published_at(reference) - answered).total_seconds()
 
 
-def _run_manual(prefect: str, deployment: str, reference: str) -> datetime:
+def _run_manual(stack: Stack, deployment: str, reference: str) -> datetime:
     """Run a deployment to its end; return when Prefect had answered that it will."""
-    found = httpx.get(f"{prefect}/deployments/name/{deployment}").raise_for_status().json()["id"]
+    found = _get(stack, f"/deployments/name/{deployment}").raise_for_status().json()["id"]
     parameters = {"platform": "bench", "reference": reference}
-    run = _post(f"{prefect}/deployments/{found}/create_flow_run", {"parameters": parameters})
+    run = _post(stack, f"/deployments/{found}/create_flow_run", {"parameters": parameters})
     answered = datetime.now(UTC)
 
     def state() -> dict[str, Any]:
-        answer = httpx.get(f"{prefect}/flow_runs/{run['id']}", timeout=30)
+        answer = _get(stack, f"/flow_runs/{run['id']}")
         return answer.json()["state"] if answer.is_success else {"type": "UNKNOWN"}
 
     _until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED"})
@@ -126,10 +127,14 @@ def _run_manual(prefect: str, deployment: str, reference: str) -> datetime:
     return answered
 
 
-def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def _get(stack: Stack, path: str) -> httpx.Response:
+    return httpx.get(stack.prefect_api + path, auth=stack.prefect_auth, timeout=30)
+
+
+def _post(stack: Stack, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Post to Prefect, again where SQLite was busy for a moment."""
     for _ in range(TRIES):
-        answer = httpx.post(url, json=body, timeout=30)
+        answer = httpx.post(stack.prefect_api + path, json=body, auth=stack.prefect_auth, timeout=30)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(PAUSE)

@@ -22,6 +22,7 @@ from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.settings import Settings
 from bootpress.wiring import production
+from tests.support.running_stack import Stack
 
 ROUNDS = 15
 PATIENCE = 100
@@ -101,7 +102,8 @@ def rows(ours: Mapping[str, float], parts: Mapping[str, float]) -> list[Measured
 
 
 def _context(pipeline: Pipeline) -> Context:
-    os.environ["PREFECT_API_URL"] = f"{pipeline.stack.endpoints['prefect_url']}/api"
+    os.environ["PREFECT_API_URL"] = pipeline.stack.prefect_api
+    os.environ["PREFECT_API_AUTH_STRING"] = pipeline.stack.prefect_auth_string
     return production(Settings(home=pipeline.stack.home))
 
 
@@ -125,18 +127,20 @@ def _through_prefect(pipeline: Pipeline, context: Context, tag: str) -> Run:
     with context.catalog.reading() as session:
         stored = session.get_one(Delivery, delivery_id).received_at
         attempt = session.scalars(select(Attempt).where(Attempt.delivery_id == delivery_id)).one()
-    run, tasks = _recorded(f"{pipeline.stack.endpoints['prefect_url']}/api", attempt.flow_run_id)
+    run, tasks = _recorded(pipeline.stack, attempt.flow_run_id)
     return Run(stored, _at(run["created"]), _at(run["start_time"]), tasks)
 
 
-def _recorded(prefect: str, run_id: UUID | None) -> tuple[dict[str, Any], dict[str, tuple[datetime, datetime]]]:
+def _recorded(stack: Stack, run_id: UUID | None) -> tuple[dict[str, Any], dict[str, tuple[datetime, datetime]]]:
     """Return a run, and when each of our tasks began and ended; Prefect writes that a moment after the fact."""
     only = {"flow_runs": {"id": {"any_": [str(run_id)]}}}
+    prefect, auth = stack.prefect_api, stack.prefect_auth
     for _ in range(PATIENCE):
-        tasks = httpx.post(f"{prefect}/task_runs/filter", json=only, timeout=30).raise_for_status().json()
+        tasks = httpx.post(f"{prefect}/task_runs/filter", json=only, auth=auth, timeout=30).raise_for_status().json()
         ended = {task["name"].rpartition("-")[0]: task for task in tasks if task["end_time"]}
         if ended.keys() >= set(STEPS.values()):
-            run: dict[str, Any] = httpx.get(f"{prefect}/flow_runs/{run_id}", timeout=30).raise_for_status().json()
+            answer = httpx.get(f"{prefect}/flow_runs/{run_id}", auth=auth, timeout=30)
+            run: dict[str, Any] = answer.raise_for_status().json()
             return run, {
                 name: (_at(ended[name]["start_time"]), _at(ended[name]["end_time"])) for name in STEPS.values()
             }

@@ -17,7 +17,7 @@ from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootpress.core.addresses import check_base, check_host, check_networks
+from bootpress.core.addresses import check_authorities, check_base, check_host, check_networks
 from bootpress.core.errors import InvalidInput
 
 DRIVERS: Final = {
@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[
         str | None,
         Field(description="Addresses or networks, comma-separated, of the proxies whose X-Forwarded-For is believed"),
+    ] = None
+    allowed_hosts: Annotated[
+        str | None,
+        Field(
+            description="Hosts (host or host:port, comma-separated) beside loopback by which Prefect and the local "
+            "registry are called, by a reverse proxy for example"
+        ),
     ] = None
     webhook_rate: Annotated[float, Field(gt=0, description="Deliveries a second that one webhook may send")] = 50.0
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
@@ -139,10 +146,20 @@ class Settings(BaseSettings):
     def _check_trusted_proxies(cls, given: str | None) -> str | None:
         return ",".join(check_networks(given, field="BOOTPRESS_TRUSTED_PROXIES")) if given is not None else None
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_allowed_hosts(cls, given: str | None) -> str | None:
+        return ",".join(check_authorities(given, field="BOOTPRESS_ALLOWED_HOSTS")) if given is not None else None
+
     @field_validator("registry")
     @classmethod
     def _check_registry(cls, host: str | None) -> str | None:
         return check_host(host, field="BOOTPRESS_REGISTRY") if host is not None else None
+
+    @property
+    def allowed_host_list(self) -> tuple[str, ...]:
+        """Return the further Hosts of Prefect and the local registry."""
+        return tuple(self.allowed_hosts.split(",")) if self.allowed_hosts else ()
 
     @property
     def docker_config(self) -> Path:

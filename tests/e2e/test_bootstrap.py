@@ -159,7 +159,7 @@ def test_what_is_shown_once_is_shown_by_no_replay_and_written_nowhere(place: Pla
     assert kinds >= {"POWERNODE_PLATFORM_READ_TOKEN", "COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD", "registration-token"}
     search = Search(known)
     found = [(name, path) for path, content in files_below(place.stack.home) for name in search.within(content)]
-    with httpx.Client(base_url=f"{place.stack.endpoints['prefect_url']}/api/", timeout=60) as prefect:
+    with httpx.Client(base_url=place.stack.prefect_api, auth=place.stack.prefect_auth, timeout=60) as prefect:
         told = list(prefects_answers(prefect))
     assert any(b"bootstrap-disk-image-ci" in content for _, content in told)
     found += [(name, where) for where, content in told for name in search.within(content)]

@@ -105,7 +105,7 @@ def test_a_dispatch_ends_in_a_publication_and_its_run_and_log_are_shown(stack: S
     [job] = shown["jobs"]
     log = stack.call("get_gitea_job_logs", run_id=answer["run_id"], job_id=job["id"], grep="building")["logs"]
     assert "building main" in log
-    prefect = PrefectApi(f"{stack.endpoints['prefect_url']}/api")
+    prefect = PrefectApi(stack.prefect_api, auth_string=stack.prefect_auth_string)
     flow_run = prefect.get(f"/flow_runs/{answer['flow_run_id']}")
     assert flow_run["name"] == f"bench @ {answer['run_id']}"
     wait_for(
@@ -124,7 +124,7 @@ def test_a_run_that_fails_fails_its_build_without_waiting_for_a_deadline(stack: 
         return bool(stack.call("get_gitea_workflow_run", repo=REPO, run_id=run_id)["run"]["conclusion"] == "failure")
 
     wait_for(has_ended, what="the run has failed", seconds=60)
-    prefect = PrefectApi(f"{stack.endpoints['prefect_url']}/api")
+    prefect = PrefectApi(stack.prefect_api, auth_string=stack.prefect_auth_string)
     start(prefect, "relay-deliveries/every-minute")  # or it would be up to a minute
     wait_for(lambda: build_of(stack, answer["build_id"])["status"] == "failed", what="the build has failed", seconds=90)
     prefect.close()

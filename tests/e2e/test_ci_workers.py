@@ -159,7 +159,7 @@ def assert_nowhere(place: Place, token: str) -> None:
     """The registration token is in no file of ours, and in nothing that Prefect tells or that Docker shows or keeps."""
     search = Search({"registration token": token})
     found = [str(path) for path, content in files_below(place.stack.home) if list(search.within(content))]
-    with httpx.Client(base_url=f"{place.stack.endpoints['prefect_url']}/api/", timeout=60) as prefect:
+    with httpx.Client(base_url=place.stack.prefect_api, auth=place.stack.prefect_auth, timeout=60) as prefect:
         told = list(prefects_answers(prefect))
     assert any(b"provision-ci-worker" in content for _, content in told)
     found += [where for where, content in told if list(search.within(content))]

@@ -25,7 +25,7 @@ def report_of(stack: Stack, publication_id: str) -> str:
     asked = {"artifacts": {"type": {"any_": ["markdown"]}}, "sort": "CREATED_DESC", "limit": 200}
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        answer = httpx.post(f"{stack.endpoints['prefect_url']}/api/artifacts/filter", json=asked, timeout=30)
+        answer = httpx.post(f"{stack.prefect_api}/artifacts/filter", json=asked, auth=stack.prefect_auth, timeout=30)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         for artifact in found:
             if publication_id in artifact["data"]:

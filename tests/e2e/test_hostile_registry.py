@@ -92,7 +92,7 @@ def announce(stack: Stack, webhook: dict[str, Any], name: str, served: ServedIma
 
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> Iterator[PrefectApi]:
-    client = PrefectApi(f"{stack.endpoints['prefect_url']}/api")
+    client = PrefectApi(stack.prefect_api, auth_string=stack.prefect_auth_string)
     yield client
     client.close()
 

@@ -17,6 +17,8 @@ import httpx
 import pytest
 
 from bootpress.stack import sample_image
+from bootpress.stack.home import Home
+from bootpress.stack.ui import sign_in_pages
 from tests.support.postgres import Cluster
 from tests.support.registry import running_registry
 from tests.support.running_stack import running_stack
@@ -33,14 +35,18 @@ ALLOWED = {
         "Prefect, with its secrets: block_documents",
     ): "where connections are kept, encrypted at rest;"
     " whoever may ask for this may start anything anyway, so Prefect listens on loopback and wants its password",
-    ("Prefect's password", "environment of up"): "the operator gave it there",
     ("Prefect's password", "environment of prefect"): "it checks it",
     ("Prefect's password", "environment of api"): "it calls Prefect",
     ("Prefect's password", "environment of worker"): "it calls Prefect",
     ("Prefect's password", RELAY): "it calls Prefect",
 }
 """Which secret may be where, and why."""
+ALLOWED_WITH_SQLITE = {
+    ("Prefect's password", "file home/prefect.auth"): "mode 0600; what the server and all of ours are given at a start",
+}
+"""The same for a password that the home made."""
 ALLOWED_WITH_POSTGRESQL = {
+    ("Prefect's password", "environment of up"): "the operator gave it there",
     ("catalog's password", "environment of up"): "the operator gave it there",
     ("catalog's password", "environment of api"): "it reads and writes the catalog",
     ("catalog's password", "environment of worker"): "it reads and writes the catalog",
@@ -48,7 +54,7 @@ ALLOWED_WITH_POSTGRESQL = {
     ("password of Prefect's database", "environment of up"): "the operator gave it there",
     ("password of Prefect's database", "environment of prefect"): "it reads and writes its database",
 }
-"""The same for what only databases with a password have."""
+"""The same for what only an operator's own password and databases with a password have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,11 @@ class Databases:
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Return the two databases of a stack: files of its home, and once more PostgreSQL's with a password each."""
     if request.param == "sqlite":
-        return Databases()
+        return Databases(allowed=ALLOWED_WITH_SQLITE)
     cluster: Cluster = request.getfixturevalue("postgres_cluster")
-    known = {"catalog's password": odd(), "password of Prefect's database": odd()}
-    ours, prefects = [cluster.create_database(password=password) for password in known.values()]
+    passwords = {"catalog's password": odd(), "password of Prefect's database": odd()}
+    ours, prefects = [cluster.create_database(password=password) for password in passwords.values()]
+    known = passwords | {"Prefect's password": f"admin:{secrets.token_hex()}"}
 
     def read() -> Iterator[tuple[str, bytes]]:
         for whose, url, busy in (("catalog", ours, "webhook_deliveries"), ("Prefect", prefects, "flow_run")):
@@ -81,6 +88,7 @@ def databases(request: pytest.FixtureRequest) -> Databases:
     environment = {
         "BOOTPRESS_DATABASE_URL": ours,
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefects.replace("+psycopg", "+asyncpg"),
+        "PREFECT_SERVER_API_AUTH_STRING": known["Prefect's password"],
     }
     return Databases(environment, known, ALLOWED_WITH_POSTGRESQL, read)
 
@@ -92,10 +100,9 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
 ) -> None:
     small = tuple((title, media_type, sample_image.MIB) for title, media_type, _ in sample_image.LAYERS)
     monkeypatch.setattr(sample_image, "LAYERS", small)
-    known = {"registry password": odd(), "wrong password": odd(), "Prefect's password": f"admin:{secrets.token_hex()}"}
+    known = {"registry password": odd(), "wrong password": odd()}
     known |= databases.secrets
     environment = databases.environment | {
-        "PREFECT_SERVER_API_AUTH_STRING": known["Prefect's password"],
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "bootpress",
     }
@@ -107,8 +114,11 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
         service = parts.enter_context(running_token_service(elsewhere, users))
         registry = parts.enter_context(running_registry(elsewhere / "registry", auth=service.auth))
         with running_stack(watched / "home", environment) as stack:
+            if "Prefect's password" not in known:
+                known["Prefect's password"] = stack.prefect_auth_string
             life = Life(stack, elsewhere, known)
             live(life, service, registry)
+            sign_in(life)
             known |= {f"registry token {number}": token for number, token in enumerate(service.granted)}
             search = Search(known)
             found = places_of(search, [everything(life), written(watched, databases)])
@@ -117,6 +127,15 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
     # Relay ends by itself, soon after the start.
     assert found | {one for one in allowed if one[1] == RELAY} == allowed.keys()
     assert after <= allowed.keys()
+
+
+def sign_in(life: Life) -> None:
+    """Sign a browser in at both pages, and leave a code of each that nobody takes."""
+    taken, left = [sign_in_pages(Home(life.stack.home)) for _ in range(2)]
+    for page in taken:
+        life.kept.append((f"second answer of {page.name}", [httpx.get(page.address) for _ in range(2)][1].content))
+    for when, pages in (("taken", taken), ("left", left)):
+        life.secrets |= {f"code of {one.name}, {when}": httpx.URL(one.address).params["code"] for one in pages}
 
 
 def places_of(search: Search, pieces: Iterable[Iterable[tuple[str, bytes]]]) -> set[tuple[str, str]]:

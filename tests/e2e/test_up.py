@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support import parts
+from tests.support.listeners import tree
 from tests.support.processes import Program, is_alive, wait_for
 from tests.support.running_stack import Stack, running_stack
 
@@ -37,22 +38,8 @@ def endpoints(stack: Stack) -> dict[str, dict[str, int]]:
     return found
 
 
-def tree() -> dict[int, int]:
-    """Return the parent of each process."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    return parents
-
-
 def descendants(pid: int) -> set[int]:
-    parents, found = tree(), {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
+    return tree(pid) - {pid}
 
 
 def test_the_endpoints_are_private_and_complete(running: Stack) -> None:
@@ -74,11 +61,11 @@ def test_what_the_endpoints_name_answers(running: Stack) -> None:
 
 
 def test_the_deployments_and_block_types_are_there(running: Stack) -> None:
-    api = f"{running.endpoints['prefect_url']}/api"
+    api, auth = running.prefect_api, running.prefect_auth
     names = ("ingest-publication/webhook", "ingest-backlog/relay", "relay-deliveries/every-minute")
     for name in (*names, "bootstrap-disk-image-ci/operation"):
-        assert httpx.get(f"{api}/deployments/name/{name}").status_code == httpx.codes.OK
-    assert httpx.get(f"{api}/block_types/slug/ociregistry").status_code == httpx.codes.OK
+        assert httpx.get(f"{api}/deployments/name/{name}", auth=auth).status_code == httpx.codes.OK
+    assert httpx.get(f"{api}/block_types/slug/ociregistry", auth=auth).status_code == httpx.codes.OK
 
 
 def test_everything_is_written_to_the_home(running: Stack) -> None:
@@ -87,11 +74,12 @@ def test_everything_is_written_to_the_home(running: Stack) -> None:
     assert found == {"home", "home-up.log"}
     assert stat.S_IMODE(running.home.stat().st_mode) == 0o700
     assert stat.S_IMODE((running.home / "admin.token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((running.home / "prefect.auth").stat().st_mode) == 0o600
     assert (running.home / "prefect" / "prefect.db").is_file()
 
 
 def test_no_secret_is_on_a_command_line_or_in_a_log(running: Stack) -> None:
-    secrets = [(running.home / name).read_text().strip() for name in ("admin.token", "encryption.key")]
+    secrets = [(running.home / name).read_text().strip() for name in ("admin.token", "encryption.key", "prefect.auth")]
     words = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in running.endpoints["pids"].values())
     logs = b"".join(path.read_bytes() for path in (running.home / "logs").iterdir())
     assert b"bootpress" in words

@@ -41,6 +41,22 @@ class Stack:
         """Return the local registry's host and port."""
         return str(self.endpoints["registry"])
 
+    @property
+    def prefect_api(self) -> str:
+        """Return the URL of Prefect's API."""
+        return f"{self.endpoints['prefect_url']}/api"
+
+    @property
+    def prefect_auth(self) -> tuple[str, str]:
+        """Return user and password of Prefect's API."""
+        user, _, password = self.prefect_auth_string.partition(":")
+        return user, password
+
+    @property
+    def prefect_auth_string(self) -> str:
+        """Return what Prefect wants to hear, as the home keeps it."""
+        return (self.home / "prefect.auth").read_text().strip()
+
     def call(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Call an operation; raises for any answer but success."""
         token = self.token or Path(self.endpoints["admin_token_file"]).read_text().strip()

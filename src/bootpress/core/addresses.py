@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from bootpress.core import references
 from bootpress.core.errors import InvalidInput
 from bootpress.core.references import parse_repository
+
+_HOST: Final = re.compile(r"(?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def check_base(base: str, *, field: str) -> str:
@@ -48,6 +52,25 @@ def check_networks(given: str, *, field: str) -> list[str]:
                 hint="write 192.0.2.1 or 192.0.2.0/24, several with commas between",
                 field=field,
             ) from error
+    return found
+
+
+def check_authorities(given: str, *, field: str) -> list[str]:
+    """Return the `host` or `host:port` of a comma-separated list, in lower case; InvalidInput for others."""
+    found = []
+    for one in filter(None, (part.strip().lower() for part in given.split(","))):
+        try:
+            parts = urlsplit(f"//{one}")
+            is_plain = parts.netloc == one and parts.hostname and "@" not in one and parts.port != 0
+        except ValueError:
+            is_plain = False
+        if not is_plain or not _HOST.fullmatch(one):
+            raise InvalidInput(
+                f"{field}: {one[:100]!r} is no host",
+                hint="write host or host:port, without scheme or path, several with commas between",
+                field=field,
+            )
+        found.append(one)
     return found
 
 

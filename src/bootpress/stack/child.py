@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -22,6 +23,7 @@ def main() -> None:
     if os.getppid() != int(parent):  # it died before we asked
         sys.exit(1)
     os.umask(0o077)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a parent's mask would be inherited
     os.execvp(words[0], words)  # noqa: S606 - the program is the supervisor's own
 
 

@@ -1,7 +1,7 @@
 """A registry in a container, for machines with Docker and without Debian's docker-registry.
 
-python -m bootpress.stack.container run STORAGE CONFIG PORT    run it in the foreground: it ends with the process
-python -m bootpress.stack.container remove STORAGE             remove what a killed one has left
+python -m bootpress.stack.container run STORAGE CONFIG FOLDER    run it in the foreground: it ends with the process
+python -m bootpress.stack.container remove STORAGE               remove what a killed one has left
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import time
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from bootpress.stack.registry_guard import SOCKET
+
 IMAGE: Final = "registry:2"
 TIMEOUT_SECONDS: Final = 20
+SOCKETS: Final = "/run/bootpress"
 STOP_SECONDS: Final = 2
 GONE_SECONDS: Final = 3.0
 
@@ -44,8 +47,11 @@ def why_unavailable() -> str | None:
     return None
 
 
-def run(storage: str, config: str, port: int) -> int:
-    """Run the container until it ends or SIGTERM comes, which may be at any moment from the first line on."""
+def run(storage: str, config: str, folder: str) -> int:
+    """Run the container until it ends or SIGTERM comes, which may be at any moment from the first line on.
+
+    It listens on a socket in `folder` alone: no port of this machine leads to it.
+    """
     signal.signal(signal.SIGTERM, _leave)
     import docker  # noqa: PLC0415 - see above
 
@@ -59,10 +65,12 @@ def run(storage: str, config: str, port: int) -> int:
             detach=True,
             auto_remove=True,
             user=f"{os.getuid()}:{os.getgid()}",
-            ports={"5000/tcp": ("127.0.0.1", port)},
+            network_mode="none",
+            environment={"REGISTRY_HTTP_NET": "unix", "REGISTRY_HTTP_ADDR": f"{SOCKETS}/{SOCKET}"},
             volumes={
                 config: {"bind": "/config.yml", "mode": "ro"},
                 storage: {"bind": "/var/lib/registry", "mode": "rw"},
+                folder: {"bind": SOCKETS, "mode": "rw"},
             },
         )
         for line in container.logs(stream=True, follow=True):
@@ -112,8 +120,8 @@ def _remove(client: Any, storage: str) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["run", storage, config, port]:
-            sys.exit(run(storage, config, int(port)))
+        case ["run", storage, config, folder]:
+            sys.exit(run(storage, config, folder))
         case ["remove", storage]:
             sys.exit(remove(storage))
         case _:

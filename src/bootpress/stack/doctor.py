@@ -23,7 +23,7 @@ from bootpress.core.errors import BootpressError, InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import doctor_ci, doctor_webhooks, registry
 from bootpress.stack.claiming import Standing, is_home, judge
-from bootpress.stack.environment import absolute, without_password
+from bootpress.stack.environment import absolute, configured, without_password
 from bootpress.stack.findings import Finding, Health, guarded
 from bootpress.stack.home import Home
 from bootpress.wiring import limits, open_forges
@@ -55,6 +55,8 @@ def examine(settings: Settings, base: Mapping[str, str] = os.environ) -> Iterato
     yield _home(home)
     endpoints = home.read_endpoints() if home.is_locked() else None
     yield _stack(home, endpoints)
+    if not configured(base):
+        yield _prefect_string(home, base)
     yield guarded("database", lambda: _database(settings))
     yield from _webhooks(settings)
     yield from _prefect(settings, base, endpoints)
@@ -129,7 +131,8 @@ def _prefect(settings: Settings, base: Mapping[str, str], endpoints: dict[str, A
     if url is None:
         yield Finding("prefect", Health.WARN, "not running", "`bootpress up` starts it, or set PREFECT_API_URL")
         return
-    api = PrefectApi.from_environment({**_with_auth(base), "PREFECT_API_URL": url}, call_seconds=SECONDS)
+    credential = _credential(base, Home(settings.home))
+    api = PrefectApi.from_environment({**base, **credential, "PREFECT_API_URL": url}, call_seconds=SECONDS)
     try:
         yield guarded("prefect", lambda: _prefect_health(api, url))
         yield guarded("worker", lambda: _worker(api))
@@ -176,9 +179,31 @@ def _is_usable(settings: Settings, catalog: Catalog) -> bool:
         return False
 
 
-def _with_auth(base: Mapping[str, str]) -> dict[str, str]:
-    secret = base.get("PREFECT_SERVER_API_AUTH_STRING")
-    return ({"PREFECT_API_AUTH_STRING": secret} if secret else {}) | dict(base)
+def _credential(base: Mapping[str, str], home: Home) -> dict[str, str]:
+    """Return what logs in at Prefect: as the environment says, and at our own server else as the home keeps it."""
+    given = base.get("PREFECT_API_AUTH_STRING") or base.get("PREFECT_SERVER_API_AUTH_STRING")
+    if configured(base):
+        return {"PREFECT_API_AUTH_STRING": given} if given else {}
+    return {"PREFECT_API_KEY": "", "PREFECT_API_AUTH_STRING": given or _kept_string(home)}
+
+
+def _kept_string(home: Home) -> str:
+    try:
+        return home.prefect_auth.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _prefect_string(home: Home, base: Mapping[str, str]) -> Finding:
+    """Look at the authentication string of our own Prefect server, which whoever reads it can log in with."""
+    name, path = "prefect string", home.prefect_auth
+    if base.get("PREFECT_SERVER_API_AUTH_STRING") or base.get("PREFECT_API_AUTH_STRING"):
+        return Finding(name, Health.OK, "given by the environment")
+    if not _kept_string(home):
+        return Finding(name, Health.WARN, f"{path} holds none", "`bootpress up` makes one at its next start")
+    if path.stat().st_mode & 0o077:
+        return Finding(name, Health.WARN, f"{path} is open to other users", f"chmod 600 {path}")
+    return Finding(name, Health.OK, str(path))
 
 
 def _prefect_health(api: PrefectApi, url: str) -> Finding:

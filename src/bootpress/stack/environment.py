@@ -18,6 +18,17 @@ PREFECTS_DATABASE: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
 """Where Prefect's server keeps its history, password included: nobody else's to know."""
 
 
+def configured(base: Mapping[str, str] = os.environ) -> str:
+    """Return the API of the Prefect server that the environment names; empty where there is to be one of our own."""
+    return base.get("PREFECT_API_URL", "").strip().rstrip("/")
+
+
+def auth_string(home: Home, base: Mapping[str, str] = os.environ) -> str:
+    """Return what our own Prefect server wants to hear: as the environment says, else as the home keeps it."""
+    given = base.get("PREFECT_SERVER_API_AUTH_STRING") or base.get("PREFECT_API_AUTH_STRING")
+    return given or home.prefect_auth_string()
+
+
 def of_a_stranger(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment of somebody who has configured neither us nor Prefect."""
     return {name: value for name, value in base.items() if not name.startswith((*OURS, "PREFECT_"))}
@@ -51,9 +62,12 @@ def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, st
             "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.folder / "tmp" / "results"),
         }
     )
-    secret = environment.get("PREFECT_SERVER_API_AUTH_STRING")
+    secret = base.get("PREFECT_API_AUTH_STRING") or base.get("PREFECT_SERVER_API_AUTH_STRING")
+    if not configured(base):  # the string of our own server goes to no other one
+        environment.pop("PREFECT_API_KEY", None)  # of Prefect Cloud: our client would send it in place of the string
+        secret = secret or home.prefect_auth_string()
     if secret:
-        environment.setdefault("PREFECT_API_AUTH_STRING", secret)
+        environment["PREFECT_API_AUTH_STRING"] = secret
     return environment
 
 

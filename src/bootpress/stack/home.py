@@ -57,6 +57,11 @@ class Home:
         return self.folder / "prefect"
 
     @property
+    def prefect_auth(self) -> Path:
+        """Return the file that holds the authentication string of our own Prefect server."""
+        return self.folder / "prefect.auth"
+
+    @property
     def tools(self) -> Path:
         """Return the folder of programs that were unpacked for this home."""
         return self.folder / "tools"
@@ -135,6 +140,15 @@ class Home:
         finally:
             os.close(descriptor)
         return False
+
+    def prefect_auth_string(self) -> str:
+        """Return the authentication string of our own Prefect server, made at the first start that wants one."""
+        path = self.prefect_auth
+        if not path.exists() or not path.read_text().strip():
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(path, f"bootpress:{secrets.token_hex(32)}\n")
+        path.chmod(0o600)
+        return path.read_text().strip()
 
     def worker_name(self) -> str:
         """Return the name that this home's worker has at every start, made at the first."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bootpress.adapters.orchestrator.api import PrefectApi
 from bootpress.core.errors import OrchestratorUnavailable
-from bootpress.stack.environment import of_prefect
+from bootpress.sign_in import codes_of
+from bootpress.stack.environment import auth_string, configured, of_prefect
 from bootpress.stack.home import Home
 from bootpress.stack.ports import LOOPBACK
 from bootpress.stack.processes import Spec, python
@@ -40,20 +41,19 @@ class PrefectAddress:
         return self.api_url.removesuffix("/api")
 
 
-def configured(base: Mapping[str, str] = os.environ) -> str:
-    """Return the API of the server that the environment names; empty where there is to be one of our own."""
-    return base.get("PREFECT_API_URL", "").strip().rstrip("/")
-
-
 def address(port: int, base: Mapping[str, str] = os.environ) -> PrefectAddress:
     """Return the server that the environment names, else our own on that port."""
     url = configured(base)
     return PrefectAddress(url or f"http://{LOOPBACK}:{port}/api", is_ours=not url)
 
 
-def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
-    """Return how to run the server; the database is the environment's, else SQLite in the home."""
+def spec(home: Home, port: int, base: Mapping[str, str] = os.environ, *, allowed_hosts: Sequence[str] = ()) -> Spec:
+    """Return how to run the server; the database is the environment's, else SQLite in the home.
+
+    It always wants its authentication string, and answers `allowed_hosts` beside those of loopback.
+    """
     environment = of_prefect(home, base) | {
+        "PREFECT_SERVER_API_AUTH_STRING": auth_string(home, base),
         "PREFECT_LOGGING_SERVER_LEVEL": base.get("PREFECT_LOGGING_SERVER_LEVEL", "WARNING"),
         # Its UI would look for the API at Prefect's default port; so it asks whoever served it, tunnels included.
         "PREFECT_UI_API_URL": "/api",
@@ -64,7 +64,8 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ) -> Spec:
     environment = KEPT | environment
     if not any(name in environment for name in DATABASE):
         environment[DATABASE[0]] = f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
-    words = ("server", "start", "--host", LOOPBACK, "--port", str(port))
+    words = ["--host", LOOPBACK, "--port", str(port), "--sign-in", str(codes_of(home.folder, "prefect").folder)]
+    words += [word for host in allowed_hosts for word in ("--allow-host", host)]
     return Spec("prefect", python("bootpress.adapters.orchestrator.server", *words), environment)
 
 

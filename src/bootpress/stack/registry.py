@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from bootpress.stack.environment import common
 from bootpress.stack.home import Home, write_private
 from bootpress.stack.ports import LOOPBACK
 from bootpress.stack.processes import Spec, python
+from bootpress.stack.registry_guard import SOCKET
 from bootpress.stack.supervisor import Supervisor
 
 FETCHING: Final = "fetch-registry"
@@ -40,25 +42,34 @@ class Choice:
 class LocalRegistry:
     """The registry of a home: begun with the stack, complete when it answers or when it is known why there is none."""
 
-    def __init__(self, home: Home, port: int, supervisor: Supervisor, *, fetch_seconds: float = FETCH_SECONDS) -> None:
+    def __init__(
+        self,
+        home: Home,
+        port: int,
+        supervisor: Supervisor,
+        *,
+        fetch_seconds: float = FETCH_SECONDS,
+        allowed_hosts: Sequence[str] = (),
+    ) -> None:
         self.address = f"{LOOPBACK}:{port}"
         self._home = home
         self._port = port
         self._supervisor = supervisor
+        self._allowed_hosts = allowed_hosts
         self._deadline = time.monotonic() + fetch_seconds
 
     def begin(self) -> None:
         """Start it, or what fetches it; that goes on beside the start of everything else."""
         spec = None
         if find_program(self._home) is not None:
-            spec = choose(self._home, self._port).spec
+            spec = choose(self._home, self._port, self._allowed_hosts).spec
         self._supervisor.start(spec or _fetching(self._home))
 
     def complete(self) -> str:
         """Wait until it answers, and return nothing; or return why there is none."""
         if self._supervisor.runs(FETCHING):
             self._supervisor.let_end(FETCHING, seconds=self._deadline - time.monotonic())
-            choice = choose(self._home, self._port)
+            choice = choose(self._home, self._port, self._allowed_hosts)
             if choice.spec is None:
                 return choice.reason
             self._supervisor.start(choice.spec)
@@ -66,14 +77,15 @@ class LocalRegistry:
         return ""
 
 
-def choose(home: Home, port: int) -> Choice:
+def choose(home: Home, port: int, allowed_hosts: Sequence[str] = ()) -> Choice:
     """Decide how to run a registry on a port of this machine, with what is here and was fetched at this start."""
+    guard = _Guard(home, port, allowed_hosts)
     program = find_program(home)
     if program is not None:
-        return Choice(_program_spec(home, port, program), str(program))
+        return Choice(_program_spec(guard, program), str(program))
     outcome = fetching.outcome(home)
     if outcome.is_container:
-        return Choice(_container_spec(home, port), f"a container of {container.IMAGE}")
+        return Choice(_container_spec(guard), f"a container of {container.IMAGE}")
     return Choice(None, outcome.reason)
 
 
@@ -108,28 +120,48 @@ def _fetching(home: Home) -> Spec:
     return Spec(FETCHING, python("bootpress.stack.fetching", str(home.folder)), common(home), once=True)
 
 
-def _program_spec(home: Home, port: int, program: Path) -> Spec:
-    config = _write_config(home, storage=str(home.registry), address=f"{LOOPBACK}:{port}")
-    environment = common(home) | {"OTEL_TRACES_EXPORTER": "none"}
-    return Spec("registry", (str(program), "serve", str(config)), environment)
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """What listens on the port; the registry itself listens on a socket in a folder of this start."""
+
+    home: Home
+    port: int
+    allowed_hosts: Sequence[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.home.run / "registry"
+
+    def before(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words that run the guard, and a program behind it."""
+        hosts = [word for host in self.allowed_hosts for word in ("--allow-host", host)]
+        return python("bootpress.stack.registry_guard", str(self.folder), str(self.port), *hosts, "--", *words)
 
 
-def _container_spec(home: Home, port: int) -> Spec:
-    config = _write_config(home, storage="/var/lib/registry", address=":5000")
-    words = python("bootpress.stack.container", "run", str(home.registry), str(config), str(port))
+def _program_spec(guard: _Guard, program: Path) -> Spec:
+    config = _write_config(guard, storage=str(guard.home.registry))
+    socket = {"REGISTRY_HTTP_NET": "unix", "REGISTRY_HTTP_ADDR": SOCKET}
+    environment = common(guard.home) | socket | {"OTEL_TRACES_EXPORTER": "none"}
+    return Spec("registry", guard.before((str(program), "serve", str(config))), environment)
+
+
+def _container_spec(guard: _Guard) -> Spec:
+    home, config = guard.home, _write_config(guard, storage="/var/lib/registry")
+    words = python("bootpress.stack.container", "run", str(home.registry), str(config), str(guard.folder))
     write_private(home.had_container, "")
     # It removes its container before it ends, which the kernel's SIGKILL would not let it.
-    return Spec("registry", words, common(home), death_signal=signal.SIGTERM)
+    return Spec("registry", guard.before(words), common(home), death_signal=signal.SIGTERM)
 
 
-def _write_config(home: Home, *, storage: str, address: str) -> Path:
+def _write_config(guard: _Guard, *, storage: str) -> Path:
     config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         # No blobdescriptor cache: it remembers what was deleted. No http.host: uploads go where the request came to.
         "storage": {"filesystem": {"rootdirectory": storage}, "delete": {"enabled": True}},
-        "http": {"addr": address, "secret": secrets.token_hex(32)},
+        # The address is the guard's, as clients know it; the environment names the socket.
+        "http": {"addr": f"{LOOPBACK}:{guard.port}", "secret": secrets.token_hex(32)},
     }
-    path = home.run / "registry.yml"
+    path = guard.home.run / "registry.yml"
     write_private(path, yaml.safe_dump(config))
     return path

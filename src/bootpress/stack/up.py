@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bootpress.settings import Settings
 from bootpress.stack import prefect_server, registry
-from bootpress.stack.environment import absolute, of_ours, without_password
+from bootpress.stack.environment import absolute, configured, of_ours, without_password
 from bootpress.stack.errors import Stopped
 from bootpress.stack.home import Home, write_private
 from bootpress.stack.ports import Ports, Reservations, settle
@@ -52,7 +52,7 @@ def up(settings: Settings) -> None:
         settings.encryption_keys  # noqa: B018 - makes the key now: processes that start at once would race for it
         supervisor = Supervisor(home, signals)
         reservations = Reservations()
-        elsewhere = {"prefect": prefect_server.configured(), "registry": settings.registry}
+        elsewhere = {"prefect": configured(), "registry": settings.registry}
         try:
             registry.remove_left_container(home, supervisor)
             ports = settle(
@@ -88,7 +88,8 @@ class _Stack:
             self.settings, self.home, prefect_api=prefect.api_url, api_url=self.api_url, api_port=self.ports.api
         )
         self._start_first(prefect, environment)
-        local = registry.LocalRegistry(self.home, self.ports.registry, self.supervisor)
+        hosts = self.settings.allowed_host_list
+        local = registry.LocalRegistry(self.home, self.ports.registry, self.supervisor, allowed_hosts=hosts)
         if self.settings.registry is None:
             local.begin()
         database = without_password(self.settings.catalog_url)
@@ -118,7 +119,8 @@ class _Stack:
     def _start_first(self, prefect: prefect_server.PrefectAddress, environment: dict[str, str]) -> None:
         """Start what waits for nothing, and what imports for seconds before it has to wait."""
         if prefect.is_ours:
-            self.supervisor.start(prefect_server.spec(self.home, self.ports.prefect))
+            hosts = self.settings.allowed_host_list
+            self.supervisor.start(prefect_server.spec(self.home, self.ports.prefect, allowed_hosts=hosts))
         for task in ("catalog", "prefect"):
             words = python("bootpress.stack.prepare", task)
             self.supervisor.start(Spec(f"prepare-{task}", words, environment, once=True))

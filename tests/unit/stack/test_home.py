@@ -212,3 +212,56 @@ def test_prefects_database_is_the_environments_whole_or_in_parts_or_else_in_the_
 def test_results_of_runs_are_scratch(home: Home) -> None:
     environment = prefect_server.spec(home, 4200, {}).environment
     assert Path(environment["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]).is_relative_to(home.folder / "tmp")
+
+
+def test_our_own_prefect_always_wants_a_string_which_the_home_keeps(home: Home) -> None:
+    wanted = prefect_server.spec(home, 4200, {}).environment["PREFECT_SERVER_API_AUTH_STRING"]
+    assert len(wanted) > 64
+    assert home.prefect_auth.read_text().strip() == wanted
+    assert stat.S_IMODE(home.prefect_auth.stat().st_mode) == 0o600
+    assert of_prefect(home, {})["PREFECT_API_AUTH_STRING"] == wanted
+    assert wanted not in " ".join(prefect_server.spec(home, 4200, {}).words)
+    assert wanted not in common(home, {}).values()
+
+
+def test_a_string_that_others_could_read_is_closed_and_an_empty_one_made_anew(home: Home) -> None:
+    first = home.prefect_auth_string()
+    home.prefect_auth.chmod(0o644)
+    assert home.prefect_auth_string() == first
+    assert stat.S_IMODE(home.prefect_auth.stat().st_mode) == 0o600
+    home.prefect_auth.write_text("\n")
+    assert len(home.prefect_auth_string()) > 64
+
+
+@pytest.mark.parametrize("name", ["PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"])
+def test_a_string_of_the_environment_is_wanted_in_its_place(home: Home, name: str) -> None:
+    environment = prefect_server.spec(home, 4200, {name: "me:secret"}).environment
+    assert environment["PREFECT_SERVER_API_AUTH_STRING"] == "me:secret"
+    assert environment["PREFECT_API_AUTH_STRING"] == "me:secret"
+    assert not home.prefect_auth.exists()
+
+
+@pytest.mark.parametrize("name", ["PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"])
+def test_an_empty_string_of_the_environment_is_none(home: Home, name: str) -> None:
+    environment = prefect_server.spec(home, 4200, {name: ""}).environment
+    assert environment["PREFECT_SERVER_API_AUTH_STRING"] == home.prefect_auth_string()
+    assert environment["PREFECT_API_AUTH_STRING"] == home.prefect_auth_string()
+
+
+def test_another_server_gets_the_credentials_that_are_its_own(home: Home) -> None:
+    kept = home.prefect_auth_string()
+    elsewhere = {"PREFECT_API_URL": "https://prefect.example.org/api"}
+    assert kept not in of_prefect(home, elsewhere).values()
+    theirs = elsewhere | {"PREFECT_API_KEY": "key", "PREFECT_API_AUTH_STRING": "me:secret"}
+    assert theirs.items() <= of_prefect(home, theirs).items()
+
+
+def test_a_key_of_prefect_cloud_does_not_go_to_our_own_server(home: Home) -> None:
+    """Prevents clients from sending it in place of the string: each call would be refused."""
+    assert "PREFECT_API_KEY" not in of_prefect(home, {"PREFECT_API_KEY": "key"})
+
+
+def test_prefect_knows_the_hosts_that_the_operator_adds_and_where_codes_are(home: Home) -> None:
+    words = prefect_server.spec(home, 4200, {}, allowed_hosts=["prefect.example.org", "inner:4200"]).words
+    assert words.count("--allow-host") == 2
+    assert {"prefect.example.org", "inner:4200", str(home.run / "sign-in" / "prefect")} <= set(words)

@@ -94,4 +94,5 @@ def _show_links(stage: Stage) -> None:
     stage.console.print(f"Prefect UI (runs, deployments, artifacts): {stage.prefect_url}", soft_wrap=True)
     where = f"{stage.endpoints['api_url']}/app    token: {stage.endpoints['admin_token_file']}"
     stage.console.print(f"Console (publications): {where}", soft_wrap=True)
+    stage.console.print(f"Both open signed in with: bootpress ui --home {stage.home}", soft_wrap=True)
     stage.console.print(f"API: {stage.endpoints['api_url']}", soft_wrap=True)

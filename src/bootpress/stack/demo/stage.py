@@ -17,6 +17,7 @@ from bootpress.adapters.oci import OciRegistries
 from bootpress.core.errors import BootpressError
 from bootpress.core.references import Repository
 from bootpress.stack import sample_image
+from bootpress.stack.home import Home
 from bootpress.surfaces.cli.calling import Target, call
 
 SLUG: Final = "demo-amd64"
@@ -64,8 +65,10 @@ class Stage:
     def ask_prefect(self, method: str, path: str, query: dict[str, Any] | None = None) -> Any:
         """Ask Prefect's API; None where it does not answer as it should."""
         url = f"{self.prefect_url}/api{path}"
+        user, _, password = Home(self.home).prefect_auth_string().partition(":")
         try:
-            return httpx.request(method, url, json=query, trust_env=False, timeout=10).raise_for_status().json()
+            answer = httpx.request(method, url, json=query, auth=(user, password), trust_env=False, timeout=10)
+            return answer.raise_for_status().json()
         except (httpx.HTTPError, ValueError):
             return None
 

@@ -62,7 +62,7 @@ def _add_doors(
     app.add_route("/healthz", health.alive, methods=["GET"])
     app.add_route("/readyz", health.ready, methods=["GET"])
     app.add_route("/metrics", health.metrics, methods=["GET"])
-    console.install(app, context, gate)
+    console.install(app, context, gate, home=settings.home)
 
     async def described(request: Request) -> Response:
         await gate.admit(request)

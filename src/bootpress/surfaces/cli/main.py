@@ -99,6 +99,20 @@ def demo(
 
 
 @app.command()
+def ui(
+    *,
+    home: Home = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the addresses; each signs in once, within two minutes.")
+    ] = False,
+) -> None:
+    """Open the Prefect UI and the console in the browser, signed in."""
+    from bootpress.stack.ui import ui as run  # noqa: PLC0415 - FastAPI takes a moment to import
+
+    run(_settings(home=home), only_print=only_print)
+
+
+@app.command()
 def doctor(*, home: Home = None) -> None:
     """Check database, Prefect, registry, trust roots and programs; one line each."""
     from bootpress.stack.doctor import doctor as run  # noqa: PLC0415 - Prefect takes a second to import

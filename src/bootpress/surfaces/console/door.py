@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -11,11 +12,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import BootpressError, NotFound, Unauthenticated
+from bootpress.sign_in import codes_of
+from bootpress.stack.home import Home
 from bootpress.surfaces.api import problems, reading
 from bootpress.surfaces.api.operations import Gate
 from bootpress.surfaces.api.problems import Problem
 from bootpress.surfaces.console import asking, pages
-from bootpress.surfaces.console.origins import HOME, LOGIN, LOGOUT, page_to_return_to, require_same_site
+from bootpress.surfaces.console.origins import HOME, LOGIN, LOGOUT, SIGN_IN, page_to_return_to, require_same_site
 from bootpress.surfaces.console.sessions import Sessions
 
 MAX_FORM = 8 * 1024
@@ -35,15 +38,16 @@ YEAR = 365 * 24 * 3600
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def install(app: FastAPI, context: Context, gate: Gate) -> None:
-    """Add the console's paths to an application."""
-    door = ConsoleDoor(context, gate)
+def install(app: FastAPI, context: Context, gate: Gate, *, home: Path) -> None:
+    """Add the console's paths to an application; `home` keeps the one-time codes and the administrator's token."""
+    door = ConsoleDoor(context, gate, home)
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "/app", door.first_page),
         ("GET", "/app/", door.first_page),
         ("GET", LOGIN, door.login_form),
         ("POST", LOGIN, door.login),
         ("POST", LOGOUT, door.logout),
+        ("GET", SIGN_IN, door.sign_in),
         ("GET", HOME, door.publications),
         ("GET", HOME + "/{id}", door.publication),
         ("GET", "/app/{rest:path}", door.nothing),
@@ -56,8 +60,9 @@ def install(app: FastAPI, context: Context, gate: Gate) -> None:
 class ConsoleDoor:
     """Asks operations on behalf of the token in the session, and shows what they answer."""
 
-    def __init__(self, context: Context, gate: Gate) -> None:
+    def __init__(self, context: Context, gate: Gate, home: Path) -> None:
         self._context = context
+        self._home = home
         self._gate = gate
         self._sessions = Sessions(context)
 
@@ -97,6 +102,17 @@ class ConsoleDoor:
         form = await _read_form(request)
         response = _to_login(page_to_return_to(form.get("next", HOME)))
         self._sessions.end(response)
+        return response
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin the administrator's session for who brings a one-time code, which only the home's owner can make."""
+        said = "This address was good once, for two minutes. `bootpress ui` makes a new one."
+        if request.method != "GET" or not codes_of(self._home, "console").take(request.query_params.get("code", "")):
+            return self._form(HOME, said=said, status=401)
+        token = Home(self._home).admin_token.read_text().strip()
+        await self._gate.admit_token(token)
+        response = RedirectResponse(HOME, 303)
+        self._sessions.begin(response, token)
         return response
 
     async def publications(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from bootpress.surfaces.api.problems import Problem
 HOME = "/app/publications"
 LOGIN = "/app/login"
 LOGOUT = "/app/logout"
+SIGN_IN = "/app/sign-in"
 MAX_PATH = 300
 _PAGE = re.compile(r"/app(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*(?:\?platform=[A-Za-z0-9._-]+)?")
 _PORTS = {"http": 80, "https": 443}
@@ -39,7 +40,7 @@ def require_same_site(headers: Mapping[str, str], *, public_url: str) -> None:
 
 def page_to_return_to(asked: str) -> str:
     """Return the page of the console that was asked for, or the first page for anything else."""
-    if len(asked) > MAX_PATH or not _PAGE.fullmatch(asked) or asked.partition("?")[0] in {LOGIN, LOGOUT}:
+    if len(asked) > MAX_PATH or not _PAGE.fullmatch(asked) or asked.partition("?")[0] in {LOGIN, LOGOUT, SIGN_IN}:
         return HOME
     return asked
 

@@ -6,11 +6,13 @@ A new version of Prefect that fails here needs a look at every place named, befo
 from __future__ import annotations
 
 import inspect
+import re
 import uuid
 
 import prefect
 import pytest
 from prefect import _flow_run_suspension as suspension
+from prefect.cli import _server_utils
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Pause
@@ -96,3 +98,17 @@ def test_prefects_client_comes_back_when_the_busy_answer_says() -> None:
 
     assert answer.status_code == 200
     assert len(server.seen) == 8  # Prefect's own client gives up after six, a minute later
+
+
+def test_prefects_own_command_serves_what_ours_serves_in_the_same_way() -> None:
+    """Prevents a server of ours that lacks what a new version of the command gives to its own."""
+    source = inspect.getsource(_server_utils._run_in_foreground)
+    one_process, _, _ = source.partition("else:")
+    given = set(re.findall(r"^ +(\w+)=", one_process.partition("uvicorn.run(")[2], re.MULTILINE))
+
+    assert "app=create_app(final=True, webserver_only=no_services)" in one_process
+    # app_dir finds an application by its name, which ours is not started by.
+    assert given == {
+        *("app", "app_dir", "host", "port", "log_level"),
+        *("timeout_keep_alive", "ws_ping_interval", "ws_ping_timeout"),
+    }
