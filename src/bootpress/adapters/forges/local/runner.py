@@ -29,6 +29,9 @@ OWNER: Final = 0
 CLEAR_SECONDS: Final = 10.0
 """For deleting what a job wrote; what is left then is deleted later, beside other runs."""
 
+LAST_CLEAR_SECONDS: Final = 1.0
+"""For deleting the folder of all jobs, each of which was cleared already."""
+
 
 class Watch:
     """Looks whether the run is to end, and why."""
@@ -81,6 +84,7 @@ class Runner:
             return
         found = set(results.values())
         conclusion = next((each for each in ("failure", "success") if each in found), "skipped")
+        remove_tree(self._folder.work, seconds=LAST_CLEAR_SECONDS)  # who sees the end finds nothing left
         self._save(RunState(RunStatus.COMPLETED, conclusion, self._state.jobs))
 
     def _look_before(self, number: int) -> None:
