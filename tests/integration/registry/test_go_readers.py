@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import select
 
 from bootpress.adapters.oci import OciRegistries, Pusher
-from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST, digest_of
+from bootpress.adapters.oci.manifests import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
 from bootpress.adapters.oci.push import to_json
 from bootpress.core.ports import Descriptor
 from bootpress.core.publications.models import Artifact
@@ -213,3 +213,26 @@ def test_what_go_reads_is_what_we_read_or_is_refused(bench: Bench, name: str) ->
         assert {row.title: row.digest for row in verified if row.role == "layer"} == {
             title: digest_of(content) for title, content in pulled.items()
         }
+
+
+def test_a_layer_that_is_a_manifest_is_refused_as_oras_pulls_what_that_names(bench: Bench) -> None:
+    hidden = bench.blob(b"a kernel that nobody verified", "a/b", "hidden")
+    inner = json.dumps(image(bench, hidden)).encode()
+    assert bench.push(inner)
+    raw = json.dumps(image(bench, bench.blob(inner, OCI_MANIFEST, "shown"))).encode()
+    assert bench.push(raw)
+    assert "hidden" in bench.pull(digest_of(raw))
+    assert bench.publish(digest_of(raw)) == []
+
+
+@pytest.mark.parametrize("stated", [OCI_INDEX, DOCKER_MANIFEST, "application/octet-stream"])
+def test_an_index_that_calls_an_image_something_else_is_refused(bench: Bench, stated: str) -> None:
+    inner = json.dumps(image(bench, bench.blob(b"kernel", "a/b", "shown"))).encode()
+    assert bench.push(inner)
+    child = to_json(Descriptor(OCI_MANIFEST, digest_of(inner), len(inner)))
+    platform = {"platform": {"architecture": "amd64", "os": "linux"}}
+    for media_type, is_published in ((OCI_MANIFEST, True), (stated, False)):
+        manifests = [child | platform, child | {"mediaType": media_type}]
+        raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}).encode()
+        assert bench.push(raw, OCI_INDEX)
+        assert bool(bench.publish(digest_of(raw))) == is_published

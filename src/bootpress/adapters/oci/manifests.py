@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field
 
@@ -71,9 +71,15 @@ class _Manifest(Document):
     history: Any = None
 
 
+class _Read(Protocol):
+    def __call__(self, value: Any, *, where: str) -> Descriptor: ...
+
+
 _IMAGE, _INDEX = frozenset({"config", "layers"}), frozenset({"manifests"})
 _SCHEMA_1 = frozenset({"fsLayers", "history"})
 """Members of Docker's first schema. podman and containerd refuse them beside others: they would be another image."""
+_NAMES_MORE = frozenset({*ACCEPTED, "application/vnd.oci.artifact.manifest.v1+json"})
+"""Types of content that names other content. As a layer, oras and containerd would pull what that names too."""
 
 
 def digest_of(raw: bytes) -> str:
@@ -99,9 +105,9 @@ def parse_manifest(raw: bytes, *, content_type: str | None) -> Manifest:
         media_type=media_type,
         size=len(raw),
         artifact_type=_optional_media_type(stated.artifact_type, "artifactType", where="the manifest"),
-        config=None if is_index else _descriptor(stated.config, where="config"),
-        layers=() if is_index else _descriptors(stated.layers, "layers", MAX_LAYERS),
-        manifests=_descriptors(stated.manifests, "manifests", MAX_MANIFESTS) if is_index else (),
+        config=None if is_index else _blob(stated.config, where="config"),
+        layers=() if is_index else _descriptors(stated.layers, "layers", MAX_LAYERS, read=_blob),
+        manifests=_descriptors(stated.manifests, "manifests", MAX_MANIFESTS, read=_descriptor) if is_index else (),
         subject=_descriptor(stated.subject, where="subject") if stated.subject is not None else None,
         annotations=_annotations(stated.annotations, where="the manifest"),
     )
@@ -156,12 +162,21 @@ def _media_type(stated: Any, content_type: str | None) -> str:
     return media_type
 
 
-def _descriptors(listed: Any, name: str, limit: int) -> tuple[Descriptor, ...]:
+def _descriptors(listed: Any, name: str, limit: int, *, read: _Read) -> tuple[Descriptor, ...]:
     if not isinstance(listed, list):
         raise ContentRejected(f"the manifest's {name} is not a list")
     if len(listed) > limit:
         raise ContentRejected(f"the manifest has {len(listed)} {name}; at most {limit} are read")
-    return tuple(_descriptor(entry, where=f"{name}[{number}]") for number, entry in enumerate(listed))
+    return tuple(read(entry, where=f"{name}[{number}]") for number, entry in enumerate(listed))
+
+
+def _blob(value: Any, *, where: str) -> Descriptor:
+    blob = _descriptor(value, where=where)
+    if blob.media_type in _NAMES_MORE:
+        raise ContentRejected(
+            f"{where} is a manifest ({blob.media_type}), not a blob", hint="name manifests in an index"
+        )
+    return blob
 
 
 def _descriptor(value: Any, *, where: str) -> Descriptor:

@@ -16,7 +16,11 @@ MAX_CONFIG = 1024 * 1024
 
 
 def fetch_children(registry: Registry, repository: Repository, top: Manifest) -> list[Manifest]:
-    """Fetch the manifests that an index names; ContentRejected for a nested index and for sizes that differ."""
+    """Fetch the manifests that an index names.
+
+    Raises ContentRejected for a nested index, and where the index states another size or media type than a manifest
+    has: other readers read it as what the index says.
+    """
     if len(top.manifests) > rules.MAX_CHILDREN:
         raise ContentRejected(f"the index names {len(top.manifests)} manifests; at most {rules.MAX_CHILDREN} are read")
     named = {child.digest: child for child in top.manifests}.values()
@@ -24,15 +28,19 @@ def fetch_children(registry: Registry, repository: Repository, top: Manifest) ->
         raise ContentRejected(
             f"the index names manifests of {size} bytes together; at most {rules.MAX_CHILDREN_SIZE} are read"
         )
-    children = []
-    for child in named:
-        manifest = registry.fetch_manifest(repository, child.digest)
-        if manifest.is_index:
-            raise ContentRejected(f"the index names another index, {child.digest}", hint="push a flat index")
-        if manifest.size != child.size:
-            raise ContentRejected(f"the index says {child.size} bytes of {child.digest}, which has {manifest.size}")
-        children.append(manifest)
-    return children
+    children = {child.digest: registry.fetch_manifest(repository, child.digest) for child in named}
+    for child in top.manifests:
+        _check_child(children[child.digest], child)
+    return list(children.values())
+
+
+def _check_child(manifest: Manifest, stated: Descriptor) -> None:
+    if manifest.is_index:
+        raise ContentRejected(f"the index names another index, {stated.digest}", hint="push a flat index")
+    if manifest.size != stated.size:
+        raise ContentRejected(f"the index says {stated.size} bytes of {stated.digest}, which has {manifest.size}")
+    if manifest.media_type != stated.media_type:
+        raise ContentRejected(f"the index says {stated.media_type} of {stated.digest}, which is {manifest.media_type}")
 
 
 def check_config(registry: Registry, repository: Repository, image: Manifest, *, arch: str) -> None:

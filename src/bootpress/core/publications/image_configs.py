@@ -72,7 +72,7 @@ class _History(Document):
 class ContainerConfig(Document):
     """The config of a container image, of OCI or of Docker."""
 
-    architecture: str | None = None
+    architecture: Any = None
     variant: Any = None
     os: Any = None
     os_version: Any = Field(None, alias="os.version")
@@ -97,7 +97,7 @@ class DiskImageConfig(Document):
 
     schema_version: Any = Field(None, alias="schemaVersion")
     os: Any = None
-    architecture: str | None = None
+    architecture: Any = None
     kernel_version: Any = Field(None, alias="kernelVersion")
     cmdline: Any = None
     base_format: Any = Field(None, alias="baseFormat")
@@ -116,6 +116,9 @@ CONFIGS: dict[str, type[ContainerConfig | DiskImageConfig]] = {
 def read_architecture(raw: bytes, media_type: str) -> str | None:
     """Return the architecture that a config of one of these media types states; ContentRejected if it is none."""
     try:
-        return CONFIGS[media_type].read(raw, what="the image's config").architecture or None
+        stated = CONFIGS[media_type].read(raw, what="the image's config").architecture
     except InvalidInput as error:
         raise ContentRejected(error.message) from error
+    if stated is not None and not isinstance(stated, str):
+        raise ContentRejected("the image's config states an architecture that is no text")
+    return stated or None
