@@ -9,7 +9,7 @@ import pytest
 from bootpress.adapters.cosign.signing import SigningKey
 from tests.support.running_stack import running_stack
 
-ODD = "a b;c%20d%s:e@f=g&h+i,'j' \"k\" $HOME `l` [bold]m[/] {n} \\o ~ ünï-家"
+ODD = "a b;c%20d%s:e@f=g&h+i,'j' \"k\" $HOME `l` [bold]m[b] {n} \\o ~ ünï-家"
 
 
 @pytest.mark.parametrize("name", [ODD, "long" * 60], ids=["odd", "long"])
