@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -167,7 +168,8 @@ def putting_builds_back(yard: Yard) -> Callable[[], object]:
     with yard.catalog.writing() as session:
         session.execute(insert(Build), [{"id": uuid4(), "dispatch_id": str(n), **row} for n in range(MANY)])
     yard.connections.save_forge(yard.account_id, ForgeConnection("gone", ForgeKind.GITEA, "https://f", "t"))
-    yard.forges.open = lambda _connection: AwayForge()  # type: ignore[method-assign,assignment,return-value]
+    away: Any = AwayForge()
+    yard.forges.open = lambda _connection: away  # type: ignore[method-assign]  # a forge that is unavailable
     yard.clock.advance(minutes=5)
     return lambda: tending.tend(yard.context)
 

@@ -49,7 +49,9 @@ def test_other_registries_are_compared_as_others(one: str, other: str) -> None:
 
 
 def test_an_official_image_of_docker_hub_has_two_paths() -> None:
-    assert parse_repository("docker.io/debian").canonical == parse_repository("index.docker.io/library/debian").canonical
+    assert (
+        parse_repository("docker.io/debian").canonical == parse_repository("index.docker.io/library/debian").canonical
+    )
     assert parse_repository("registry.example/debian").canonical == Repository("registry.example", "debian")
 
 
