@@ -150,6 +150,10 @@ class AwayForge:
         raise ForgeUnavailable("it does not answer")
 
 
+def open_away(_connection: ForgeConnection) -> Any:
+    return AwayForge()
+
+
 def putting_builds_back(yard: Yard) -> Callable[[], object]:
     now = yard.clock.now()
     row = {
@@ -168,8 +172,7 @@ def putting_builds_back(yard: Yard) -> Callable[[], object]:
     with yard.catalog.writing() as session:
         session.execute(insert(Build), [{"id": uuid4(), "dispatch_id": str(n), **row} for n in range(MANY)])
     yard.connections.save_forge(yard.account_id, ForgeConnection("gone", ForgeKind.GITEA, "https://f", "t"))
-    away: Any = AwayForge()
-    yard.forges.open = lambda _connection: away  # type: ignore[method-assign]  # a forge that is unavailable
+    yard.forges.open = open_away  # type: ignore[method-assign]  # a forge that is unavailable
     yard.clock.advance(minutes=5)
     return lambda: tending.tend(yard.context)
 
