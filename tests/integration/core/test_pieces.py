@@ -146,12 +146,15 @@ def remembering_listed_runs(yard: Yard) -> Callable[[], object]:
 class AwayForge:
     """A forge that says of no run how it is."""
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def find_run(self, _repository: GitRepository, _run_id: str) -> None:
-        raise ForgeUnavailable("it does not answer")
+        raise ForgeUnavailable(f"{self._name} does not answer")
 
 
-def open_away(_connection: ForgeConnection) -> Any:
-    return AwayForge()
+def open_away(connection: ForgeConnection) -> Any:
+    return AwayForge(connection.name)
 
 
 def putting_builds_back(yard: Yard) -> Callable[[], object]:
