@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -145,8 +146,15 @@ def remembering_listed_runs(yard: Yard) -> Callable[[], object]:
 class AwayForge:
     """A forge that says of no run how it is."""
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def find_run(self, _repository: GitRepository, _run_id: str) -> None:
-        raise ForgeUnavailable("it does not answer")
+        raise ForgeUnavailable(f"{self._name} does not answer")
+
+
+def open_away(connection: ForgeConnection) -> Any:
+    return AwayForge(connection.name)
 
 
 def putting_builds_back(yard: Yard) -> Callable[[], object]:
@@ -167,7 +175,7 @@ def putting_builds_back(yard: Yard) -> Callable[[], object]:
     with yard.catalog.writing() as session:
         session.execute(insert(Build), [{"id": uuid4(), "dispatch_id": str(n), **row} for n in range(MANY)])
     yard.connections.save_forge(yard.account_id, ForgeConnection("gone", ForgeKind.GITEA, "https://f", "t"))
-    yard.forges.open = lambda _connection: AwayForge()  # type: ignore[method-assign,assignment,return-value]
+    yard.forges.open = open_away  # type: ignore[method-assign]  # a forge that is unavailable
     yard.clock.advance(minutes=5)
     return lambda: tending.tend(yard.context)
 
