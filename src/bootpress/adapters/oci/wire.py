@@ -23,6 +23,7 @@ import httpcore
 from bootpress.adapters.oci.limits import Timing
 from bootpress.adapters.oci.origins import Origin
 from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.references import is_loopback
 
 Resolve = Callable[[str], list[str]]
 """Return the addresses of a host, or raise OSError."""
@@ -202,6 +203,13 @@ class Backend(httpcore.NetworkBackend):
             why = error.strerror if isinstance(error, OSError) else "it is no host name"
             raise httpcore.ConnectError(f"{host[:100]} cannot be resolved: {why}") from error
         known = [(address, reach(address)) for address in addresses]
+        if is_loopback(host):  # it is spoken to in the clear, which is for this machine alone
+            known = [(address, close) for address, close in known if close == LOOPBACK]
+            if addresses and not known:
+                raise RegistryUnavailable(
+                    f"{host} is a name of this machine, and its address is not",
+                    hint="have the name lead to loopback, or use another name for that registry",
+                )
         limit = LOOPBACK if at_home else (self._home_reach or PUBLIC)
         allowed = [(address, close) for address, close in known if close is not None and close <= limit]
         if addresses and not allowed:

@@ -170,3 +170,20 @@ def test_without_a_rate_there_is_only_the_deadline() -> None:
     clock.time = 900
     watch.saw(0)
     assert watch.allow(None) == 100
+
+
+@pytest.mark.parametrize("addresses", [["1.1.1.1"], ["10.0.0.1"], ["fd00::1", "1.1.1.1"]])
+def test_a_name_of_this_machine_that_leads_elsewhere_is_not_connected_to(addresses: list[str]) -> None:
+    recorder = Recorder()
+    backend = Backend(Origin("http", "registry.localhost", 5000), lambda _: addresses, Keeper(), recorder)
+    with pytest.raises(RegistryUnavailable, match="is a name of this machine, and its address is not"):
+        backend.connect_tcp("registry.localhost", 5000)
+    assert recorder.reached == []
+
+
+def test_a_name_of_this_machine_is_connected_to_at_loopback_alone() -> None:
+    recorder = Recorder()
+    addresses = ["10.0.0.1", "127.0.0.1"]
+    backend = Backend(Origin("http", "registry.localhost", 5000), lambda _: addresses, Keeper(), recorder)
+    backend.connect_tcp("registry.localhost", 5000)
+    assert recorder.reached == ["127.0.0.1"]
