@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bootpress.core.context import Context
 from bootpress.core.errors import ContentRejected
@@ -93,27 +93,28 @@ def _need(publication: Publication, platform: NodePlatform, named: str, now: dat
 
 
 # What is verified anew in a repository still lies elsewhere until it is published from there.
-_MOVING = (
-    Attempt.id == Publication.current_attempt_id,
-    Attempt.repository.is_not(None),
-    Attempt.status != AttemptStatus.ENDED,
+_moving = aliased(Attempt)
+_IS_MOVING: Final = (
+    _moving.id == Publication.current_attempt_id,
+    _moving.repository.is_not(None),
+    _moving.status != AttemptStatus.ENDED,
 )
 
 
 def _lies_in(repositories: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition of publications that lie in one of these repositories, or are verified anew there."""
-    moving = select(Attempt.id).where(*_MOVING, Attempt.repository.in_(repositories)).exists()
+    moving = select(_moving.id).where(*_IS_MOVING, _moving.repository.in_(repositories)).exists()
     return Publication.repository.in_(repositories) | moving
 
 
 def _repositories(*conditions: ColumnElement[bool]) -> CompoundSelect[tuple[str]]:
     """Select the repositories, each once, in which publications lie or are verified anew."""
-    return union(select(Publication.repository).where(*conditions), _moving(*conditions))
+    return union(select(Publication.repository).where(*conditions), _new_repositories(*conditions))
 
 
-def _moving(*conditions: ColumnElement[bool]) -> Select[tuple[str]]:
+def _new_repositories(*conditions: ColumnElement[bool]) -> Select[tuple[str]]:
     """Select the repositories in which publications are verified anew."""
-    joined = select(Attempt.repository).select_from(Publication).join(Attempt, and_(*_MOVING))
+    joined = select(_moving.repository).select_from(Publication).join(_moving, and_(*_IS_MOVING))
     return cast("Select[tuple[str]]", joined.where(*conditions))  # never null among these
 
 
@@ -178,7 +179,7 @@ def _spellings(context: Context, step: DeletionStep) -> list[str]:
     path = here.path.removeprefix("library/")
     of_path = f"/{path}"
     lying = select(Publication.repository).where(Publication.repository.endswith(of_path, autoescape=True))
-    moving = _moving(Attempt.repository.endswith(of_path, autoescape=True))
+    moving = _new_repositories(_moving.repository.endswith(of_path, autoescape=True))
     with context.catalog.reading() as session:
         named = session.scalars(union(lying, moving)).all()
     return [text for text in named if parse_repository(text).canonical.path == here.path]
