@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from bootpress.core.errors import BootpressError, RegistryFailing, RegistryPaused
+from bootpress.core.errors import BootpressError, RegistryPaused, RegistryUnreachable
 
 TRIES: Final = 3
 
@@ -17,8 +17,8 @@ def is_retryable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> boo
     """Tell whether a failed try met something unavailable; a rejected artifact stays rejected."""
     try:
         state.result()
-    except (RegistryFailing, RegistryPaused):
-        return False  # its requests were tried again already, and the place is wanted: the delivery is put off
+    except (RegistryPaused, RegistryUnreachable):
+        return False  # it was waited for long enough, and the place is wanted: the delivery is put off
     except BootpressError as error:
         return error.retryable
     except Exception:  # noqa: BLE001 - a fault of ours: the delivery is put off, not hammered

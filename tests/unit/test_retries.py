@@ -10,6 +10,7 @@ from prefect.states import Failed
 from bootpress.core.errors import (
     CatalogUnavailable,
     ContentRejected,
+    RegistryFailing,
     RegistryPaused,
     RegistryUnavailable,
     RegistryUnreachable,
@@ -27,6 +28,7 @@ def step() -> None:
     [
         (CatalogUnavailable("busy"), True),
         (RegistryUnavailable("another delivery verifies it"), True),
+        (RegistryFailing("answers 503"), True),
         (RegistryUnreachable("timed out"), False),
         (RegistryPaused("the breaker is open"), False),
         (ContentRejected("bad"), False),
