@@ -42,7 +42,7 @@ CI_WORKER = "id name role status labels last_seen_at"
 CONNECTION = "name kind host username plain_http"
 
 
-RUN = "id status conclusion event ref head_sha url created_at"
+RUN = "id status conclusion event ref head_sha url created_at reason"
 JOB = "id name status conclusion runner started_at completed_at"
 BUILD = """
     id node_platform_id platform_slug status repo workflow ref dispatch_id run_id run_url head_sha flow_run_id
@@ -84,7 +84,9 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_list_disk_image_webhooks": within("webhooks", WEBHOOK) | {"next_cursor"},
     "system_list_node_platforms": within("node_platforms", PLATFORM) | {"next_cursor"},
     "system_pin_disk_image_publication": ONE_PUBLICATION,
-    "system_preview_disk_image_retention": {"keep", "retire", "purge"} | within("protected", "publication_id because"),
+    "system_preview_disk_image_retention": (
+        {"keep", "retire", "purge", "unlisted"} | within("protected", "publication_id because")
+    ),
     "system_provision_ci_worker": (
         within("worker", CI_WORKER)
         | {"ok", "action", "container_id", "runner_host", "image", "warnings", "flow_run_id"}
@@ -95,7 +97,7 @@ ANSWERS: Mapping[str, set[str]] = {
     "system_rotate_disk_image_webhook_secret": set(MINTED_WEBHOOK.split()),
     "system_set_default_disk_image_publication": ONE_PUBLICATION,
     "system_set_disk_image_retention": ONE_PLATFORM,
-    "system_sweep_disk_image_retention": {"retired", "purged"} | within("kept", "publication_id because"),
+    "system_sweep_disk_image_retention": {"retired", "purged", "unlisted"} | within("kept", "publication_id because"),
     "system_terminate_ci_worker": (
         within("worker", CI_WORKER) | {"ok", "runners_deregistered", "container_removed", "warnings", "flow_run_id"}
     ),
