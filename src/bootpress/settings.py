@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     webhook_burst: Annotated[int, Field(gt=0, description="Deliveries that one webhook may send at once")] = 1000
     webhook_daily_mib: Annotated[
         int,
-        Field(ge=1, le=10**6, description="MiB that one webhook may store in 24 hours, 512 bytes a delivery included"),
-    ] = 16
+        Field(ge=1, le=10**6, description="MiB that one webhook may store in 24 hours, 16 KiB a delivery included"),
+    ] = 256
     delivery_days: Annotated[
         int, Field(ge=1, le=MAX_DAYS, description="Days that finished deliveries and their attempts are kept")
     ] = 90

@@ -46,7 +46,7 @@ class Limits:
     """How long a call waits for the flow that carries it out."""
     runner_seconds: float = 60.0
     """How long a runner that was started may take until the forge says that it is online."""
-    webhook_daily_bytes: int = 16 * 1024 * 1024
+    webhook_daily_bytes: int = 256 * 1024 * 1024
     """What one webhook may have stored in 24 hours."""
     delivery_days: int = 90
     """How long finished deliveries and their attempts are kept."""

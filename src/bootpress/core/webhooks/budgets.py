@@ -19,8 +19,8 @@ from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.rules import FARTHEST
 
 DAY = timedelta(days=1)
-ROW_BYTES = 512
-"""What a delivery counts beside its body: its rows take room, however small the body is."""
+ROW_BYTES = 16 * 1024
+"""What a delivery counts beside its body: measured are 2.5 KB in the catalog and 13.6 KB of its run in Prefect."""
 NEAR = 0.8
 """From which share of its budget on a webhook is near it."""
 
