@@ -23,7 +23,7 @@ from tests.support.attack_page import FLAGS, Attempt, attack, foreign_page, read
 from tests.support.browser import browser
 from tests.support.listeners import listening_ports
 from tests.support.processes import wait_for
-from tests.support.running_stack import Stack
+from tests.support.running_stack import RetryWhileBusy, Stack
 
 pytestmark = pytest.mark.part("chromium")
 KEPT = "kept-by-its-owner"
@@ -71,7 +71,8 @@ def unchanged(look: Callable[[], Any], act: Callable[[], dict[str, str]]) -> dic
 
 
 def test_a_page_of_another_origin_does_nothing_to_prefect(stack: Stack, chrome: Chrome, foreign: int) -> None:
-    with httpx.Client(base_url=stack.prefect_api, auth=stack.prefect_auth, timeout=30) as prefect:
+    transport = RetryWhileBusy()
+    with httpx.Client(base_url=stack.prefect_api, auth=stack.prefect_auth, timeout=30, transport=transport) as prefect:
 
         def ask(path: str, **query: Any) -> Any:
             return prefect.post(path, json=query).raise_for_status().json()
