@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bootpress.core.errors import InvalidInput
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_PORT = re.compile(r"[0-9]{0,5}", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
 _HOST = re.compile(
@@ -115,7 +116,7 @@ def is_docker_hub(host: str) -> bool:
 def _split_port(host: str) -> tuple[str, int | None]:
     """Return a host's name, in lower case and without its final dot, and its port."""
     name, colon, port = host.lower().rpartition(":")
-    if not colon or host.endswith("]"):
+    if not colon or host.endswith("]") or not _PORT.fullmatch(port):
         name, port = host.lower(), ""
     bare = name.rstrip(".").strip("[]")
     try:

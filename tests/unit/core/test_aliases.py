@@ -62,3 +62,10 @@ def test_a_dot_at_the_end_of_a_host_is_left_away() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:5000", "[::1]:5000", "a.localhost:5000", "registry.example"])
 def test_a_host_and_its_url_are_judged_alike(host: str) -> None:
     assert is_loopback(host) is addresses.is_loopback(f"http://{host}/v2/")
+
+
+@pytest.mark.parametrize(
+    "text", ["localhost:5000x", "localhost:\u0665", "localhost:123456", "127.0.0.1:0x50", "localhost:-1"]
+)
+def test_what_is_no_port_makes_no_name_of_this_machine(text: str) -> None:
+    assert not is_loopback(text)
