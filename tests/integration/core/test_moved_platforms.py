@@ -199,3 +199,19 @@ def test_a_purge_keeps_what_is_verified_anew_in_its_repository(yard: Yard) -> No
     yard.sweep(node_platform_id="edge")
     assert yard.has(digest) == [True]
     assert yard.work(attempt_id) == "published"
+
+
+@pytest.mark.parametrize("was_elsewhere", [True, False])
+def test_a_purge_keeps_what_is_to_be_verified_again_in_its_repository(yard: Yard, *, was_elsewhere: bool) -> None:
+    digest, far = yard.images.image(), f"{HOST}/os/far"
+    yard.due(digest)
+    yard.platform("far", oci_repository=far if was_elsewhere else REPOSITORY)
+    if was_elsewhere:
+        assert yard.process(yard.announce(slug="far", ref=f"{far}@{digest}")) == "published"
+        yard.call("system_update_node_platform", id="far", oci_repository=REPOSITORY)
+    delivery_id = yard.announce(slug="far", ref=f"{REPOSITORY}@{digest}")
+    with yard.registry_away(digest):
+        assert yard.process(delivery_id) == "postponed"
+    yard.sweep(node_platform_id="edge")
+    assert yard.has(digest) == [True]
+    assert yard.process(delivery_id) == "published"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final, cast
 from uuid import UUID
 
@@ -21,8 +22,8 @@ from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, digest_hex, parse_repository
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
-from bootpress.core.webhooks.models import Attempt
-from bootpress.core.webhooks.states import AttemptStatus
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
 
 LASTING = (Status.QUEUED, Status.VERIFYING, Status.PUBLISHED, Status.RETIRED, Status.REVOKED)
 MAX_LOOKED_AT = 500
@@ -58,17 +59,23 @@ def find_needs(session: Session, step: DeletionStep, *, now: datetime) -> list[N
     naming = select(Publication.id).where(Publication.oci_digest.in_(digests))
     holding = select(Artifact.publication_id).where(Artifact.digest.in_(digests), Artifact.role == "manifest")
     needing = (Publication.id.in_(union(naming, holding)), *_others(step, now))
-    named = session.scalars(_repositories(*needing).limit(MAX_REPOSITORIES + 1)).all()
     here = parse_repository(step.repository).canonical
-    there = [text for text in named if _may_be(parse_repository(text).canonical, here)]
-    return [_longest(session, needing, text, now) for text in there]
+    with session.scalars(_repositories(*needing).execution_options(yield_per=ROWS)) as named:
+        there = list(islice(_possible(named, here), MAX_REPOSITORIES + 1))
+    found = [_longest(session, needing, text, now) for text in there]
+    return [need for need in found if need is not None]
+
+
+def _possible(named: Iterable[str], here: Repository) -> Iterator[str]:
+    """Yield the repositories that may be ours; others of its host are many, and count for nothing."""
+    return (text for text in named if _may_be(parse_repository(text).canonical, here))
 
 
 def _may_be(other: Repository, here: Repository) -> bool:
     return other == here or other.host != here.host
 
 
-def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repository: str, now: datetime) -> Need:
+def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repository: str, now: datetime) -> Need | None:
     query = (
         select(Publication, NodePlatform)
         .join(NodePlatform, NodePlatform.id == Publication.node_platform_id)
@@ -76,8 +83,9 @@ def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repositor
         .order_by(Publication.status == Status.RETIRED, Publication.pinned.desc(), Publication.retired_at.desc())
         .limit(1)
     )
-    publication, platform = session.execute(query).one()
-    return _need(publication, platform, repository, now)
+    row = session.execute(query).one_or_none()
+    # It may have moved or ended since its repository was read: each statement sees what is committed by then.
+    return _need(row[0], row[1], repository, now) if row is not None else None
 
 
 def _need(publication: Publication, platform: NodePlatform, named: str, now: datetime) -> Need:
@@ -92,12 +100,21 @@ def _need(publication: Publication, platform: NodePlatform, named: str, now: dat
     )
 
 
-# What is verified anew in a repository still lies elsewhere until it is published from there.
-_moving = aliased(Attempt)
+# What is verified anew in a repository still lies elsewhere until it is published from there. It is needed there
+# between two attempts too: until the delivery is finished, there is another attempt.
+_moving, _announcing = aliased(Attempt), aliased(Delivery)
+_IS_ANNOUNCED = (
+    select(_announcing.id)
+    .where(
+        _announcing.id == _moving.delivery_id,
+        _announcing.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING)),
+    )
+    .exists()
+)
 _IS_MOVING: Final = (
     _moving.id == Publication.current_attempt_id,
     _moving.repository.is_not(None),
-    _moving.status != AttemptStatus.ENDED,
+    _IS_ANNOUNCED,
 )
 
 
@@ -119,8 +136,11 @@ def _new_repositories(*conditions: ColumnElement[bool]) -> Select[tuple[str]]:
 
 
 def connection_name(platform: NodePlatform, repository: Repository) -> str | None:
-    """Return the name of the connection to a repository of a platform; None if it moved to another registry."""
-    moved = parse_repository(platform.oci_repository).canonical.host != repository.canonical.host
+    """Return the name of the connection to a repository of a platform; None if it moved to another host.
+
+    Another name of the same host is another one: connections are found by the host as it was given.
+    """
+    moved = parse_repository(platform.oci_repository).host != repository.host
     return None if moved else platform.registry_name
 
 
