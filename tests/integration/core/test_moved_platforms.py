@@ -9,8 +9,10 @@ import pytest
 
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.pruning import service as pruning
 from bootpress.core.publications import ingest, settling
 from bootpress.core.publications.models import Publication
+from bootpress.core.webhooks.models import Delivery
 from tests.support.core_world import HOST, REPOSITORY, World
 from tests.support.layouts import LayoutRegistry
 from tests.support.purges import Yard
@@ -215,3 +217,15 @@ def test_a_purge_keeps_what_is_to_be_verified_again_in_its_repository(yard: Yard
     yard.sweep(node_platform_id="edge")
     assert yard.has(digest) == [True]
     assert yard.process(delivery_id) == "published"
+
+
+def test_the_delivery_that_proves_what_is_published_outlives_one_that_fails_after_it(removal: Removal) -> None:
+    proving = removal.announce(ref=f"{REPOSITORY}@{removal.digest}")
+    assert removal.process(proving) == "published"
+    removal.move(copy=False)
+    assert removal.process(removal.announce_there()) == "failed"
+    for _ in range(3):
+        removal.clock.advance(days=60)
+        pruning.prune(removal.context, pause=lambda _: None)
+    with removal.catalog.reading() as session:
+        assert session.get(Delivery, proving) is not None

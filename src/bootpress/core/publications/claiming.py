@@ -112,7 +112,7 @@ def _start_over(publication: Publication, claim: Claim) -> None:
     publication.git_sha = claim.announcement.git_sha
     publication.claims = claim.announcement.claims
     publication.cosign_verified = False
-    publication.signer = publication.error_message = None
+    publication.signer = publication.error_message = publication.proving_attempt_id = None
 
 
 def _refuse_unless_movable(publication: Publication) -> None:
