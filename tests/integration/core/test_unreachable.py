@@ -17,12 +17,14 @@ from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.publications.models import Publication
+from bootpress.core.retention.reports import SweepReport
 from bootpress.core.retention.sweeping import sweep, sweep_platform
-from bootpress.core.retention.unreachable import Unreachable
+from bootpress.core.retention.unreachable import MAX_KNOWN, MAX_REASON, Unreachable
 from tests.support.layouts import LayoutRegistry
 from tests.support.purges import Yard
 
 REAL = {"127.0.0.1:5000"}
+ACCOUNT = uuid4()
 
 
 class Silent:
@@ -164,21 +166,61 @@ def test_another_name_that_is_silent_is_asked_once_and_holds_up_no_other_purge(y
 
 def test_what_one_account_may_not_do_gives_the_registry_up_for_nobody() -> None:
     run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
-    with pytest.raises(RegistryDenied), run.asking(connection, registry):
+    with pytest.raises(RegistryDenied), run.asking(ACCOUNT, connection, registry):
         raise RegistryDenied("not you")
-    with pytest.raises(RegistryUnavailable, match="this image"), run.asking(connection, registry):
+    with pytest.raises(RegistryUnavailable, match="this image"), run.asking(ACCOUNT, connection, registry):
         raise RegistryUnavailable("this image cannot be read")
-    with run.asking(connection, registry):
+    with run.asking(ACCOUNT, connection, registry):
         pass
 
 
 def test_a_registry_that_answers_nothing_well_is_given_up_for_its_host_and_scheme() -> None:
     run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
     registry.away.add("check")
-    with pytest.raises(RegistryUnreachable), run.asking(connection, registry):
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, connection, registry):
         raise RegistryUnavailable("answers 503")
     again = Unreachable(run.reasons)
-    with pytest.raises(RegistryUnreachable, match="answers 503"), again.asking(connection, registry):
+    with pytest.raises(RegistryUnreachable, match="answers 503"), again.asking(ACCOUNT, connection, registry):
         pytest.fail("it was asked")
-    with again.asking(RegistryConnection("b", "registry.example", plain_http=True), registry):
+    with again.asking(ACCOUNT, RegistryConnection("b", "registry.example", plain_http=True), registry):
         pass
+
+
+def test_what_one_accounts_connection_does_not_reach_others_reach() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    own, bare = RegistryConnection("own", "registry.example", "user", "token"), bare_to("registry.example")
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, own, registry):
+        raise RegistryUnreachable("its certificate is not valid")
+    with run.asking(uuid4(), own, registry), run.asking(uuid4(), bare, registry), run.asking(ACCOUNT, bare, registry):
+        pass
+    with pytest.raises(RegistryUnreachable, match="gave no answer before"), run.asking(ACCOUNT, own, registry):
+        pytest.fail("it was asked")
+
+
+def test_without_a_connection_of_their_own_accounts_share_what_is_known() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, bare_to("registry.example"), registry):
+        raise RegistryUnreachable("timed out")
+    with (
+        pytest.raises(RegistryUnreachable, match="timed out"),
+        run.asking(uuid4(), bare_to("registry.example"), registry),
+    ):
+        pytest.fail("it was asked")
+
+
+def test_what_tasks_hand_on_is_bounded() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    for number in range(MAX_KNOWN + 3):
+        with (
+            pytest.raises(RegistryUnreachable),
+            run.asking(ACCOUNT, bare_to(f"registry-{number}.example"), registry),
+        ):
+            raise RegistryUnreachable("x" * 2 * MAX_REASON)
+    merged = SweepReport.merge([SweepReport(unreachable={"before": "x"}), SweepReport(unreachable=run.reasons)])
+    assert len(run.reasons) == len(merged.unreachable) == MAX_KNOWN
+    assert list(merged.unreachable)[-1] == f"registry-{MAX_KNOWN + 2}.example"
+    assert {len(why) for why in merged.unreachable.values()} == {MAX_REASON}
+
+
+def bare_to(host: str) -> RegistryConnection:
+    return RegistryConnection(host, host)

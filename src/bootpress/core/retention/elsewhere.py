@@ -106,7 +106,7 @@ class Elsewhere:
         try:
             connection = find_connection(self._context, need.account_id, need.repository.host, need.registry_name)
             registry = self._context.registries.open(connection)
-            with self._unreachable.asking(connection, registry):
+            with self._unreachable.asking(need.account_id, connection, registry):
                 yield Place(registry, need.repository)
         except RegistryUnavailable as error:
             said = f": {error}" if need.account_id == self._account_id else ""
