@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from bootpress.adapters.oci.manifests import OCI_MANIFEST
 from bootpress.adapters.oci.push import Layer
-from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.errors import ContentRejected, RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Deletion, Descriptor, Registry, RegistryConnection
 from bootpress.core.publications import ingest
 from bootpress.core.publications.models import Publication
@@ -333,6 +333,63 @@ def test_what_was_published_under_an_alias_before_is_purged_under_that_name(town
     town.call("system_update_node_platform", id="edge", oci_repository="localhost:5000/os/images", registry="two")
     assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
     assert town.has(digest) == [False]
+
+
+def test_what_was_announced_from_a_registry_that_refuses_and_not_read_holds_nothing(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    evil = AnsweringRegistry()
+    evil.error = RegistryDenied("not you")
+    town.call_it(INNER, evil)
+    assert ingest.resolve(town.context, town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}")))
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+def test_however_many_announce_a_digest_that_they_have_not_read_it_is_purged(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    evil = AnsweringRegistry()
+    evil.error = RegistryDenied("not you")
+    town.call_it(INNER, evil)
+    for number in range(MAX_REPOSITORIES + 1):
+        repository = f"registry.internal:5000/a/{number:02d}"
+        values = {"account_id": town.account_id, "oci_digest": digest, "oci_ref": f"{repository}@{digest}"}
+        platform_id = town.platform(f"a{number:02d}", oci_repository=repository)
+        with town.catalog.writing() as session:
+            session.add(
+                Publication(
+                    **values,
+                    node_platform_id=platform_id,
+                    repository=repository,
+                    status="verifying",
+                    claims={},
+                    created_at=town.clock.now(),
+                )
+            )
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+def test_what_is_deleted_while_it_is_read_from_a_registry_that_did_not_answer_is_not_published(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    inner = AnsweringRegistry()
+    inner.blobs, inner.tags = town.registry.blobs, town.registry.tags  # it is ours by another name
+    town.call_it(INNER, inner)
+    attempt_id = town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}"))
+
+    def purge_it() -> None:
+        inner.error = RegistryUnreachable("timed out")
+        assert purge(town.context, first, actor="test") is None
+        inner.error = None
+
+    assert ingest.resolve(town.context, attempt_id)
+    inner.before[digest] = purge_it  # between the answer to read_manifest and its rows
+    ingest.read_manifest(town.context, attempt_id)
+    assert town.has(digest) == [False]
+    with pytest.raises(ContentRejected, match=digest):
+        ingest.verify_blobs(town.context, attempt_id)
 
 
 @pytest.fixture(params=KINDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -17,9 +17,10 @@ from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.publications.models import Publication
+from bootpress.core.references import Repository
 from bootpress.core.retention.reports import SweepReport
 from bootpress.core.retention.sweeping import sweep, sweep_platform
-from bootpress.core.retention.unreachable import MAX_KNOWN, MAX_REASON, Unreachable
+from bootpress.core.retention.unreachable import MAX_KNOWN, MAX_REASON, SECONDS_FOR_OTHERS, Unreachable
 from tests.support.layouts import LayoutRegistry
 from tests.support.purges import Yard
 
@@ -220,6 +221,50 @@ def test_what_tasks_hand_on_is_bounded() -> None:
     assert len(run.reasons) == len(merged.unreachable) == MAX_KNOWN
     assert list(merged.unreachable)[-1] == f"registry-{MAX_KNOWN + 2}.example"
     assert {len(why) for why in merged.unreachable.values()} == {MAX_REASON}
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_other_registries_of_an_account_take_so_long_in_all(*, is_answered: bool) -> None:
+    now = [0.0]
+    run, registry = Unreachable(monotonic=lambda: now[0]), LayoutRegistry()
+
+    @contextmanager
+    def slow(account_id: UUID, host: str) -> Iterator[None]:
+        with run.asking_other(account_id, bare_to(host), registry, Repository(host, "os/images")):
+            yield
+            now[0] += 0.6 * SECONDS_FOR_OTHERS
+            if not is_answered:
+                raise RegistryUnavailable("this image cannot be read")
+
+    for host in ("a.example", "b.example"):
+        with suppress(RegistryUnavailable), slow(ACCOUNT, host):
+            pass
+    again = Unreachable(run.reasons)
+    repository = Repository("c.example", "os/images")
+    with (
+        pytest.raises(RegistryUnreachable, match="in all"),
+        again.asking_other(ACCOUNT, bare_to("c.example"), registry, repository),
+    ):
+        pytest.fail("it was asked")
+    with again.asking_other(uuid4(), bare_to("c.example"), registry, repository):
+        pass
+    with again.asking(ACCOUNT, bare_to("c.example"), registry):  # to be purged
+        pass
+
+
+def test_a_repository_that_refuses_is_asked_once_in_a_run() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    host, refused = "registry.example", Repository("registry.example", "os/images")
+    with pytest.raises(RegistryDenied), run.asking_other(ACCOUNT, bare_to(host), registry, refused):
+        raise RegistryDenied("not you")
+    again = Unreachable(run.reasons)
+    with (
+        pytest.raises(RegistryUnreachable, match="not you"),
+        again.asking_other(ACCOUNT, bare_to(host), registry, refused),
+    ):
+        pytest.fail("it was asked")
+    with again.asking_other(ACCOUNT, bare_to(host), registry, Repository(host, "os/more")):
+        pass
 
 
 def bare_to(host: str) -> RegistryConnection:

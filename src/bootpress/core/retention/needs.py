@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Final, cast
@@ -18,6 +18,7 @@ from bootpress.core.pieces import ROWS
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Registry
 from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.rules import SETTLED
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, digest_hex, parse_repository
 from bootpress.core.retention.models import DeletionStep
@@ -30,6 +31,8 @@ MAX_LOOKED_AT = 500
 """Manifests of others whose attachments are looked at."""
 MAX_REPOSITORIES = 50
 """Repositories in which a manifest is needed by others."""
+MAX_UNREAD = 10
+"""Repositories of other hosts that are asked about though nothing was read there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Need:
     registry_name: str | None
     is_leaving: bool
     """Retired so long that it is to be purged too."""
+    is_read: bool = True
+    """The manifest was read there; before, whoever announced it may know no more of it than its digest."""
 
     def __str__(self) -> str:
         """Return who it is."""
@@ -53,29 +58,59 @@ def find_needs(session: Session, step: DeletionStep, *, now: datetime) -> list[N
     """Return who needs this manifest, or what it refers to: of each repository the one that needs it longest.
 
     Publications of all accounts count, but for those in another repository of the same registry host. A failed one
-    counts for as long as a retired one can be restored: it may be retried. At most one more than `MAX_REPOSITORIES`.
+    counts for as long as a retired one can be restored: it may be retried. At most one more than `MAX_REPOSITORIES`
+    where it was read, and of those on other hosts where it was not, `MAX_UNREAD`.
     """
     digests = {step.digest, step.subject}
     naming = select(Publication.id).where(Publication.oci_digest.in_(digests))
     holding = select(Artifact.publication_id).where(Artifact.digest.in_(digests), Artifact.role == "manifest")
     needing = (Publication.id.in_(union(naming, holding)), *_others(step, now))
+    was_read = Publication.id.in_(holding) | Publication.status.in_(SETTLED)
     here = parse_repository(step.repository).canonical
-    with session.scalars(_repositories(*needing).execution_options(yield_per=ROWS)) as named:
-        there = list(islice(_possible(named, here), MAX_REPOSITORIES + 1))
-    found = [_longest(session, needing, text, now) for text in there]
+    read, unread = (*needing, was_read), (*needing, ~was_read)
+    found = [
+        *(_longest(session, read, text, now) for text in _find_read(session, read, here)),
+        *(_longest(session, unread, text, now, is_read=False) for text in _find_unread(session, unread, here)),
+    ]
     return [need for need in found if need is not None]
 
 
-def _possible(named: Iterable[str], here: Repository) -> Iterator[str]:
-    """Yield the repositories that may be ours; others of its host are many, and count for nothing."""
-    return (text for text in named if _may_be(parse_repository(text).canonical, here))
+def _find_read(session: Session, conditions: Sequence[ColumnElement[bool]], here: Repository) -> list[str]:
+    """Return the repositories that may be ours; others of its host may be many, and count for nothing."""
+    with session.scalars(_repositories(*conditions).execution_options(yield_per=ROWS)) as named:
+        possible = (text for text in named if _is(text, here) or _is_of_another_host(text, here))
+        return list(islice(possible, MAX_REPOSITORIES + 1))
 
 
-def _may_be(other: Repository, here: Repository) -> bool:
-    return other == here or other.host != here.host
+def _find_unread(session: Session, conditions: Sequence[ColumnElement[bool]], here: Repository) -> list[str]:
+    """Return the names of ours among the repositories, and the first ones of other hosts."""
+    ours: list[str] = []
+    others: list[str] = []
+    with session.scalars(_repositories(*conditions).execution_options(yield_per=ROWS)) as named:
+        for text in named:
+            if _is(text, here):
+                ours.append(text)
+            elif len(others) < MAX_UNREAD and _is_of_another_host(text, here):
+                others.append(text)
+    return [*ours, *others]
 
 
-def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repository: str, now: datetime) -> Need | None:
+def _is(text: str, here: Repository) -> bool:
+    return parse_repository(text).canonical == here
+
+
+def _is_of_another_host(text: str, here: Repository) -> bool:
+    return parse_repository(text).canonical.host != here.host
+
+
+def _longest(
+    session: Session,
+    needing: Sequence[ColumnElement[bool]],
+    repository: str,
+    now: datetime,
+    *,
+    is_read: bool = True,
+) -> Need | None:
     query = (
         select(Publication, NodePlatform)
         .join(NodePlatform, NodePlatform.id == Publication.node_platform_id)
@@ -85,7 +120,7 @@ def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repositor
     )
     row = session.execute(query).one_or_none()
     # It may have moved or ended since its repository was read: each statement sees what is committed by then.
-    return _need(row[0], row[1], repository, now) if row is not None else None
+    return replace(_need(row[0], row[1], repository, now), is_read=is_read) if row is not None else None
 
 
 def _need(publication: Publication, platform: NodePlatform, named: str, now: datetime) -> Need:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.references import Repository
 
 MAX_KNOWN = 500
 """Registries that are remembered, the last ones."""
 MAX_REASON = 500
+SECONDS_FOR_OTHERS = 60.0
+"""How long the registries of one account, other than the one that is purged, may take in all."""
 
 
 class Unreachable:
     """What one run knows so far; `reasons` is what its next task begins with."""
 
-    def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, reasons: Mapping[str, str] | None = None, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.reasons = dict(reasons or {})
         """Why a registry is asked no more, by host and, where the account has a connection to it, account and name."""
+        self._monotonic = monotonic
+        self._spent: dict[UUID, float] = {}
+        """Seconds that the other registries of an account took."""
 
     @contextmanager
     def asking(self, account_id: UUID, connection: RegistryConnection, registry: Registry) -> Iterator[None]:
@@ -39,6 +48,29 @@ class Unreachable:
                 raise
             self._give_up(place, str(error))
             raise RegistryUnreachable(error.message, hint=error.hint, retry_after=error.retry_after) from error
+
+    @contextmanager
+    def asking_other(
+        self, account_id: UUID, connection: RegistryConnection, registry: Registry, repository: Repository
+    ) -> Iterator[None]:
+        """Ask about a repository of an account that a purge elsewhere depends on; it holds up no other account.
+
+        Raises as `asking`. A refusal counts for the repository, and what takes too long in all for the account.
+        """
+        slow, refusing = f"others of the account {account_id}", f"{repository} of the account {account_id}"
+        for place in (slow, refusing):
+            self._check(place, connection.host)
+        begun = self._monotonic()
+        try:
+            with self.asking(account_id, connection, registry):
+                yield
+        except RegistryDenied as error:
+            self._give_up(refusing, str(error))
+            raise
+        finally:
+            self._spent[account_id] = self._spent.get(account_id, 0.0) + self._monotonic() - begun
+            if self._spent[account_id] >= SECONDS_FOR_OTHERS:
+                self._give_up(slow, f"the other registries of its account took {SECONDS_FOR_OTHERS:.0f} s in all")
 
     def _check(self, place: str, host: str) -> None:
         if place in self.reasons:
