@@ -9,8 +9,10 @@ import pytest
 
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import Registry, RegistryConnection
+from bootpress.core.pruning import service as pruning
 from bootpress.core.publications import ingest, settling
 from bootpress.core.publications.models import Publication
+from bootpress.core.webhooks.models import Delivery
 from tests.support.core_world import HOST, REPOSITORY, World
 from tests.support.layouts import LayoutRegistry
 from tests.support.purges import Yard
@@ -199,3 +201,31 @@ def test_a_purge_keeps_what_is_verified_anew_in_its_repository(yard: Yard) -> No
     yard.sweep(node_platform_id="edge")
     assert yard.has(digest) == [True]
     assert yard.work(attempt_id) == "published"
+
+
+@pytest.mark.parametrize("was_elsewhere", [True, False])
+def test_a_purge_keeps_what_is_to_be_verified_again_in_its_repository(yard: Yard, *, was_elsewhere: bool) -> None:
+    digest, far = yard.images.image(), f"{HOST}/os/far"
+    yard.due(digest)
+    yard.platform("far", oci_repository=far if was_elsewhere else REPOSITORY)
+    if was_elsewhere:
+        assert yard.process(yard.announce(slug="far", ref=f"{far}@{digest}")) == "published"
+        yard.call("system_update_node_platform", id="far", oci_repository=REPOSITORY)
+    delivery_id = yard.announce(slug="far", ref=f"{REPOSITORY}@{digest}")
+    with yard.registry_away(digest):
+        assert yard.process(delivery_id) == "postponed"
+    yard.sweep(node_platform_id="edge")
+    assert yard.has(digest) == [True]
+    assert yard.process(delivery_id) == "published"
+
+
+def test_the_delivery_that_proves_what_is_published_outlives_one_that_fails_after_it(removal: Removal) -> None:
+    proving = removal.announce(ref=f"{REPOSITORY}@{removal.digest}")
+    assert removal.process(proving) == "published"
+    removal.move(copy=False)
+    assert removal.process(removal.announce_there()) == "failed"
+    for _ in range(3):
+        removal.clock.advance(days=60)
+        pruning.prune(removal.context, pause=lambda _: None)
+    with removal.catalog.reading() as session:
+        assert session.get(Delivery, proving) is not None

@@ -197,3 +197,14 @@ def waits_for_a_lock(world: World) -> None:
             return bool(session.scalar(waiting))
 
     assert eventually(is_waiting, within=60)
+
+
+@pytest.mark.parametrize("name", [PROMOTE, RESTORE])
+def test_an_alias_of_the_same_repository_is_no_difference(world: World, name: str) -> None:
+    world.platform()
+    world.publish()
+    second = world.publish()
+    if name == RESTORE:
+        put(world, second, status="retired", retired_at=world.clock.now())
+    assert change(world, oci_repository="localhost:5000/os/images")["default_publication_differences"] == []
+    assert call(world, name, second)["status"] == "published"

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from bootpress.adapters.oci.manifests import OCI_MANIFEST
 from bootpress.adapters.oci.push import Layer
-from bootpress.core.errors import RegistryUnavailable
+from bootpress.core.errors import ContentRejected, RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Deletion, Descriptor, Registry, RegistryConnection
 from bootpress.core.publications import ingest
+from bootpress.core.publications.models import Publication
 from bootpress.core.references import Repository
 from bootpress.core.retention.deleting import ASKING
+from bootpress.core.retention.models import DeletionStep
+from bootpress.core.retention.needs import MAX_REPOSITORIES, find_needs
 from bootpress.core.retention.purging import purge
 from tests.support.attachments import SBOM
 from tests.support.core_world import REPOSITORY
@@ -279,6 +283,113 @@ def test_rows_of_before_are_compared_by_what_they_mean(town: Town) -> None:
     town.clock.advance(days=7)
     assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
     assert town.has(digest) == [True]
+
+
+def test_other_repositories_of_the_host_crowd_nobody_out(town: Town) -> None:
+    digest = town.images.image()
+    first = town.retire(digest)
+    town.platform("other")
+    second = town.publish(slug="other", digest=digest)
+    like = town.publication(town.publish(slug="other"))
+    of_like = {column.key: getattr(like, column.key) for column in Publication.__table__.columns}
+    for number in range(MAX_REPOSITORIES + 10):
+        repository = f"127.0.0.1:5000/a/{number:02d}"  # they sort before ours
+        platform_id = town.platform(f"a{number:02d}", oci_repository=repository)
+        values = {"id": uuid4(), "node_platform_id": platform_id, "repository": repository, "oci_digest": digest}
+        with town.catalog.writing() as session:
+            session.add(Publication(**{**of_like, **values}))
+    town.clock.advance(days=7)
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [True]
+    assert town.publication(second).status == "published"
+
+
+def test_what_is_purged_while_it_is_looked_up_is_no_need(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    town.platform("other")
+    second = town.publish(slug="other", digest=digest)
+    step = DeletionStep(publication_id=first, repository=REPOSITORY, digest=digest, subject=digest)
+
+    def purge_it(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "UNION" in statement and "ORDER BY" not in statement and town.publication(second).status == "published":
+            town.set_fields(second, status="purged")
+
+    with town.catalog.reading() as session:
+        event.listen(town.catalog.engine, "after_cursor_execute", purge_it)
+        needs = find_needs(session, step, now=town.clock.now())
+    event.remove(town.catalog.engine, "after_cursor_execute", purge_it)
+    assert town.publication(second).status == "purged"
+    # One snapshot for the whole transaction, or one for each statement.
+    assert [need.publication_id for need in needs] == ([second] if town.catalog.engine.name == "sqlite" else [])
+
+
+def test_what_was_published_under_an_alias_before_is_purged_under_that_name(town: Town) -> None:
+    for name, host in (("one", "127.0.0.1:5000"), ("two", "localhost:5000")):
+        town.connections.save_registry(town.account_id, RegistryConnection(name, host))
+    town.call("system_update_node_platform", id="edge", registry="one")
+    digest = town.images.image()
+    first = town.due(digest)
+    town.call("system_update_node_platform", id="edge", oci_repository="localhost:5000/os/images", registry="two")
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+def test_what_was_announced_from_a_registry_that_refuses_and_not_read_holds_nothing(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    evil = AnsweringRegistry()
+    evil.error = RegistryDenied("not you")
+    town.call_it(INNER, evil)
+    assert ingest.resolve(town.context, town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}")))
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+def test_however_many_announce_a_digest_that_they_have_not_read_it_is_purged(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    evil = AnsweringRegistry()
+    evil.error = RegistryDenied("not you")
+    town.call_it(INNER, evil)
+    for number in range(MAX_REPOSITORIES + 1):
+        repository = f"registry.internal:5000/a/{number:02d}"
+        values = {"account_id": town.account_id, "oci_digest": digest, "oci_ref": f"{repository}@{digest}"}
+        platform_id = town.platform(f"a{number:02d}", oci_repository=repository)
+        with town.catalog.writing() as session:
+            session.add(
+                Publication(
+                    **values,
+                    node_platform_id=platform_id,
+                    repository=repository,
+                    status="verifying",
+                    claims={},
+                    created_at=town.clock.now(),
+                )
+            )
+    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
+    assert town.has(digest) == [False]
+
+
+def test_what_is_deleted_while_it_is_read_from_a_registry_that_did_not_answer_is_not_published(town: Town) -> None:
+    digest = town.images.image()
+    first = town.due(digest)
+    inner = AnsweringRegistry()
+    inner.blobs, inner.tags = town.registry.blobs, town.registry.tags  # it is ours by another name
+    town.call_it(INNER, inner)
+    attempt_id = town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}"))
+
+    def purge_it() -> None:
+        inner.error = RegistryUnreachable("timed out")
+        assert purge(town.context, first, actor="test") is None
+        inner.error = None
+
+    assert ingest.resolve(town.context, attempt_id)
+    inner.before[digest] = purge_it  # between the answer to read_manifest and its rows
+    ingest.read_manifest(town.context, attempt_id)
+    assert town.has(digest) == [False]
+    with pytest.raises(ContentRejected, match=digest):
+        ingest.verify_blobs(town.context, attempt_id)
 
 
 @pytest.fixture(params=KINDS)

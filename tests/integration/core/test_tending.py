@@ -9,13 +9,14 @@ import pytest
 from bootpress.core.builds import callbacks, tending
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.rules import DISPATCH_ID, REVISION
-from bootpress.core.errors import ForgeRefused, ForgeUnavailable
+from bootpress.core.errors import ForgeRefused, ForgeUnavailable, RegistryUnreachable
 from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, RunStatus, Work, WorkflowRun
+from bootpress.core.references import Repository
 from bootpress.core.webhooks import attempts
 from tests.support.attempts import begin_launched
 from tests.support.builds import REPO, Foundry
-from tests.support.core_world import REPOSITORY, World
-from tests.support.layouts import MANIFEST
+from tests.support.core_world import REPOSITORY, OneRegistry, World
+from tests.support.layouts import MANIFEST, LayoutRegistry
 
 
 @pytest.fixture
@@ -268,6 +269,34 @@ def test_a_build_whose_registry_is_away_at_its_deadline_is_recovered_a_moment_la
         assert tending.tend(world.context).ended == 0
     world.clock.advance(minutes=1)
     assert tending.tend(world.context).recovered == 1
+
+
+class SilentRegistry(LayoutRegistry):
+    """A registry whose tags nobody gets an answer about; it counts the questions."""
+
+    asked = 0
+
+    def find_tag(self, repository: Repository, tag: str) -> str | None:
+        self.asked += 1
+        raise RegistryUnreachable("timed out")
+
+
+def test_a_silent_registry_is_asked_once_a_tick_however_many_images_are_looked_for(database_url: str) -> None:
+    silent = SilentRegistry()
+    world = World(database_url, registries=OneRegistry(silent))
+    world.platform()
+    foundry = Foundry(world)
+    for build in [foundry.sleeping() for _ in range(3)]:
+        assert build.run_id is not None
+        foundry.forge.end_run(REPO, build.run_id)
+    world.clock.advance(seconds=60)
+    tending.tend(world.context)
+    world.clock.advance(seconds=61)
+    for ticks in (1, 2):
+        assert len(tending.tend(world.context).troubles) == 3
+        assert silent.asked == ticks
+        world.clock.advance(seconds=61)
+    world.catalog.close()
 
 
 def test_a_forge_that_hangs_holds_up_no_other_forges_builds_and_no_report(world: World, foundry: Foundry) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -17,12 +17,15 @@ from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.publications.models import Publication
+from bootpress.core.references import Repository
+from bootpress.core.retention.reports import SweepReport
 from bootpress.core.retention.sweeping import sweep, sweep_platform
-from bootpress.core.retention.unreachable import Unreachable
+from bootpress.core.retention.unreachable import MAX_KNOWN, MAX_REASON, SECONDS_FOR_OTHERS, Unreachable
 from tests.support.layouts import LayoutRegistry
 from tests.support.purges import Yard
 
 REAL = {"127.0.0.1:5000"}
+ACCOUNT = uuid4()
 
 
 class Silent:
@@ -164,21 +167,105 @@ def test_another_name_that_is_silent_is_asked_once_and_holds_up_no_other_purge(y
 
 def test_what_one_account_may_not_do_gives_the_registry_up_for_nobody() -> None:
     run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
-    with pytest.raises(RegistryDenied), run.asking(connection, registry):
+    with pytest.raises(RegistryDenied), run.asking(ACCOUNT, connection, registry):
         raise RegistryDenied("not you")
-    with pytest.raises(RegistryUnavailable, match="this image"), run.asking(connection, registry):
+    with pytest.raises(RegistryUnavailable, match="this image"), run.asking(ACCOUNT, connection, registry):
         raise RegistryUnavailable("this image cannot be read")
-    with run.asking(connection, registry):
+    with run.asking(ACCOUNT, connection, registry):
         pass
 
 
 def test_a_registry_that_answers_nothing_well_is_given_up_for_its_host_and_scheme() -> None:
     run, connection, registry = Unreachable(), RegistryConnection("a", "registry.example"), LayoutRegistry()
     registry.away.add("check")
-    with pytest.raises(RegistryUnreachable), run.asking(connection, registry):
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, connection, registry):
         raise RegistryUnavailable("answers 503")
     again = Unreachable(run.reasons)
-    with pytest.raises(RegistryUnreachable, match="answers 503"), again.asking(connection, registry):
+    with pytest.raises(RegistryUnreachable, match="answers 503"), again.asking(ACCOUNT, connection, registry):
         pytest.fail("it was asked")
-    with again.asking(RegistryConnection("b", "registry.example", plain_http=True), registry):
+    with again.asking(ACCOUNT, RegistryConnection("b", "registry.example", plain_http=True), registry):
         pass
+
+
+def test_what_one_accounts_connection_does_not_reach_others_reach() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    own, bare = RegistryConnection("own", "registry.example", "user", "token"), bare_to("registry.example")
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, own, registry):
+        raise RegistryUnreachable("its certificate is not valid")
+    with run.asking(uuid4(), own, registry), run.asking(uuid4(), bare, registry), run.asking(ACCOUNT, bare, registry):
+        pass
+    with pytest.raises(RegistryUnreachable, match="gave no answer before"), run.asking(ACCOUNT, own, registry):
+        pytest.fail("it was asked")
+
+
+def test_without_a_connection_of_their_own_accounts_share_what_is_known() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    with pytest.raises(RegistryUnreachable), run.asking(ACCOUNT, bare_to("registry.example"), registry):
+        raise RegistryUnreachable("timed out")
+    with (
+        pytest.raises(RegistryUnreachable, match="timed out"),
+        run.asking(uuid4(), bare_to("registry.example"), registry),
+    ):
+        pytest.fail("it was asked")
+
+
+def test_what_tasks_hand_on_is_bounded() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    for number in range(MAX_KNOWN + 3):
+        with (
+            pytest.raises(RegistryUnreachable),
+            run.asking(ACCOUNT, bare_to(f"registry-{number}.example"), registry),
+        ):
+            raise RegistryUnreachable("x" * 2 * MAX_REASON)
+    merged = SweepReport.merge([SweepReport(unreachable={"before": "x"}), SweepReport(unreachable=run.reasons)])
+    assert len(run.reasons) == len(merged.unreachable) == MAX_KNOWN
+    assert list(merged.unreachable)[-1] == f"registry-{MAX_KNOWN + 2}.example"
+    assert {len(why) for why in merged.unreachable.values()} == {MAX_REASON}
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_other_registries_of_an_account_take_so_long_in_all(*, is_answered: bool) -> None:
+    now = [0.0]
+    run, registry = Unreachable(monotonic=lambda: now[0]), LayoutRegistry()
+
+    @contextmanager
+    def slow(account_id: UUID, host: str) -> Iterator[None]:
+        with run.asking_other(account_id, bare_to(host), registry, Repository(host, "os/images")):
+            yield
+            now[0] += 0.6 * SECONDS_FOR_OTHERS
+            if not is_answered:
+                raise RegistryUnavailable("this image cannot be read")
+
+    for host in ("a.example", "b.example"):
+        with suppress(RegistryUnavailable), slow(ACCOUNT, host):
+            pass
+    again = Unreachable(run.reasons)
+    repository = Repository("c.example", "os/images")
+    with (
+        pytest.raises(RegistryUnreachable, match="in all"),
+        again.asking_other(ACCOUNT, bare_to("c.example"), registry, repository),
+    ):
+        pytest.fail("it was asked")
+    with again.asking_other(uuid4(), bare_to("c.example"), registry, repository):
+        pass
+    with again.asking(ACCOUNT, bare_to("c.example"), registry):  # to be purged
+        pass
+
+
+def test_a_repository_that_refuses_is_asked_once_in_a_run() -> None:
+    run, registry = Unreachable(), LayoutRegistry()
+    host, refused = "registry.example", Repository("registry.example", "os/images")
+    with pytest.raises(RegistryDenied), run.asking_other(ACCOUNT, bare_to(host), registry, refused):
+        raise RegistryDenied("not you")
+    again = Unreachable(run.reasons)
+    with (
+        pytest.raises(RegistryUnreachable, match="not you"),
+        again.asking_other(ACCOUNT, bare_to(host), registry, refused),
+    ):
+        pytest.fail("it was asked")
+    with again.asking_other(ACCOUNT, bare_to(host), registry, Repository(host, "os/more")):
+        pass
+
+
+def bare_to(host: str) -> RegistryConnection:
+    return RegistryConnection(host, host)

@@ -8,12 +8,13 @@ from uuid import UUID
 from bootpress.core.builds import rules
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.outcomes import RECOVERED
-from bootpress.core.connections.service import open_registry
+from bootpress.core.connections.service import find_connection
 from bootpress.core.context import Context
 from bootpress.core.errors import Rejected
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications.service import announce
 from bootpress.core.references import parse_repository
+from bootpress.core.retention.unreachable import Unreachable
 from bootpress.core.webhooks.attempts import launch_or_leave
 from bootpress.core.webhooks.models import Delivery
 
@@ -26,11 +27,11 @@ class Recovery:
     reason: str = ""
 
 
-def recover(context: Context, build_id: UUID) -> Recovery:
+def recover(context: Context, build_id: UUID, unreachable: Unreachable) -> Recovery:
     """Announce what a build has pushed; it is verified as if its webhook had announced it.
 
     The image is looked for at the tag that the template's workflow gives it, and must say that this build made it.
-    Raises RegistryUnavailable, OrchestratorUnavailable.
+    Raises RegistryUnavailable, RegistryUnreachable for a registry that `unreachable` gave up, OrchestratorUnavailable.
     """
     with context.catalog.reading() as session:
         build = session.get_one(Build, build_id)
@@ -38,11 +39,13 @@ def recover(context: Context, build_id: UUID) -> Recovery:
     if platform is None:
         return Recovery(None, "it belongs to no platform whose repository could be searched")
     repository = parse_repository(platform.oci_repository)
-    registry = open_registry(context, build.account_id, repository.host, platform.registry_name)
+    connection = find_connection(context, build.account_id, repository.host, platform.registry_name)
+    registry = context.registries.open(connection)
     tag = rules.tag_of(build.ref)
     try:
-        digest = registry.find_tag(repository, tag)
-        annotations = registry.fetch_manifest(repository, digest).annotations if digest else {}
+        with unreachable.asking(build.account_id, connection, registry):
+            digest = registry.find_tag(repository, tag)
+            annotations = registry.fetch_manifest(repository, digest).annotations if digest else {}
     except Rejected as error:
         return Recovery(None, f"{repository}:{tag} cannot be read: {error.message}")
     if digest is None:

@@ -26,6 +26,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, Conflict, ForgeUnavailable, OrchestratorUnavailable
 from bootpress.core.pieces import update_in_pieces
 from bootpress.core.ports import Forge, GitRepository, Resumption, RunStatus, WorkflowRun
+from bootpress.core.retention.unreachable import Unreachable
 
 SECONDS = 20.0
 """How long one tick begins new calls."""
@@ -63,7 +64,7 @@ def tend(
 
 
 class _Tick:
-    """One look at everything; each forge that turns out to be away is left alone for the rest of it."""
+    """One look at everything; a forge or registry that turns out to be unavailable is asked no more in it."""
 
     def __init__(self, context: Context, seconds: float, monotonic: Callable[[], float]) -> None:
         self._context = context
@@ -71,6 +72,7 @@ class _Tick:
         self._monotonic = monotonic
         self._until = monotonic() + seconds
         self._forges: dict[tuple[UUID, str], Forge | None] = {}
+        self._unreachable = Unreachable()
         self._report = TendingReport()
 
     def run(self) -> TendingReport:
@@ -197,7 +199,7 @@ class _Tick:
 
     def _recover(self, build_id: UUID) -> str:
         """Announce what a build has pushed; return why that cannot be, an empty text when it could."""
-        found = recover(self._context, build_id)
+        found = recover(self._context, build_id, self._unreachable)
         self._report.recovered += found.delivery_id is not None
         return found.reason
 

@@ -158,7 +158,7 @@ def _deliveries_of(account_id: UUID, webhook: ColumnElement[bool]) -> Series:
         .join(Publication, Publication.id == Attempt.publication_id)
         .where(
             Attempt.delivery_id == Delivery.id,
-            Publication.current_attempt_id == Attempt.id,
+            Attempt.id.in_((Publication.current_attempt_id, Publication.proving_attempt_id)),
             Publication.status != PublicationStatus.PURGED,
         )
     )

@@ -112,7 +112,7 @@ def _start_over(publication: Publication, claim: Claim) -> None:
     publication.git_sha = claim.announcement.git_sha
     publication.claims = claim.announcement.claims
     publication.cosign_verified = False
-    publication.signer = publication.error_message = None
+    publication.signer = publication.error_message = publication.proving_attempt_id = None
 
 
 def _refuse_unless_movable(publication: Publication) -> None:
@@ -162,8 +162,9 @@ def claim_content(session: Session, repository: Repository, digests: Sequence[st
 def refuse_while_deleted(session: Session, repository: Repository, digests: Sequence[str], *, now: datetime) -> None:
     """Wait for deletes of these manifests under other hosts, which may be other names of the same registry.
 
-    To be asked after they were claimed: no further delete begins without a proof that it is another registry, and one
-    that was under way before has taken effect, or never does. Raises RegistryUnavailable until then.
+    To be asked after they were claimed: no further delete begins without a proof that it is another registry, or
+    without its answer where nothing was read from it yet; what was under way has taken effect, or never does.
+    Raises RegistryUnavailable until then.
     """
     for step in _deletes(session, digests):
         other, is_under_way = parse_repository(step.repository).canonical, abs(now - step.updated_at) <= ASKING

@@ -29,7 +29,7 @@ def differences(verifier: SignatureVerifier, platform: NodePlatform, publication
     found = []
     if publication.arch != platform.arch:
         found.append(f"arch: the platform's is {platform.arch}, the publication's {publication.arch}")
-    if parse_repository(publication.repository) != parse_repository(platform.oci_repository):
+    if parse_repository(publication.repository).canonical != parse_repository(platform.oci_repository).canonical:
         found.append(
             f"oci_repository: the platform's is {platform.oci_repository}, the publication's {publication.repository}"
         )

@@ -160,16 +160,16 @@ def verify_signature(context: Context, attempt_id: UUID) -> dict[str, Any]:
 def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None = None) -> dict[str, Any]:
     """Stream every blob of every manifest and check its size and SHA-256; nothing is kept.
 
-    An index's children are looked at once more: a purge that did not know yet that they are needed may have deleted
-    them while they were read. Since their rows are written none will.
+    Manifests are looked at once more: a purge that did not know yet that they are needed may have deleted them while
+    they were read. Since their rows are written none will.
     """
     with _step(context, attempt_id, "blobs") as (work, found), _asking(context, work) as registry:
         with context.catalog.reading() as session:
             rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
         manifests = {row.digest for row in rows if row.role == "manifest"}
         _refuse_while_deleted(context, work, [*manifests])
-        for child in manifests - {work.digest}:
-            registry.fetch_manifest(work.repository, child)
+        for digest in manifests:
+            registry.fetch_manifest(work.repository, digest)
         blobs = {
             row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows if row.role != "manifest"
         }

@@ -49,6 +49,8 @@ class Publication(Row):
     """What the announcement said besides, as it said it."""
     pinned: Mapped[bool] = mapped_column(default=False)
     current_attempt_id: Mapped[UUID | None]
+    proving_attempt_id: Mapped[UUID | None]
+    """The attempt whose evidence it was published on; a later one that fails takes nothing from it."""
     attempt_count: Mapped[int] = mapped_column(default=0)
     error_message: Mapped[str | None]
     created_at: Mapped[datetime]

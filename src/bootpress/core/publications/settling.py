@@ -67,6 +67,7 @@ def publish(context: Context, attempt_id: UUID) -> UUID:
         _refuse_other_terms(attempt, platform)
         now = context.clock.now()
         publication.status = _after_publishing(publication)
+        publication.proving_attempt_id = attempt.id
         _place(publication, attempt, delivery)
         publication.cosign_verified = True
         publication.signer = attempt.evidence["signature"]["signer"]

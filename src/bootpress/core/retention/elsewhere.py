@@ -54,7 +54,7 @@ class Elsewhere:
 
     def decide(self, needs: Sequence[Need], digest: str) -> Decision | None:
         """Decide about a manifest; None when something must be asked first."""
-        if len(needs) > MAX_REPOSITORIES:
+        if sum(need.is_read for need in needs) > MAX_REPOSITORIES:
             return Decision(StepStatus.KEPT, f"more than {MAX_REPOSITORIES} repositories have it")
         decisions = [DELETE]
         for need in needs:
@@ -81,8 +81,13 @@ class Elsewhere:
                 # Of two that wait for each other, the one that is purged later deletes it.
                 return Decision(StepStatus.LEFT if need.is_leaving else StepStatus.HELD, because)
             case str(trouble):
-                because = f"{names}, which may be {self._here.repository} by another name, and {trouble}"
-                return Decision(StepStatus.HELD, because)
+                return self._decide_unanswered(need, f"{names}, which may be {self._here.repository}", trouble)
+
+    def _decide_unanswered(self, need: Need, names: str, trouble: str) -> Decision:
+        if not need.is_read:
+            # A digest may be announced from anywhere. What is read from there meanwhile is looked at once more.
+            return DELETE
+        return Decision(StepStatus.HELD, f"{names} by another name, and {trouble}")
 
     def _is_here(self, need: Need) -> bool:
         return need.repository.canonical == self._here.repository.canonical
@@ -106,7 +111,7 @@ class Elsewhere:
         try:
             connection = find_connection(self._context, need.account_id, need.repository.host, need.registry_name)
             registry = self._context.registries.open(connection)
-            with self._unreachable.asking(connection, registry):
+            with self._unreachable.asking_other(need.account_id, connection, registry, need.repository):
                 yield Place(registry, need.repository)
         except RegistryUnavailable as error:
             said = f": {error}" if need.account_id == self._account_id else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Final, cast
 from uuid import UUID
 
@@ -17,18 +18,21 @@ from bootpress.core.pieces import ROWS
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Registry
 from bootpress.core.publications.models import Artifact, Publication
+from bootpress.core.publications.rules import SETTLED
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, digest_hex, parse_repository
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
-from bootpress.core.webhooks.models import Attempt
-from bootpress.core.webhooks.states import AttemptStatus
+from bootpress.core.webhooks.models import Attempt, Delivery
+from bootpress.core.webhooks.states import DeliveryStatus
 
 LASTING = (Status.QUEUED, Status.VERIFYING, Status.PUBLISHED, Status.RETIRED, Status.REVOKED)
 MAX_LOOKED_AT = 500
 """Manifests of others whose attachments are looked at."""
 MAX_REPOSITORIES = 50
 """Repositories in which a manifest is needed by others."""
+MAX_UNREAD = 10
+"""Repositories of other hosts that are asked about though nothing was read there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Need:
     registry_name: str | None
     is_leaving: bool
     """Retired so long that it is to be purged too."""
+    is_read: bool = True
+    """The manifest was read there; before, whoever announced it may know no more of it than its digest."""
 
     def __str__(self) -> str:
         """Return who it is."""
@@ -52,23 +58,59 @@ def find_needs(session: Session, step: DeletionStep, *, now: datetime) -> list[N
     """Return who needs this manifest, or what it refers to: of each repository the one that needs it longest.
 
     Publications of all accounts count, but for those in another repository of the same registry host. A failed one
-    counts for as long as a retired one can be restored: it may be retried. At most one more than `MAX_REPOSITORIES`.
+    counts for as long as a retired one can be restored: it may be retried. At most one more than `MAX_REPOSITORIES`
+    where it was read, and of those on other hosts where it was not, `MAX_UNREAD`.
     """
     digests = {step.digest, step.subject}
     naming = select(Publication.id).where(Publication.oci_digest.in_(digests))
     holding = select(Artifact.publication_id).where(Artifact.digest.in_(digests), Artifact.role == "manifest")
     needing = (Publication.id.in_(union(naming, holding)), *_others(step, now))
-    named = session.scalars(_repositories(*needing).limit(MAX_REPOSITORIES + 1)).all()
+    was_read = Publication.id.in_(holding) | Publication.status.in_(SETTLED)
     here = parse_repository(step.repository).canonical
-    there = [text for text in named if _may_be(parse_repository(text).canonical, here)]
-    return [_longest(session, needing, text, now) for text in there]
+    read, unread = (*needing, was_read), (*needing, ~was_read)
+    found = [
+        *(_longest(session, read, text, now) for text in _find_read(session, read, here)),
+        *(_longest(session, unread, text, now, is_read=False) for text in _find_unread(session, unread, here)),
+    ]
+    return [need for need in found if need is not None]
 
 
-def _may_be(other: Repository, here: Repository) -> bool:
-    return other == here or other.host != here.host
+def _find_read(session: Session, conditions: Sequence[ColumnElement[bool]], here: Repository) -> list[str]:
+    """Return the repositories that may be ours; others of its host may be many, and count for nothing."""
+    with session.scalars(_repositories(*conditions).execution_options(yield_per=ROWS)) as named:
+        possible = (text for text in named if _is(text, here) or _is_of_another_host(text, here))
+        return list(islice(possible, MAX_REPOSITORIES + 1))
 
 
-def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repository: str, now: datetime) -> Need:
+def _find_unread(session: Session, conditions: Sequence[ColumnElement[bool]], here: Repository) -> list[str]:
+    """Return the names of ours among the repositories, and the first ones of other hosts."""
+    ours: list[str] = []
+    others: list[str] = []
+    with session.scalars(_repositories(*conditions).execution_options(yield_per=ROWS)) as named:
+        for text in named:
+            if _is(text, here):
+                ours.append(text)
+            elif len(others) < MAX_UNREAD and _is_of_another_host(text, here):
+                others.append(text)
+    return [*ours, *others]
+
+
+def _is(text: str, here: Repository) -> bool:
+    return parse_repository(text).canonical == here
+
+
+def _is_of_another_host(text: str, here: Repository) -> bool:
+    return parse_repository(text).canonical.host != here.host
+
+
+def _longest(
+    session: Session,
+    needing: Sequence[ColumnElement[bool]],
+    repository: str,
+    now: datetime,
+    *,
+    is_read: bool = True,
+) -> Need | None:
     query = (
         select(Publication, NodePlatform)
         .join(NodePlatform, NodePlatform.id == Publication.node_platform_id)
@@ -76,8 +118,9 @@ def _longest(session: Session, needing: Sequence[ColumnElement[bool]], repositor
         .order_by(Publication.status == Status.RETIRED, Publication.pinned.desc(), Publication.retired_at.desc())
         .limit(1)
     )
-    publication, platform = session.execute(query).one()
-    return _need(publication, platform, repository, now)
+    row = session.execute(query).one_or_none()
+    # It may have moved or ended since its repository was read: each statement sees what is committed by then.
+    return replace(_need(row[0], row[1], repository, now), is_read=is_read) if row is not None else None
 
 
 def _need(publication: Publication, platform: NodePlatform, named: str, now: datetime) -> Need:
@@ -92,12 +135,21 @@ def _need(publication: Publication, platform: NodePlatform, named: str, now: dat
     )
 
 
-# What is verified anew in a repository still lies elsewhere until it is published from there.
-_moving = aliased(Attempt)
+# What is verified anew in a repository still lies elsewhere until it is published from there. It is needed there
+# between two attempts too: until the delivery is finished, there is another attempt.
+_moving, _announcing = aliased(Attempt), aliased(Delivery)
+_IS_ANNOUNCED = (
+    select(_announcing.id)
+    .where(
+        _announcing.id == _moving.delivery_id,
+        _announcing.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING)),
+    )
+    .exists()
+)
 _IS_MOVING: Final = (
     _moving.id == Publication.current_attempt_id,
     _moving.repository.is_not(None),
-    _moving.status != AttemptStatus.ENDED,
+    _IS_ANNOUNCED,
 )
 
 
@@ -119,8 +171,11 @@ def _new_repositories(*conditions: ColumnElement[bool]) -> Select[tuple[str]]:
 
 
 def connection_name(platform: NodePlatform, repository: Repository) -> str | None:
-    """Return the name of the connection to a repository of a platform; None if it moved to another registry."""
-    moved = parse_repository(platform.oci_repository).canonical.host != repository.canonical.host
+    """Return the name of the connection to a repository of a platform; None if it moved to another host.
+
+    Another name of the same host is another one: connections are found by the host as it was given.
+    """
+    moved = parse_repository(platform.oci_repository).host != repository.host
     return None if moved else platform.registry_name
 
 

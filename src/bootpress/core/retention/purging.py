@@ -48,7 +48,7 @@ def purge(context: Context, publication_id: UUID, *, actor: str, unreachable: Un
     publication, connection = found
     here = Place(context.registries.open(connection), parse_repository(publication.repository))
     run = unreachable or Unreachable()
-    with run.asking(connection, here.registry):
+    with run.asking(publication.account_id, connection, here.registry):
         elsewhere = Elsewhere(context, publication.account_id, here, run)
         return _purge(context, here, publication, elsewhere, actor=actor)
 

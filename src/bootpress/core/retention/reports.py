@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
+from bootpress.core.retention.unreachable import last
+
 MAX_LISTED = 500
 
 
@@ -50,7 +52,7 @@ class SweepReport:
         unlisted: dict[str, int] = {}
         lists = {name: _join(reports, name, unlisted) for name in ("retired", "purged", "kept", "failed", "untried")}
         unreachable = {place: why for report in reports for place, why in report.unreachable.items()}
-        return cls(**lists, unlisted=unlisted, unreachable=unreachable)
+        return cls(**lists, unlisted=unlisted, unreachable=last(unreachable))
 
     def count(self, name: str) -> int:
         """Return how many there are of a kind, listed or not."""

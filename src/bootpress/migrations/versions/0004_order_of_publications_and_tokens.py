@@ -49,6 +49,7 @@ def upgrade() -> None:
     with op.batch_alter_table("publications", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("published_sequence", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("proving_attempt_id", sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column("trust_sha256", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("trusted_root_sha256", sa.String(), nullable=True))
         batch_op.drop_index("publications_by_age")
@@ -62,6 +63,11 @@ def upgrade() -> None:
     with op.batch_alter_table("api_tokens", schema=None) as batch_op:
         batch_op.add_column(sa.Column("ancestors", JSON, nullable=False, server_default="[]"))
     _number()
+    # What was published or retired was not verified again before this version.
+    op.execute(
+        "UPDATE publications SET proving_attempt_id = current_attempt_id"
+        " WHERE status IN ('published', 'retired', 'revoked')"
+    )
     connection = op.get_bind()
     for platform in connection.execute(sa.select(platforms)).mappings().all():
         _normalise(connection, platform)
