@@ -9,12 +9,12 @@ from uuid import uuid4
 from blocks.forges import GiteaForge
 from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.ports import ForgeConnection, ForgeKind
+from bootpress.core.references import canonical_host
 from bootpress.core.webhooks.models import Delivery
 from bootpress.wiring import of_process
 from flows.relay import relay
 from tests.flows.conftest import Stage
 from tests.support.builds import Foundry
-from tests.support.core_world import HOST
 from tests.support.fakes import RealClock
 from tests.support.ports import free_port
 
@@ -55,8 +55,8 @@ def test_history_is_pruned_by_the_tick(stage: Stage) -> None:
 def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_by_the_tick(stage: Stage) -> None:
     yard = stage.yard
     delivery_id = yard.announce()  # a year ago
-    now = RealClock().now()
-    row = CircuitBreaker(id=uuid4(), account_id=yard.account_id, host="localhost:5000", failures=9, openings=6)
+    host, now = stage.repository.partition("/")[0], RealClock().now()
+    row = CircuitBreaker(id=uuid4(), account_id=yard.account_id, host=canonical_host(host), failures=9, openings=6)
     row.reason, row.failing_since, row.failed_at = "timed out", now - timedelta(days=2), now
     with yard.catalog.writing() as session:
         session.add(row)
@@ -64,5 +64,5 @@ def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_by_the_tick(stage: 
     state = relay(return_state=True)
 
     assert state.name == "Completed"
-    assert f"the registry {HOST} did not answer" in str(yard.delivery(delivery_id).error_message)
+    assert f"the registry {host} did not answer" in str(yard.delivery(delivery_id).error_message)
     assert yard.delivery(delivery_id).status == "failed"
