@@ -8,6 +8,7 @@ from prefect import task
 
 from bootpress.core.breakers import service as breakers
 from bootpress.core.events import service as events
+from bootpress.core.publications import outages
 from bootpress.core.webhooks import attempts
 from bootpress.core.workers import procedures
 from bootpress.wiring import of_process
@@ -16,8 +17,10 @@ from tasks.retries import ONCE, RETRIED
 
 @task(name="relay deliveries", **RETRIED)
 def relay_deliveries() -> attempts.RelayReport:
-    """Start every delivery that is due and that nobody works on."""
-    return attempts.relay(of_process())
+    """Start every delivery that is due and that nobody works on; fail what waited for a day at a host that fails."""
+    context = of_process()
+    outages.give_up_at_hosts(context)
+    return attempts.relay(context)
 
 
 @task(name="emit events", **RETRIED)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 from blocks.forges import GiteaForge
+from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.ports import ForgeConnection, ForgeKind
+from bootpress.core.references import canonical_host
 from bootpress.core.webhooks.models import Delivery
 from bootpress.wiring import of_process
 from flows.relay import relay
@@ -46,3 +50,19 @@ def test_history_is_pruned_by_the_tick(stage: Stage) -> None:
     assert state.name == "Completed"
     with stage.yard.catalog.reading() as session:
         assert session.get(Delivery, delivery_id) is None
+
+
+def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_by_the_tick(stage: Stage) -> None:
+    yard = stage.yard
+    delivery_id = yard.announce()  # a year ago
+    host, now = stage.repository.partition("/")[0], RealClock().now()
+    row = CircuitBreaker(id=uuid4(), account_id=yard.account_id, host=canonical_host(host), failures=9, openings=6)
+    row.reason, row.failing_since, row.failed_at = "timed out", now - timedelta(days=2), now
+    with yard.catalog.writing() as session:
+        session.add(row)
+
+    state = relay(return_state=True)
+
+    assert state.name == "Completed"
+    assert f"the registry {host} did not answer" in str(yard.delivery(delivery_id).error_message)
+    assert yard.delivery(delivery_id).status == "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bootpress.core.errors import InvalidInput
 
@@ -94,6 +95,7 @@ def _names_this_machine(name: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
+@lru_cache(maxsize=4096)  # fair queueing compares the hosts of a thousand queues for each place
 def canonical_host(host: str) -> str:
     """Return the one spelling of a registry host that its known aliases share, for comparison only.
 

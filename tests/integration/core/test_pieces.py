@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.accounts import idempotency
 from bootpress.core.accounts.models import StoredAnswer
+from bootpress.core.breakers import service as breakers
+from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.builds import service as builds
 from bootpress.core.builds import tending
 from bootpress.core.builds.models import Build, ListedRun
@@ -27,6 +29,7 @@ from bootpress.core.errors import ForgeUnavailable, OrchestratorUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.pieces import ROWS
 from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository
+from bootpress.core.pruning import service as pruning
 from bootpress.core.publications import outages
 from bootpress.core.publications.models import Publication
 from bootpress.core.retention import steps
@@ -35,11 +38,12 @@ from bootpress.core.retention.purging import purge
 from bootpress.core.retention.reports import MAX_LISTED
 from bootpress.core.retention.service import RETIRED_AT_ONCE, retire
 from bootpress.core.retention.sweeping import sweep_platform
-from bootpress.core.webhooks import leases
+from bootpress.core.webhooks import attempts, leases
+from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
 from bootpress.core.workers import procedures
 from bootpress.core.workers.models import Procedure
-from tests.support.core_world import REPOSITORY
+from tests.support.core_world import HOST, REPOSITORY
 from tests.support.fakes import FixedClock
 from tests.support.purges import Yard
 from tests.support.transactions import counted
@@ -196,6 +200,43 @@ def giving_up_deliveries(yard: Yard) -> Callable[[], object]:
     return lambda: outage.goes_on(OrchestratorUnavailable("away"))
 
 
+def giving_up_deliveries_at_a_host(yard: Yard) -> Callable[[], object]:
+    for number in range(ROWS // 3):
+        yard.announce(ref=f"{REPOSITORY}:v{number}")
+    for _ in range(25):
+        breakers.note_failure(yard.context, yard.account_id, HOST, "timed out")
+        yard.clock.advance(hours=1)
+    return lambda: outages.give_up_at_hosts(yard.context)
+
+
+def forgetting_circuit_breakers(yard: Yard) -> Callable[[], object]:
+    now = yard.clock.now()
+    row = {"account_id": yard.account_id, "failures": 1, "openings": 0, "reason": "", "failing_since": now}
+    with yard.catalog.writing() as session:
+        rows = [{"id": uuid4(), "host": f"h{n}.example", "failed_at": now, **row} for n in range(MANY)]
+        session.execute(insert(CircuitBreaker), rows)
+    yard.clock.advance(hours=25)
+    return lambda: breakers.forget_old(yard.context)
+
+
+def launching_batches_anew(yard: Yard) -> Callable[[], object]:
+    for number in range(MANY):
+        yard.announce(ref=f"{REPOSITORY}:v{number}")
+    attempts.relay(yard.context)
+    yard.clock.advance(hours=1)
+    return lambda: attempts.relay(yard.context)
+
+
+def pruning_deliveries_and_events(yard: Yard) -> Callable[[], object]:
+    first = yard.announce(slug="nobody")
+    assert yard.process(first) == "failed"
+    with yard.catalog.writing() as session:
+        row = session.execute(select(Delivery.__table__).where(Delivery.id == first)).mappings().one()
+        session.execute(insert(Delivery), [{**row, "id": uuid4()} for _ in range(MANY)])
+    yard.clock.advance(days=200)
+    return lambda: pruning.prune(yard.context, pause=lambda _: None)
+
+
 def handing_over_events(yard: Yard) -> Callable[[], object]:
     many_publications(yard, ROWS)
     retire(yard.context, yard.edge, actor="test")
@@ -219,6 +260,10 @@ BULK: tuple[Prepare, ...] = (
     putting_builds_back,
     starting_anew,
     giving_up_deliveries,
+    giving_up_deliveries_at_a_host,
+    forgetting_circuit_breakers,
+    launching_batches_anew,
+    pruning_deliveries_and_events,
     handing_over_events,
 )
 

@@ -15,6 +15,7 @@ from sqlalchemy import event, func, insert, select, text
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.pieces import ROWS
 from bootpress.core.pruning import rules, service
 from bootpress.core.publications.models import Publication
 from bootpress.core.webhooks.models import Attempt, Delivery
@@ -256,7 +257,7 @@ def test_no_transaction_deletes_more_than_a_piece_also_of_one_delivery_with_many
         report = prune(world)
     assert (report.deliveries, report.attempts) == (453, 901)
     assert (number(world, Delivery), number(world, Attempt)) == (0, 0)
-    assert max(counts) == rules.PIECE == 200
+    assert max(counts) == rules.PIECE == ROWS
     assert sum(counts) == 453 + 901
 
 

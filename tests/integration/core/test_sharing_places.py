@@ -14,7 +14,7 @@ from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.breakers.rules import Phase
 from bootpress.core.context import Limits
 from bootpress.core.errors import RegistryPaused, RegistryUnavailable, RegistryUnreachable
-from bootpress.core.publications import ingest
+from bootpress.core.publications import ingest, outages
 from bootpress.core.webhooks import attempts, queues
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.service import provision_webhook
@@ -22,6 +22,7 @@ from tests.support.attempts import announce_many, begin_launched
 from tests.support.core_world import HOST, REPOSITORY, World
 
 OTHER = "127.0.0.1:5999"
+ALIAS = "localhost:5000"
 
 
 def platform_elsewhere(world: World, slug: str = "elsewhere") -> UUID:
@@ -241,3 +242,87 @@ def test_breakers_of_hosts_that_nobody_asks_are_forgotten(world: World) -> None:
     world.clock.advance(seconds=86_401)
     assert breakers.forget_old(world.context) == 1
     assert breaker_of(world) is None
+
+
+def test_all_spellings_of_a_host_share_one_breaker_and_its_places(world: World) -> None:
+    world.platform()
+    world.platform("alias", oci_repository=f"{ALIAS}/os/images")
+    ids = {world.announce(), world.announce(slug="alias", ref=f"{ALIAS}/os/images:v1")}
+    fail(world, 3)
+    assert attempts.relay(world.context).launched == 0
+    with pytest.raises(RegistryPaused, match=f"the registry {ALIAS} did not answer"):
+        breakers.admit(world.context, world.account_id, ALIAS, uuid4())
+    shown = world.call("system_list_disk_image_deliveries")["deliveries"]
+    assert {one["waiting_for"].split()[2] for one in shown} == {HOST, ALIAS}
+    world.clock.advance(seconds=breaker_rules.FIRST_PAUSE.total_seconds())
+    assert attempts.relay(world.context).launched == 1
+    breakers.note_answer(world.context, world.account_id, ALIAS)
+    assert breaker_of(world) is None
+    attempts.relay(world.context)
+    assert launched(world) == ids
+
+
+# A host that fails for a day
+
+
+def fail_for(world: World, *, hours: int) -> None:
+    """Let somebody else's deliveries ask the host twice an hour, without an answer."""
+    for _ in range(2 * hours):
+        world.clock.advance(minutes=30)
+        fail(world, 1)
+
+
+def test_a_delivery_whose_turn_comes_every_few_hours_is_given_up_after_a_day(world: World) -> None:
+    world.platform()
+    [delivery_id] = announce_many(world, 1)
+    world.layout.error = RegistryUnreachable("timed out")
+    for _ in range(6):
+        assert world.process(delivery_id) == "postponed"
+        fail_for(world, hours=4)
+    assert world.process(delivery_id) == "failed"
+
+
+def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_without_a_turn(world: World) -> None:
+    world.platform()
+    elsewhere = platform_elsewhere(world)
+    fail(world, 1)
+    waiting = announce_many(world, outages.AT_ONCE + 3)
+    other = world.announce(slug="elsewhere", ref=f"{OTHER}/os/elsewhere:v1")
+    fail_for(world, hours=23)
+    late = world.announce(git_sha="f" * 40)
+    assert outages.give_up_at_hosts(world.context) == 0
+    fail_for(world, hours=1)
+    assert outages.give_up_at_hosts(world.context) == len(waiting)
+    assert {world.delivery(one).status for one in waiting} == {"failed"}
+    said = f"for 24 hours the registry {HOST} did not answer; the last failure: the connection failed: timed out"
+    assert all(said in str(world.delivery(one).error_message) for one in waiting)
+    assert len(world.events("publish_failed")) == len(waiting)
+    assert {world.delivery(one).status for one in (other, late)} == {"received"}
+    assert world.find_platform(elsewhere).disk_image_publication_status != "failed"
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+def test_hours_switched_off_are_no_hours_of_a_host_that_fails(world: World, tries: int) -> None:
+    world.platform()
+    [delivery_id] = announce_many(world, 1)
+    world.layout.error = RegistryUnreachable("timed out")
+    for _ in range(tries):
+        assert world.process(delivery_id) == "postponed"
+    fail_for(world, hours=12)
+    world.clock.advance(hours=60)
+    assert outages.give_up_at_hosts(world.context) == 0
+    fail_for(world, hours=12)
+    assert outages.give_up_at_hosts(world.context) == 0
+    assert world.process(delivery_id) == "postponed"
+    fail_for(world, hours=13)
+    assert outages.give_up_at_hosts(world.context) == 1
+
+
+def test_a_host_that_answered_in_between_fails_nothing(world: World) -> None:
+    world.platform()
+    [delivery_id] = announce_many(world, 1)
+    fail_for(world, hours=23)
+    breakers.note_answer(world.context, world.account_id, HOST)
+    fail_for(world, hours=23)
+    assert outages.give_up_at_hosts(world.context) == 0
+    assert world.delivery(delivery_id).status == "received"

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from bootpress.core.breakers.rules import LONGEST_PAUSE, PROBE, Breaker, Phase, failed, pause
+from bootpress.core.breakers.rules import LONGEST_PAUSE, PROBE, Breaker, Phase, failed, is_asked, pause, series_since
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -67,3 +67,13 @@ def test_half_open_one_attempt_asks_and_the_others_wait_until_it_is_given_up() -
 
 def test_while_it_probes_every_attempt_that_has_a_place_may_ask() -> None:
     assert after(2).may_ask(uuid4(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("failed_before", "hours"),
+    [(timedelta(minutes=20), 9), (timedelta(hours=1), 9), (timedelta(hours=2), 0), (timedelta(hours=-2), 0)],
+)
+def test_a_series_of_failures_holds_no_time_in_which_nobody_asked(failed_before: timedelta, hours: int) -> None:
+    since, failed_at = NOW - timedelta(hours=9), NOW - failed_before
+    assert series_since(failing_since=since, failed_at=failed_at, now=NOW) == NOW - timedelta(hours=hours)
+    assert is_asked(failed_at, NOW) == (hours > 0)

@@ -46,6 +46,16 @@ def test_the_day_begins_anew_when_nobody_tried_for_longer_than_an_hour() -> None
     assert rules.begins_anew(tried_until=NOW + timedelta(days=1), now=NOW)
 
 
+def test_no_day_begins_anew_while_others_try_the_host_in_turn() -> None:
+    now = NOW + timedelta(hours=5)
+    assert not rules.begins_anew(tried_until=NOW, failing_since=NOW - timedelta(hours=9), now=now)
+    assert not rules.begins_anew(tried_until=NOW, failing_since=NOW + rules.OUTAGE, now=now)
+    # Nobody tried from the last try until the host began to fail: we were switched off in between.
+    assert rules.begins_anew(tried_until=NOW, failing_since=NOW + timedelta(hours=2), now=now)
+    assert rules.begins_anew(tried_until=now + timedelta(days=1), failing_since=NOW, now=now)
+    assert rules.begins_anew(tried_until=None, failing_since=NOW, now=now)
+
+
 def test_pauses_of_a_series_never_look_like_an_outage() -> None:
     assert rules.LONGEST_PAUSE + rules.LONGEST_LEASE < rules.OUTAGE
     assert max(rules.LONGEST_PAUSE, rules.LONGEST_LEASE) < rules.FARTHEST

@@ -149,3 +149,9 @@ def test_places_are_never_exceeded_and_shared_evenly_whatever_waits() -> None:
     owners = {one.id: one.account_id for one in queues}
     taken = Counter(owners[queue_id] for launch in launches for queue_id in launch.takes)
     assert set(taken.values()) == {1}  # with more accounts than places, nobody has two
+
+
+def test_spellings_of_one_host_are_one_site() -> None:
+    queues = [queue(A, 0, host="localhost:5000"), queue(A, 1, host="127.0.0.1:5000", after=1)]
+    assert planned(queues, caps={(A, "localhost:5000"): 1}) == ones(lane(A, 0))
+    assert planned(queues, [single(A, 2, host="[::1]:5000")], caps={(A, "localhost:5000"): 1}) == []

@@ -12,7 +12,7 @@ from bootpress.core.catalog import Row
 
 
 class CircuitBreaker(Row):
-    """How one account finds one registry host, `host:port`; a success deletes the row."""
+    """How one account finds one registry host, in its canonical spelling; a success deletes the row."""
 
     __tablename__ = "circuit_breakers"
     __table_args__ = (UniqueConstraint("account_id", "host"),)
@@ -30,4 +30,6 @@ class CircuitBreaker(Row):
     probe_attempt_id: Mapped[UUID | None]
     """The attempt that may ask after a pause, while everybody else waits."""
     probe_until: Mapped[datetime | None]
+    failing_since: Mapped[datetime]
+    """The first failure of the present series; time in which nobody asked begins a new one."""
     failed_at: Mapped[datetime] = mapped_column(index=True)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from bootpress.core.webhooks.rules import OUTAGE
+
 THRESHOLD: Final = 3
 """Failures in a row that open it."""
 FIRST_PAUSE: Final = timedelta(seconds=15)
@@ -72,6 +74,16 @@ def failed(breaker: Breaker | None, now: datetime) -> Breaker:
     if failures < THRESHOLD:
         return replace(known, failures=failures)
     return Breaker(failures, known.openings + 1, now + pause(known.openings + 1))
+
+
+def is_asked(failed_at: datetime, now: datetime) -> bool:
+    """Tell whether a host that failed is still asked: a failure longer ago says nothing about the time since."""
+    return abs(now - failed_at) <= OUTAGE
+
+
+def series_since(*, failing_since: datetime, failed_at: datetime, now: datetime) -> datetime:
+    """Return when the series began that a failure now belongs to: time in which nobody asked begins a new one."""
+    return min(failing_since, now) if is_asked(failed_at, now) else now
 
 
 def pause(openings: int) -> timedelta:

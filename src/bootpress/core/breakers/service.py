@@ -1,20 +1,20 @@
 """Circuit breakers of registry hosts, shared by every process through the catalog.
 
 They are kept per account and host: an account chooses the address, the credential and the server behind a name, so what
-it meets there must not pause anybody else.
+it meets there must not pause anybody else. All spellings of a host share one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, delete, select, tuple_
+from sqlalchemy import ColumnElement, Select, delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,8 @@ from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.breakers.rules import Breaker, Phase
 from bootpress.core.context import Context
 from bootpress.core.errors import RegistryPaused
+from bootpress.core.pieces import delete_in_pieces
+from bootpress.core.references import canonical_host
 
 MAX_REASON: Final = 300
 MAX_SHOWN: Final = 100
@@ -67,7 +69,7 @@ def admit(context: Context, account_id: UUID, host: str, attempt_id: UUID) -> No
             if breaker.phase(now) is Phase.HALF_OPEN:
                 _write(row, breaker.probed_by(attempt_id, now))
             return
-        trouble = _trouble(row, now)
+        trouble = replace(_trouble(row, now), host=host)
     until = trouble.retry_at if trouble.phase is Phase.OPEN else None
     raise RegistryPaused(
         f"{trouble}; the last failure: {trouble.reason}",
@@ -90,10 +92,12 @@ def _note_failure(context: Context, account_id: UUID, host: str, reason: str) ->
         row = session.scalar(_row(account_id, host).with_for_update())
         after = rules.failed(_breaker(row) if row is not None else None, now)
         if row is None:
-            row = CircuitBreaker(id=uuid4(), account_id=account_id, host=host)
+            row = CircuitBreaker(id=uuid4(), account_id=account_id, host=canonical_host(host))
+            row.failing_since = row.failed_at = now
             session.add(row)
         was_open = row.retry_at is not None and row.retry_at == after.retry_at
         _write(row, after)
+        row.failing_since = rules.series_since(failing_since=row.failing_since, failed_at=row.failed_at, now=now)
         row.reason, row.failed_at = reason[:MAX_REASON], now
     if after.retry_at is not None and not was_open:
         logger.warning("registry %s of account %s: paused until %s: %s", host, account_id, after.retry_at, reason)
@@ -102,13 +106,11 @@ def _note_failure(context: Context, account_id: UUID, host: str, reason: str) ->
 def note_answer(context: Context, account_id: UUID, host: str) -> None:
     """Close the breaker of a host that answered."""
     with context.catalog.writing() as session:
-        session.execute(
-            delete(CircuitBreaker).where(CircuitBreaker.account_id == account_id, CircuitBreaker.host == host)
-        )
+        session.execute(delete(CircuitBreaker).where(*_key(account_id, host)))
 
 
 def places(session: Session, sites: Iterable[tuple[UUID, str]], now: datetime) -> dict[tuple[UUID, str], int]:
-    """Return how many deliveries of each account and host may be in flight, of those whose breaker is not closed."""
+    """Return how many deliveries may be in flight, by account and canonical host, where a breaker is not closed."""
     asked = [*sites]
     found: dict[tuple[UUID, str], int] = {}
     for start in range(0, len(asked), MAX_SHOWN):
@@ -116,6 +118,22 @@ def places(session: Session, sites: Iterable[tuple[UUID, str]], now: datetime) -
         for row in session.scalars(select(CircuitBreaker).where(known)):
             found[row.account_id, row.host] = _breaker(row).places(now)
     return found
+
+
+def failing_since(session: Session, account_id: UUID, host: str, now: datetime) -> datetime | None:
+    """Return since when a host has failed without a break in asking it; None where it answers or nobody asks it."""
+    row = session.scalar(_row(account_id, host))
+    return row.failing_since if row is not None and rules.is_asked(row.failed_at, now) else None
+
+
+def failing_for(session: Session, period: timedelta, now: datetime) -> dict[tuple[UUID, str], str]:
+    """Return the last failure of each account and canonical host that has failed for so long and is still asked.
+
+    At most the latest 1,000.
+    """
+    query = select(CircuitBreaker).where(CircuitBreaker.failing_since <= now - period)
+    rows = session.scalars(query.order_by(CircuitBreaker.failed_at.desc()).limit(MAX_COUNTED))
+    return {(row.account_id, row.host): row.reason for row in rows if rules.is_asked(row.failed_at, now)}
 
 
 def troubles(session: Session, now: datetime, account_id: UUID | None = None) -> list[Trouble]:
@@ -137,15 +155,15 @@ def count(context: Context) -> Counter[Phase]:
 def forget_old(context: Context) -> int:
     """Delete breakers of hosts that nobody has asked for a day; return how many."""
     before = context.clock.now() - rules.FORGET_AFTER
-    with context.catalog.writing() as session:
-        old: Sequence[UUID] = session.scalars(
-            delete(CircuitBreaker).where(CircuitBreaker.failed_at < before).returning(CircuitBreaker.id)
-        ).all()
-    return len(old)
+    return delete_in_pieces(context.catalog, CircuitBreaker, CircuitBreaker.failed_at < before)
 
 
 def _row(account_id: UUID, host: str) -> Select[tuple[CircuitBreaker]]:
-    return select(CircuitBreaker).where(CircuitBreaker.account_id == account_id, CircuitBreaker.host == host)
+    return select(CircuitBreaker).where(*_key(account_id, host))
+
+
+def _key(account_id: UUID, host: str) -> tuple[ColumnElement[bool], ...]:
+    return CircuitBreaker.account_id == account_id, CircuitBreaker.host == canonical_host(host)
 
 
 def _breaker(row: CircuitBreaker) -> Breaker:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-PIECE = 200
+from bootpress.core.pieces import ROWS
+
+PIECE = ROWS
 """Rows that one transaction deletes at most, attempts included."""
-PIECES = 100
+PIECES = 200
 """Transactions of one run; what is left then is for the next."""
 EVERY = timedelta(hours=1)
 """Between two runs, unless the first left something."""

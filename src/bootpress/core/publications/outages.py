@@ -1,21 +1,33 @@
-"""An orchestrator that stays away: what it did not take for a day is failed (CONTRACT.md, Webhook)."""
+"""What is unavailable for a day fails what waits for it: the orchestrator, or a registry host (CONTRACT.md, Webhook).
+
+A registry host that fails is asked by one delivery at a time, so of many that wait some have no turn of their own.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
+from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy.orm import Session
+
+from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
-from bootpress.core.errors import OrchestratorUnavailable
+from bootpress.core.errors import OrchestratorUnavailable, RegistryUnavailable
 from bootpress.core.pieces import ROWS, pause
 from bootpress.core.publications import settling
-from bootpress.core.webhooks.leases import lock_due
-from bootpress.core.webhooks.models import Delivery
+from bootpress.core.webhooks import queues
+from bootpress.core.webhooks.fair_queueing import Queue
+from bootpress.core.webhooks.leases import is_due, lock_due
+from bootpress.core.webhooks.models import UNFINISHED, Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
 
 AT_ONCE = ROWS // 7
 """Deliveries failed in one transaction, each with its attempt, publication, platform, build, event and outbox row."""
+MOST_AT_HOSTS = 20 * AT_ONCE
+"""Deliveries that one look fails because of their hosts, so that it ends soon; the next goes on."""
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +72,46 @@ def _give_up(context: Context, reason: OrchestratorUnavailable) -> int:
 def _give_up_some(context: Context, said: str) -> int:
     now = context.clock.now()
     with context.catalog.writing() as session:
-        waited = lock_due(session, now, Delivery.received_at <= now - GIVE_UP_AFTER, limit=AT_ONCE)
-        for delivery in waited:
-            settling.give_up(session, delivery, reason=said, at=now)
-        return len(waited)
+        return _fail_due(session, now, [Delivery.received_at <= now - GIVE_UP_AFTER], said)
+
+
+def _fail_due(session: Session, now: datetime, conditions: Sequence[ColumnElement[bool]], said: str) -> int:
+    waited = lock_due(session, now, *conditions, limit=AT_ONCE)
+    for delivery in waited:
+        settling.give_up(session, delivery, reason=said, at=now)
+    return len(waited)
+
+
+def give_up_at_hosts(context: Context) -> int:
+    """Fail what waited for 24 hours at a registry host that failed for as long; return how many, 280 at most."""
+    now = context.clock.now()
+    with context.catalog.reading() as session:
+        failing = breakers.failing_for(session, GIVE_UP_AFTER, now)
+        found = queues.find_queues(session, now, most=1) if failing else []
+    total = 0
+    for queue in found:
+        while queue.site in failing and total < MOST_AT_HOSTS and (given_up := _give_up_at_host(context, queue)):
+            total += given_up
+            pause(context.catalog)
+    return total
+
+
+def _give_up_at_host(context: Context, queue: Queue) -> int:
+    now = context.clock.now()
+    is_unfinished: ColumnElement[bool] = literal_column(f"({UNFINISHED})")
+    waited = [Delivery.queue_id == queue.id, is_unfinished, Delivery.received_at <= now - GIVE_UP_AFTER]
+    with context.catalog.reading() as session:  # where there is nothing to do, no writer waits
+        if session.scalar(select(Delivery.id).where(is_due(now), *waited).limit(1)) is None:
+            return 0
+    with context.catalog.writing() as session:
+        reason = breakers.failing_for(session, GIVE_UP_AFTER, now).get(queue.site)
+        return _fail_due(session, now, waited, _said_of_host(queue.host, reason)) if reason is not None else 0
+
+
+def _said_of_host(host: str, reason: str) -> str:
+    return settling.explain(
+        RegistryUnavailable(
+            f"given up: for 24 hours the registry {host} did not answer; the last failure: {reason}",
+            hint="announce the image again when the registry answers",
+        )
+    )

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
+from bootpress.core.pieces import ROWS, in_pieces
 from bootpress.core.ports import Work
 from bootpress.core.webhooks import fair_queueing, queues, rules
 from bootpress.core.webhooks.leases import is_live, live, lock_due
@@ -29,6 +30,8 @@ from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 RELAY_AT_ONCE = 500
 QUEUES_COUNTED = 50
+MADE_AT_ONCE = ROWS // 3
+"""Attempts made in one transaction: each ends the one before it, and changes its delivery."""
 logger = logging.getLogger(__name__)
 
 
@@ -132,7 +135,7 @@ def begin(context: Context, delivery_id: UUID, *, attempt_id: UUID | None, flow_
                 raise Superseded(f"delivery {delivery_id} is held by another attempt")
             current = _add_attempt(session, delivery, now, batch_id=None, attempt_id=_unused(session, attempt_id))
         if current.status == AttemptStatus.LAUNCHING:
-            _count_try(delivery, now)
+            _count_try(session, delivery, now)
         delivery.status = rules.DELIVERY.move("begin", DeliveryStatus(delivery.status))
         current.status = AttemptStatus.RUNNING
         current.flow_run_id = flow_run_id
@@ -146,8 +149,9 @@ def _unused(session: Session, attempt_id: UUID | None) -> UUID | None:
     return None if known else attempt_id
 
 
-def _count_try(delivery: Delivery, now: datetime) -> None:
-    if rules.begins_anew(tried_until=delivery.tried_until, now=now):
+def _count_try(session: Session, delivery: Delivery, now: datetime) -> None:
+    failing_since = queues.host_failing_since(session, delivery, now)
+    if rules.begins_anew(tried_until=delivery.tried_until, failing_since=failing_since, now=now):
         delivery.trying_since = now
         delivery.postponed_count = 0
     delivery.attempt_count += 1
@@ -208,7 +212,9 @@ def _launch_singles(context: Context, delivery_ids: Sequence[UUID]) -> int:
 
 def _launch_batch(context: Context, delivery_ids: Sequence[UUID]) -> int:
     batch_id = uuid4()
-    made = _make_attempts(context, delivery_ids, batch_id=batch_id)
+    made: dict[UUID, str] = {}
+    for piece in in_pieces(context.catalog, delivery_ids, size=MADE_AT_ONCE):
+        made.update(_make_attempts(context, piece, batch_id=batch_id))
     if made:
         with _given_back(context, list(made)):
             run_id = context.launcher.launch(Work.BATCH, batch_id, key=batch_id, run_name=f"{len(made)} deliveries")

@@ -15,9 +15,10 @@ from datetime import datetime
 from uuid import UUID
 
 from bootpress.core.context import Limits
+from bootpress.core.references import canonical_host
 
 Site = tuple[UUID, str]
-"""An account and a registry host that it uses."""
+"""An account and a registry host that it uses, in its canonical spelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Queue:
     @property
     def site(self) -> Site:
         """Return the account and host that a batch has in common."""
-        return self.account_id, self.host
+        return self.account_id, canonical_host(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _load_of(running: Sequence[Running]) -> _Load:
     load = _Load()
     sites: dict[UUID, Site] = {}
     for one in running:
-        site = one.account_id, one.host
+        site = one.account_id, canonical_host(one.host)
         load.add(one.queue_id, site, one.deliveries)
         if one.batch_id is None:
             load.singles += one.deliveries

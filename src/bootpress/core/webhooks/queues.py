@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Integer, String, Uuid, bindparam, func, select, text, union_all
 from sqlalchemy.orm import Session
 
+from bootpress.core.breakers import service as breakers
 from bootpress.core.catalog import UtcDateTime
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.references import parse_repository
@@ -127,6 +128,14 @@ def heads(session: Session, queue_id: UUID, now: datetime, *, most: int) -> Sequ
     ]
     due = union_all(*(select(one.c.id, one.c.next_attempt_at) for one in ranges)).subquery()
     return session.scalars(select(due.c.id).order_by(due.c.next_attempt_at, due.c.id).limit(most)).all()
+
+
+def host_failing_since(session: Session, delivery: Delivery, now: datetime) -> datetime | None:
+    """Return since when the registry host of a delivery's queue has failed; None where it answers or is not asked."""
+    platform = session.get(NodePlatform, delivery.queue_id) if delivery.queue_id else None
+    if platform is None:
+        return None
+    return breakers.failing_since(session, delivery.account_id, _host(platform.oci_repository), now)
 
 
 def _host(repository: str) -> str:

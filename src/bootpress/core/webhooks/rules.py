@@ -68,9 +68,16 @@ def pause_before_retry(postponed: int) -> timedelta:
     return min(FIRST_PAUSE * (1 << min(max(postponed - 1, 0), 10)), LONGEST_PAUSE)
 
 
-def begins_anew(*, tried_until: datetime | None, now: datetime) -> bool:
-    """Tell whether a try begins a new series: nobody tried in between, so that time does not count as trying."""
-    return tried_until is None or abs(now - tried_until) > OUTAGE
+def begins_anew(*, tried_until: datetime | None, now: datetime, failing_since: datetime | None = None) -> bool:
+    """Tell whether a try begins a new series: nobody tried in between, so that time does not count as trying.
+
+    `failing_since` is when the delivery's registry host began to fail, if it is still asked: others tried it meanwhile.
+    """
+    if tried_until is None:
+        return True
+    if failing_since is not None and failing_since - OUTAGE <= tried_until <= now:
+        return False
+    return abs(now - tried_until) > OUTAGE
 
 
 def gives_up(*, trying_since: datetime | None, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.breakers import service as breakers
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.references import parse_repository
+from bootpress.core.references import canonical_host, parse_repository
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.leases import is_live
 from bootpress.core.webhooks.models import Attempt, Delivery
@@ -22,11 +23,13 @@ def reasons(session: Session, account_id: UUID, rows: Sequence[Delivery], now: d
     """Return what each of an account's deliveries waits for, by its id; nothing of those that wait for nothing."""
     waiting = _waiting(session, [row for row in rows if row.status in rules.UNFINISHED], now)
     hosts = _hosts(session, {row.queue_id for row in waiting if row.queue_id})
-    troubles = {trouble.host: str(trouble) for trouble in breakers.troubles(session, now, account_id)}
-    return {
-        row.id: troubles.get(hosts.get(row.queue_id, "") if row.queue_id else "") or _reason(row, now)
-        for row in waiting
-    }
+    troubles = {trouble.host: trouble for trouble in breakers.troubles(session, now, account_id)}
+    found: dict[UUID, str] = {}
+    for row in waiting:
+        host = hosts.get(row.queue_id, "") if row.queue_id else ""
+        trouble = troubles.get(canonical_host(host))
+        found[row.id] = str(replace(trouble, host=host)) if trouble else _reason(row, now)
+    return found
 
 
 def _waiting(session: Session, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:
