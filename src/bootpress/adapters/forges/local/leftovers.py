@@ -73,7 +73,7 @@ def end_descendants(subreaper: int) -> bool:
         children = set(reaper.children(subreaper))
         if children == ended:
             return True
-        living = {pid for pid in _with_descendants(children - ended) if _is_alive(pid)}
+        living = _with_descendants({pid for pid in children - ended if _is_alive(pid)})
         for pid in living:
             _send(pid, signal.SIGKILL)
         ended = children - living
@@ -101,7 +101,7 @@ def _is(pid: int, start: str) -> bool:
 
 def _is_alive(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return reaper.stat_of(pid)[0] not in {"Z", "X"}
+        return reaper.stat_of(pid)[0] not in reaper.ENDED
     return False
 
 
@@ -109,7 +109,7 @@ def _with_descendants(pids: set[int]) -> set[int]:
     found, left = set(pids), list(pids)
     while left:
         with contextlib.suppress(OSError):
-            new = set(reaper.children(left.pop())) - found - {os.getpid()}
+            new = {pid for pid in reaper.children(left.pop()) if pid not in found and _is_alive(pid)} - {os.getpid()}
             found |= new
             left += new
     return found

@@ -21,6 +21,9 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+ENDED = {"Z", "X"}
+"""States of processes that only wait to be reaped; a stopped parent may have as many as there are ids."""
+STARTED = 19
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
 SECONDS = 10.0
 SECONDS_WITHOUT_OWNER = 5.0
@@ -95,7 +98,7 @@ def stat_of(pid: int) -> list[str]:
 
 def started_at(pid: int) -> str:
     """Return when a process was started, in ticks since the boot; OSError if there is none."""
-    return stat_of(pid)[19]
+    return stat_of(pid)[STARTED]
 
 
 def boot_id() -> str:
@@ -110,8 +113,10 @@ def descendants() -> dict[int, str]:
     while left and len(found) < MAX_RECORDED:
         pid = left.pop()
         with contextlib.suppress(OSError):
-            found[pid] = started_at(pid)
-            left += children(pid)
+            stat = stat_of(pid)
+            if stat[0] not in ENDED:
+                found[pid] = stat[STARTED]
+                left += children(pid)
     return found
 
 
