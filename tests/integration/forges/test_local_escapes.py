@@ -39,9 +39,16 @@ def escape(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Escape]:
         yield escape
 
 
-def begin(embedded: Embedded, escape: Escape, *, then: str) -> str:
-    """Dispatch a job that starts what gets away, and then does something; return the run's id."""
-    steps = f"      - run: |\n          {escape.command} &\n          {then}\n"
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Escape]:
+    """What gets away where a parent is stopped: a chain would leave it more zombies than the machine has ids."""
+    with Escape(DAEMON, tmp_path) as escape:
+        yield escape
+
+
+def begin(embedded: Embedded, escape: Escape, *, then: str, first: str = "true") -> str:
+    """Dispatch a job that does something, starts what gets away, and then does something; return the run's id."""
+    steps = f"      - run: |\n          {first}\n          {escape.command} &\n          {then}\n"
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n{steps}")
     return embedded.dispatch()
 
@@ -157,3 +164,69 @@ def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(embedded:
         )
     eventually(lambda: not escape.is_alive(), what="nothing is left")
     assert embedded.run(run_id).conclusion == "failure"
+
+
+@pytest.mark.parametrize("stops", ["once", "again and again"])
+def test_what_gets_away_from_a_stopped_reaper_ends_with_bootpress(
+    embedded: Embedded, daemon: Escape, stops: str
+) -> None:
+    stop = "kill -STOP $reaper" if stops == "once" else "while :; do kill -STOP $reaper; done &"
+    with kept(embedded):
+        run_id = begin(
+            embedded, daemon, first=f"reaper=$(awk '/^PPid/{{print $2}}' /proc/$PPID/status); {stop}", then="sleep 300"
+        )
+        eventually(daemon.has_begun, what="it is away")
+        runner, top = processes_of(embedded, run_id)
+        eventually(lambda: reaper.stat_of(top)[0] == "T", what="the reaper stands")
+        os.kill(runner, signal.SIGKILL)
+        eventually(lambda: not Path(f"/proc/{runner}/cmdline").read_bytes(), what="the run's process has ended")
+        assert daemon.is_alive()
+    assert not daemon.is_alive()
+    assert embedded.run(run_id).conclusion == "failure"
+
+
+def test_a_reaper_is_not_held_up_by_a_fifo_in_place_of_what_it_writes(embedded: Embedded, daemon: Escape) -> None:
+    with kept(embedded):
+        run_id = begin(embedded, daemon, first='mkfifo "$RUNNER_TEMP"/../../../processes.new', then="sleep 300")
+        eventually(daemon.has_begun, what="it is away")
+        runner, _ = processes_of(embedded, run_id)
+        record = RunFolder(embedded.places.runs / run_id).processes
+        eventually(lambda: record.exists() and f"{runner} " in record.read_text(), what="the run is recorded")
+        os.kill(runner, signal.SIGKILL)
+        assert embedded.ended(run_id).conclusion == "failure"
+        assert not daemon.is_alive()
+
+
+def test_what_gets_away_ends_with_a_reaper_that_was_killed_beside_a_stopped_run(
+    embedded: Embedded, daemon: Escape
+) -> None:
+    with kept(embedded):
+        run_id = begin(embedded, daemon, then="sleep 300")
+        eventually(daemon.has_begun, what="it is away")
+        runner, top = processes_of(embedded, run_id)
+        record = RunFolder(embedded.places.runs / run_id).processes
+        eventually(lambda: record.exists() and f"{runner} " in record.read_text(), what="the run is recorded")
+        os.kill(runner, signal.SIGSTOP)
+        os.kill(top, signal.SIGKILL)
+        assert embedded.ended(run_id).conclusion == "failure"
+        assert not daemon.is_alive()
+
+
+@pytest.mark.parametrize("stopped", ["run", "run and reaper"])
+def test_what_gets_away_from_a_stopped_run_ends_after_a_keeper_that_was_killed(
+    embedded: Embedded, daemon: Escape, stopped: str, tmp_path: Path
+) -> None:
+    with keeper_of(embedded, tmp_path) as keeper:
+        run_id = begin(embedded, daemon, then="sleep 300")
+        eventually(daemon.has_begun, what="it is away")
+        runner, top = processes_of(embedded, run_id)
+        record = RunFolder(embedded.places.runs / run_id).processes
+        eventually(lambda: record.exists() and f"{runner} " in record.read_text(), what="the run is recorded")
+        for pid in (runner,) if stopped == "run" else (runner, top):
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(keeper.pid, signal.SIGKILL)
+    if stopped == "run":
+        eventually(lambda: not daemon.is_alive(), what="nothing is left")
+    with kept(embedded):
+        assert embedded.ended(run_id).conclusion == "failure"
+        eventually(lambda: not daemon.is_alive(), what="nothing is left")

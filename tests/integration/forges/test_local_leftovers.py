@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.forges.local.clearing import FIRST_PAUSE_SECONDS, Clearing
+from bootpress.adapters.forges.local.files import MAX_BYTES
 from bootpress.adapters.forges.local.runs import ABANDONED, Runs
+from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import RunStatus
 from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
 
@@ -77,6 +79,85 @@ def test_what_a_job_left_whose_run_was_killed_stops_no_other_after_a_restart_eit
         assert again.ended(again.dispatch()).conclusion == "success"
         assert [run.status for run in again.forge.list_runs(REPOSITORY)] == [RunStatus.COMPLETED] * 3
         eventually(lambda: not list(again.places.runs.glob("*/work")), what="nothing is left", seconds=120)
+
+
+@pytest.mark.parametrize("name", ["run.json", "logs/0.log", "processes"])
+@pytest.mark.parametrize("put", ["mkfifo", "mkdir", "ln -s /dev/zero"])
+def test_what_a_job_puts_in_place_of_a_file_of_its_run_stops_no_other(embedded: Embedded, name: str, put: str) -> None:
+    swap = f'cd "$RUNNER_TEMP/../../.."; rm -f {name}; {put} {name}; kill -9 $PPID; sleep 300'
+    lines = ['if [ "${{ inputs.slug }}" = none ]; then exit 0; fi', swap]
+    script = "".join(f"          {line}\n" for line in lines)
+    embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: |\n{script}")
+    with kept(embedded):
+        damaged = embedded.dispatch({"slug": "swap"})
+        eventually(lambda: not is_as_written(embedded, damaged, name), what="it is swapped")
+        if name != "run.json":
+            assert embedded.ended(damaged).conclusion == "failure"
+        assert embedded.ended(embedded.dispatch()).conclusion == "success"
+    again = Embedded(embedded.places.root, box=embedded.box)
+    with kept(again):
+        assert again.ended(again.dispatch()).conclusion == "success"
+    if name == "run.json":
+        with pytest.raises(ForgeUnavailable, match=r"run\.json"):
+            again.run(damaged)
+        assert damaged not in {run.id for run in again.forge.list_runs(REPOSITORY)}
+    if name == "logs/0.log":
+        with pytest.raises(ForgeUnavailable, match=r"0\.log"):
+            again.log(damaged)
+
+
+def is_as_written(embedded: Embedded, run_id: str, name: str) -> bool:
+    path = embedded.places.runs / run_id / name
+    return path.is_file() and not path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.json", "[" * 100_000),
+        ("run.json", " " * (MAX_BYTES + 1)),
+        ("run.json", "{}"),
+        (
+            "run.json",
+            '{"repository": "../x", "workflow": "w", "event": "e", "ref": "r", "sha": "s", "created_at": "c"}',
+        ),
+        ("state.json", "[" * 100_000),
+        ("state.json", "[]"),
+        ("state.json", '{"status": []}'),
+    ],
+)
+def test_a_run_that_cannot_be_read_stops_no_other(embedded: Embedded, name: str, text: str) -> None:
+    embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: 'true'\n")
+    damaged = embedded.dispatch()
+    (embedded.places.runs / damaged / name).write_text(text)
+    with kept(embedded):
+        run_id = embedded.dispatch()
+        assert embedded.ended(run_id).conclusion == "success"
+        assert [run.id for run in embedded.forge.list_runs(REPOSITORY)] == [run_id]
+    with pytest.raises(ForgeUnavailable):
+        embedded.run(damaged)
+
+
+@pytest.mark.parametrize("name", ["ENV", "PATH"])
+@pytest.mark.parametrize("put", ["mkfifo", "mkdir", "ln -s /dev/zero"])
+def test_what_a_script_puts_in_place_of_its_command_file_fails_its_step(
+    embedded: Embedded, name: str, put: str
+) -> None:
+    step = f'rm -f "$GITHUB_{name}"; {put} "$GITHUB_{name}"'
+    embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: {step}\n")
+    with kept(embedded):
+        run_id = embedded.dispatch()
+        assert embedded.ended(run_id).conclusion == "failure"
+        assert f"_{name.lower()}" in embedded.log(run_id)
+        assert "cannot be opened" in embedded.log(run_id) or "is no regular file" in embedded.log(run_id)
+
+
+def test_a_fifo_among_the_pushes_stops_no_run(embedded: Embedded) -> None:
+    embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: 'true'\n")
+    embedded.places.pushes.mkdir(exist_ok=True)
+    os.mkfifo(embedded.places.pushes / "push-x")
+    with kept(embedded):
+        assert embedded.ended(embedded.dispatch()).conclusion == "success"
 
 
 def test_what_cannot_be_deleted_is_said_once_and_tried_again_less_and_less_often(

@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Final
+
+from bootpress.core.errors import ForgeUnavailable
+
+MAX_BYTES: Final = 1 << 24
 
 
 def make_folder(path: Path) -> Path:
@@ -36,11 +42,38 @@ def write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """Return a file's content, or None if it is not there."""
+    """Return a file's content, or None if it is not there; ForgeUnavailable as `content` raises it."""
     try:
-        return path.read_bytes()
+        return content(path)
     except FileNotFoundError:
         return None
+
+
+def content(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of a regular file; FileNotFoundError, or ForgeUnavailable for another or a larger one."""
+    with open_regular(path) as file:
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        raise ForgeUnavailable(f"{path} has more than {limit:,} bytes", hint="delete it, or what it belongs to")
+    return found
+
+
+def open_regular(path: Path, *, append: bool = False) -> BinaryIO:
+    """Open a regular file to read it, or to append to it, which creates it; a job may have put anything in its place.
+
+    Opening a FIFO would wait for its other end, a link leads anywhere. FileNotFoundError, or ForgeUnavailable.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT if append else os.O_RDONLY
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ForgeUnavailable(f"{path} cannot be opened: {error.strerror}", hint="delete what lies there") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ForgeUnavailable(f"{path} is no regular file", hint="delete what lies there")
+    return os.fdopen(descriptor, "ab" if append else "rb")
 
 
 def names(folder: Path) -> list[str]:

@@ -171,10 +171,12 @@ class LocalForge:
         if not is_ours or number not in {str(each) for each in range(len(found[1].jobs) if found else 0)}:
             raise NotFound(f"{repository} has no job {job_id[:100]!r}", hint="see get_gitea_workflow_run")
         path = self._runs.folder(run_id).log(int(number))
-        if not path.exists():
+        try:
+            file = files.open_regular(path)
+        except FileNotFoundError:
             yield iter(())
             return
-        with path.open("rb") as log:
+        with file as log:
             yield iter(lambda: log.read(PIECE), b"")
 
     def cancel_run(self, repository: GitRepository, run_id: str) -> None:

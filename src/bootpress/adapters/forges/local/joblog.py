@@ -53,7 +53,8 @@ class JobLog:
 
     def __init__(self, path: Path, masks: Masks, *, limit: int, pipe: Path) -> None:
         files.make_folder(path.parent)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with files.open_regular(path, append=True) as file:
+            self._file = os.dup(file.fileno())
         self._masks = masks
         self._limit = limit
         self._left = limit

@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
-from bootpress.adapters.forges.local import files, reaper
+from bootpress.adapters.forges.local import files, leftovers, reaper
 from bootpress.adapters.forges.local.clearing import Clearing
 from bootpress.adapters.forges.local.orders import Bounds, Orders, host_environment
 from bootpress.adapters.forges.local.places import Places
@@ -27,7 +28,7 @@ from bootpress.adapters.forges.local.pushes import Pushes
 from bootpress.adapters.forges.local.runs import RunFolder, Runs
 from bootpress.adapters.forges.local.settings_of import SettingsOf
 from bootpress.adapters.forges.local.waiting import Line, WaitingRun, overdue
-from bootpress.core.errors import BootpressError
+from bootpress.core.errors import BootpressError, ForgeUnavailable
 from bootpress.core.ports import GitRepository, RunStatus
 from bootpress.core.secrets_at_rest import SecretBox
 
@@ -100,7 +101,7 @@ class Keeper:
         """End the runs that are under way, and do not begin others."""
         self.begin_to_stop()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS * 3)
+            self._thread.join(STOP_SECONDS * 4)
 
     @staticmethod
     def is_there(places: Places) -> bool:
@@ -121,6 +122,7 @@ class Keeper:
         clearing = Clearing(self._runs, self._stopping)
         clearing.start()
         try:
+            self._end_orphans()
             while not self._stopping.wait(POLL_SECONDS):
                 self._look()
         finally:
@@ -136,6 +138,15 @@ class Keeper:
             self._say(error)
             return None
 
+    def _end_orphans(self) -> None:
+        """End the runs of an owner that was killed: whoever holds their locks yet may have been stopped by a job."""
+        try:
+            for run_id, _, state in self._runs.all():
+                if state.status is RunStatus.IN_PROGRESS:
+                    leftovers.end_recorded(self._runs.folder(run_id).processes)
+        except Exception as error:  # noqa: BLE001 - without this thread every run would wait for ever
+            self._say(error)
+
     def _look(self) -> None:
         """Do what is to be done now; what goes wrong is said once, and tried again at the next look."""
         try:
@@ -143,9 +154,10 @@ class Keeper:
             for run_id, started in list(self._started.items()):
                 if started.process.poll() is not None:
                     self._let_go(run_id)
+                elif time.monotonic() > started.deadline + reaper.SECONDS + STOP_SECONDS:
+                    _kill(started.process)
                 elif time.monotonic() > started.deadline:
-                    started.process.terminate()
-                    started.process.send_signal(signal.SIGCONT)
+                    _terminate(started.process)
             self._line.look()
             self._end_overdue()
             self._say(self._begin_next())
@@ -210,6 +222,8 @@ class Keeper:
                 return True
             try:
                 orders = self._orders(run.spec.repository)
+            except ForgeUnavailable:
+                raise  # this may pass: it waits
             except BootpressError as error:  # a secret that no key of ours opens
                 folder.note(0, f"nothing was run: {error}")
                 folder.save(state.ended("failure", reason=str(error)))
@@ -245,6 +259,8 @@ class Keeper:
         process = self._started.pop(run_id).process
         if process.stdin is not None:
             process.stdin.close()
+        if process.returncode < 0:  # a reaper that was killed has ended nobody
+            leftovers.end_recorded(self._runs.folder(run_id).processes)
         self._runs.find(run_id)  # settles it where it died
 
     def _end_all(self) -> None:
@@ -252,19 +268,34 @@ class Keeper:
         for started in self._started.values():
             if started.process.stdin is not None:
                 started.process.stdin.close()
-        for run_id, started in list(self._started.items()):
-            _wait_for_end(started.process)
+        _wait_for_ends([started.process for started in self._started.values()])
+        for run_id in list(self._started):
             self._let_go(run_id)
 
 
-def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a run's reaper, which ends the run when it is told to."""
-    for insist in (process.terminate, process.kill):
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            insist()
-    process.wait()
+def _wait_for_ends(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait for the ends of the reapers of runs, all at once; each ends its run when it is told to."""
+    for insist in (_terminate, _kill):
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                insist(process)
+    for process in processes:
+        process.wait()
+
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Tell a run's reaper to end, also one that a job has stopped."""
+    process.terminate()
+    process.send_signal(signal.SIGCONT)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a run's reaper that does not end, after its descendants: they would be nobody's without it."""
+    leftovers.end_descendants(process.pid)
+    process.kill()
 
 
 def _start(folder: RunFolder, lock: int, orders: Orders) -> subprocess.Popen[bytes]:

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bootpress.adapters.forges.local import reaper
+from bootpress.adapters.forges.local import files, reaper
+from bootpress.core.errors import ForgeUnavailable
 
 VARIABLE: Final = "RUNNER_TRACKING_ID"
 TRIES: Final = 100
 PAUSE_SECONDS: Final = 0.02
 MAX_RECORD: Final = 1 << 18
+DESCENDANTS_SECONDS: Final = 2.0
 
 
 def end_all(mark: str) -> bool:
@@ -58,12 +60,32 @@ def end_recorded(record: Path) -> bool:
     return False
 
 
+def end_descendants(subreaper: int) -> bool:
+    """Stop a subreaper and kill its descendants until it has none; tell whether none is left.
+
+    While it lives, stopped or not, every orphan below it becomes its child: so this comes before it is killed itself.
+    None is left once all its children have ended and two looks show the same ones.
+    """
+    _send(subreaper, signal.SIGSTOP)
+    deadline = time.monotonic() + DESCENDANTS_SECONDS
+    ended: set[int] = set()
+    while time.monotonic() < deadline:
+        children = set(reaper.children(subreaper))
+        if children == ended:
+            return True
+        living = _with_descendants({pid for pid in children - ended if _is_alive(pid)})
+        for pid in living:
+            _send(pid, signal.SIGKILL)
+        ended = children - living
+    return False
+
+
 def _recorded(record: Path) -> Iterator[tuple[int, str]]:
     """Yield the ids and starts of a record of this boot; what is no line of one is passed over."""
     try:
-        with record.open() as file:
-            boot, *lines = file.read(MAX_RECORD).splitlines() or [""]
-    except (FileNotFoundError, ValueError):
+        with files.open_regular(record) as file:
+            boot, *lines = file.read(MAX_RECORD).decode().splitlines() or [""]
+    except (FileNotFoundError, ForgeUnavailable, ValueError):
         return
     for line in lines if boot == reaper.boot_id() else ():
         pid, _, start = line.partition(" ")
@@ -73,8 +95,13 @@ def _recorded(record: Path) -> Iterator[tuple[int, str]]:
 
 def _is(pid: int, start: str) -> bool:
     with contextlib.suppress(OSError):
-        state, began = reaper.stat_of(pid)[0], reaper.started_at(pid)
-        return began == start and state not in {"Z", "X"}
+        return reaper.started_at(pid) == start and _is_alive(pid)
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return reaper.stat_of(pid)[0] not in reaper.ENDED
     return False
 
 
@@ -82,7 +109,7 @@ def _with_descendants(pids: set[int]) -> set[int]:
     found, left = set(pids), list(pids)
     while left:
         with contextlib.suppress(OSError):
-            new = set(reaper.children(left.pop())) - found - {os.getpid()}
+            new = {pid for pid in reaper.children(left.pop()) if pid not in found and _is_alive(pid)} - {os.getpid()}
             found |= new
             left += new
     return found

@@ -106,7 +106,7 @@ def _is_kept(path: Path, error: Exception) -> bool:
 
 
 def _read(path: Path) -> Iterator[Push]:
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         lines = file.read(MAX_BYTES).decode(errors="replace").splitlines()
     try:
         repository = GitRepository.parse(lines[0] if lines else "")

@@ -4,9 +4,9 @@ A process whose parent ends becomes the child of its nearest subreaper (Linux, p
 session, environment and descriptors. So nothing that a program starts gets away from its reaper: once the program has
 ended, or was killed, the reaper kills its own children until it has none.
 
-For the case that program and reaper are killed at once, the file RECORD says which processes descend from the reaper:
-the id of the boot, then a line for each with its id and the moment of its start (field 22 of proc_pid_stat(5)), by
-which it is told from a later one with the same id. See `leftovers`.
+For the case that program and reaper are killed at once, the file RECORD names the reaper and what descends from it: the
+id of the boot, then a line for each with its id and the moment of its start (field 22 of proc_pid_stat(5)), by which it
+is told from a later one with the same id. See `leftovers`.
 
 It runs by its path and imports nothing of ours, so that it costs milliseconds.
 """
@@ -21,8 +21,12 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+ENDED = {"Z", "X"}
+"""States of processes that only wait to be reaped; a stopped parent may have as many as there are ids."""
+STARTED = 19
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
 SECONDS = 10.0
+SECONDS_WITHOUT_OWNER = 5.0
 RECORD_SECONDS = 0.25
 MAX_RECORDED = 4096
 PAUSE_SECONDS = 0.02
@@ -94,7 +98,7 @@ def stat_of(pid: int) -> list[str]:
 
 def started_at(pid: int) -> str:
     """Return when a process was started, in ticks since the boot; OSError if there is none."""
-    return stat_of(pid)[19]
+    return stat_of(pid)[STARTED]
 
 
 def boot_id() -> str:
@@ -103,14 +107,16 @@ def boot_id() -> str:
 
 
 def descendants() -> dict[int, str]:
-    """Return the processes that descend from us, with the moments of their starts, in bounds."""
-    found: dict[int, str] = {}
+    """Return us and the processes that descend from us, with the moments of their starts, in bounds."""
+    found = {os.getpid(): started_at(os.getpid())}
     left = children("self")
     while left and len(found) < MAX_RECORDED:
         pid = left.pop()
         with contextlib.suppress(OSError):
-            found[pid] = started_at(pid)
-            left += children(pid)
+            stat = stat_of(pid)
+            if stat[0] not in ENDED:
+                found[pid] = stat[STARTED]
+                left += children(pid)
     return found
 
 
@@ -122,31 +128,38 @@ def _read(path: str) -> str:
 def _write(path: str, processes: dict[int, str]) -> None:
     """Replace the record; without room for a new one the last stays."""
     lines = [boot_id(), *(f"{pid} {start}" for pid, start in processes.items())]
+    new = f"{path}.{os.urandom(8).hex()}"  # a name that a job could foretell may be a FIFO, which would stop us
     with contextlib.suppress(OSError):
-        with open(f"{path}.new", "w") as file:  # noqa: PTH123 - as above
-            file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.new", path)  # noqa: PTH105 - as above
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "w") as file:  # noqa: PTH123 - as above
+                file.write("\n".join(lines) + "\n")
+            os.replace(new, path)  # noqa: PTH105 - as above
+        except OSError:
+            os.unlink(new)  # noqa: PTH108 - as above
 
 
 def main() -> None:
     """Start the program, wait for its end or for SIGTERM, and end whatever is left."""
     record, *words = sys.argv[1:]
+    owner = os.getppid()
     become_subreaper()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     program = os.fork()
     if program == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.execv(words[0], words)  # noqa: S606 - the program is the keeper's own
-    code = _wait_for(program, record)
+    code = _wait_for(program, record, owner)
     if end_children():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # gone, or a job has put a folder in its place
             os.unlink(record)  # noqa: PTH108 - as above
     sys.exit(code)
 
 
-def _wait_for(program: int, record: str) -> int:
-    """Return the program's exit code, or 1 once we are told to end; keep the record meanwhile."""
+def _wait_for(program: int, record: str, owner: int) -> int:
+    """Return the program's exit code, or 1 once we are told to end or our owner is gone; keep the record meanwhile."""
     recorded: dict[int, str] = {}
+    deadline = float("inf")
     next_look = time.monotonic()
     while True:
         told = signal.sigtimedwait(SIGNALS, max(0.0, next_look - time.monotonic()))
@@ -157,6 +170,10 @@ def _wait_for(program: int, record: str) -> int:
                 return abs(os.waitstatus_to_exitcode(ended[1]))
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + RECORD_SECONDS
+            if os.getppid() != owner:  # the program sees that too, unless a job has stopped it
+                deadline = min(deadline, time.monotonic() + SECONDS_WITHOUT_OWNER)
+            if time.monotonic() > deadline:
+                return 1
             if (found := descendants()) != recorded:
                 _write(record, found)
                 recorded = found

@@ -24,11 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bootpress.adapters.forges.local import files, leftovers
-from bootpress.core.errors import ForgeUnavailable
-from bootpress.core.ports import RunStatus
+from bootpress.core.errors import BootpressError, ForgeUnavailable, InvalidInput
+from bootpress.core.ports import GitRepository, RunStatus
 from bootpress.removal import remove_tree
 
 KEPT: Final = 500
@@ -46,6 +46,8 @@ CLEAR_SECONDS: Final = 2.0
 MAX_ID: Final = 18
 ABANDONED: Final = ".old-"
 """How the names of folders begin that are to be deleted."""
+UNREADABLE: Final = (OSError, ValueError, TypeError, KeyError)
+"""What reading a run raises whose files a job has replaced or closed."""
 DIED: Final = "the process that ran this has died (bootpress was stopped, or killed): run it again"
 
 
@@ -132,7 +134,7 @@ class RunFolder:
     @property
     def workflow(self) -> bytes:
         """Return the workflow file."""
-        return (self.path / "workflow.yml").read_bytes()
+        return files.content(self.path / "workflow.yml")
 
     def log(self, number: int) -> Path:
         """Return where the log of a job is, once it has begun."""
@@ -140,13 +142,19 @@ class RunFolder:
 
     def spec(self) -> RunSpec:
         """Return what is to be run."""
-        return RunSpec(**json.loads((self.path / "run.json").read_bytes()))
+        return _checked(RunSpec(**self._load("run.json")))
 
     def state(self) -> RunState:
         """Return how far it has come, as it was written."""
-        found = json.loads((self.path / "state.json").read_bytes())
+        found = self._load("state.json")
         jobs = [JobState(**{**job, "status": RunStatus(job["status"])}) for job in found["jobs"]]
         return RunState(RunStatus(found["status"]), found["conclusion"], jobs, found.get("reason"))
+
+    def _load(self, name: str) -> Any:
+        try:
+            return json.loads(files.content(self.path / name))
+        except RecursionError as error:
+            raise ValueError(f"{name} is nested too deeply") from error
 
     def save(self, state: RunState) -> None:
         """Write how far it has come; for whoever holds the lock."""
@@ -177,14 +185,15 @@ class RunFolder:
     def is_abandoned(self) -> bool:
         """Tell whether what its jobs wrote lies there, and nobody runs it."""
         if self.work.exists():
-            with contextlib.suppress(OSError, ValueError, TypeError, KeyError), self.locked() as is_ours:
+            with contextlib.suppress(*UNREADABLE, BootpressError), self.locked() as is_ours:
                 return is_ours and self.state().status is RunStatus.COMPLETED
         return False
 
     def note(self, number: int, text: str) -> None:
         """Add a line to a job's log from outside the job."""
         path = self.log(number)
-        with files.touch(path).open("ab") as log:
+        files.make_folder(path.parent)
+        with files.open_regular(path, append=True) as log:
             log.write(stamped(text.encode()))
 
 
@@ -217,7 +226,7 @@ class Runs:
                 state = _settled(folder)
         except FileNotFoundError:
             return None  # there never was one, or it is no longer kept
-        except (ValueError, TypeError, KeyError) as error:
+        except UNREADABLE as error:
             raise ForgeUnavailable(f"what was written down of run {run_id} cannot be read", hint=str(folder)) from error
         if state.status is RunStatus.COMPLETED:
             self._ended[run_id] = spec, state
@@ -302,10 +311,23 @@ def _settled(folder: RunFolder) -> RunState:
         leftovers.end_recorded(folder.processes)
         leftovers.end_all(f"{folder.work}/")
         remove_tree(folder.work, seconds=CLEAR_SECONDS)
-        folder.note(at, DIED)
+        with contextlib.suppress(ForgeUnavailable):  # a job put something else in place of its log: it has ended anyway
+            folder.note(at, DIED)
         ended = state.ended("failure")
         folder.save(ended)
         return ended
+
+
+def _checked(spec: RunSpec) -> RunSpec:
+    """Return what is to be run if every field is what it is to be; ValueError or TypeError if not."""
+    texts = (spec.repository, spec.workflow, spec.event, spec.ref, spec.sha, *spec.inputs, *dict(spec.inputs).values())
+    if not all(isinstance(text, str) for text in texts) or spec.created.tzinfo is None:
+        raise ValueError("a field of the run is of another type")
+    try:
+        GitRepository.parse(spec.repository)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+    return spec
 
 
 def now() -> str:

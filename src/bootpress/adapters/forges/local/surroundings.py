@@ -113,10 +113,11 @@ class Surroundings:
 
     def _take(self, name: str) -> str:
         path = self.command_file(name)
-        if not path.is_file():
+        try:
+            with files.open_regular(path) as file:
+                content = file.read(MAX_COMMANDS + 1)
+        except FileNotFoundError:
             return ""
-        with path.open("rb") as file:
-            content = file.read(MAX_COMMANDS + 1)
         path.unlink()
         if len(content) > MAX_COMMANDS or b"\0" in content:
             raise Unsupported(f"GITHUB_{name.upper()} is no text of at most 1 MiB")
