@@ -116,17 +116,20 @@ def test_what_another_registry_has_too_is_deleted_here(town: Town) -> None:
     assert set(other.blobs) == stored
 
 
-def test_what_the_other_name_serves_no_more_is_deleted_here(town: Town) -> None:
+def test_what_the_other_name_does_not_show_is_kept_as_long_as_it_is_needed_there(town: Town) -> None:
+    """Registries answer 404 too where a credential may not see what is there."""
     digest = town.images.image()
     first = town.retire(digest)
     other = copy_of(town.registry)
     town.call_it(INNER, other)
     town.publish_there(digest, INNER)
     other.blobs.clear()
-    town.registry.read_only = True  # no proof is needed
     town.clock.advance(days=7)
-    assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
-    assert town.has(digest) == [False]
+    report = town.sweep(node_platform_id="edge")
+    assert report["purged"] == []
+    assert [kept["publication_id"] for kept in report["kept"]] == [str(first)]
+    assert "does not serve it, or not to our credential" in report["kept"][0]["because"]
+    assert town.has(digest) == [True]
 
 
 @pytest.mark.parametrize("is_same", [True, False])
@@ -446,7 +449,8 @@ def test_another_real_registry_that_has_the_same_image_keeps_nothing_here(
         delivery_id = keeper.announce(slug="other", ref=twin.at(digest))
         assert keeper.process(delivery_id) == "published", keeper.delivery(delivery_id).error_message
         keeper.clock.advance(days=7)
-        assert keeper.sweep(node_platform_id="edge")["purged"] == [str(first)]
+        report = keeper.sweep(node_platform_id="edge")
+        assert report["purged"] == [str(first)], report
         assert shelf.has(digest) == [False]
         assert shelf.registries.open(RegistryConnection("two", other)).has_manifest(twin, digest)
         shelf.registries.close()

@@ -15,7 +15,7 @@ from bootpress.core.connections.service import find_connection
 from bootpress.core.context import Context
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.references import Repository
-from bootpress.core.retention.identity import Identity, Place, find_alone, stored_probe
+from bootpress.core.retention.identity import Identity, Place, stored_probe
 from bootpress.core.retention.needs import MAX_REPOSITORIES, Need
 from bootpress.core.retention.states import StepStatus
 from bootpress.core.retention.unreachable import Unreachable
@@ -96,8 +96,10 @@ class Elsewhere:
         try:
             with self._asking(need) as there:
                 is_there = there.registry.has_manifest(there.repository, digest)
+                # Registries say so too where a credential may not see what is there; what it sees shows that it may.
+                is_shown = is_there or there.registry.has_manifest(there.repository, need.image)
             if not is_there:
-                return find_alone(self._here, digest)
+                return self._find_alone(digest, is_shown=is_shown)
             with stored_probe(self._here) as probe:
                 if probe is None:
                     return Identity.UNPROVABLE
@@ -105,6 +107,12 @@ class Elsewhere:
                     return Identity.SAME if there.registry.has_blob(there.repository, probe) else Identity.OTHER
         except _NotAnsweredError as error:
             return str(error)
+
+    def _find_alone(self, digest: str, *, is_shown: bool) -> Identity | str:
+        """Tell what follows when the other name does not serve a manifest; of what neither serves, nothing is lost."""
+        if not self._here.registry.has_manifest(self._here.repository, digest):
+            return Identity.SAME
+        return Identity.OTHER if is_shown else "does not serve it, or not to our credential"
 
     @contextmanager
     def _asking(self, need: Need) -> Iterator[Place]:

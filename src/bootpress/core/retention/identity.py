@@ -39,15 +39,6 @@ class Place:
     repository: Repository
 
 
-def find_alone(here: Place, digest: str) -> Identity:
-    """Tell what follows when the other name does not serve a manifest: nothing is lost there, whatever is done here.
-
-    What only one of them serves lies in two places; of what neither serves, nothing is known.
-    """
-    is_here = here.registry.has_manifest(here.repository, digest)
-    return Identity.OTHER if is_here else Identity.SAME
-
-
 @contextmanager
 def stored_probe(here: Place) -> Iterator[Descriptor | None]:
     """Store a blob that nobody else has, and delete it at the end; None where it is not taken, or not served.

@@ -42,6 +42,8 @@ class Need:
     publication_id: UUID
     account_id: UUID
     slug: str
+    image: str
+    """Digest of what it publishes, of which the needed manifest is a part or says something."""
     repository: Repository
     registry_name: str | None
     is_leaving: bool
@@ -129,6 +131,7 @@ def _need(publication: Publication, platform: NodePlatform, named: str, now: dat
         publication.id,
         publication.account_id,
         platform.slug,
+        publication.oci_digest,
         repository,
         connection_name(platform, repository),
         publication.repository == named and is_due(publication, platform, now),
