@@ -184,9 +184,10 @@ class RunFolder:
 
     def is_abandoned(self) -> bool:
         """Tell whether what its jobs wrote lies there, and nobody runs it."""
-        if self.work.exists():
-            with contextlib.suppress(*UNREADABLE, BootpressError), self.locked() as is_ours:
-                return is_ours and self.state().status is RunStatus.COMPLETED
+        with contextlib.suppress(*UNREADABLE, BootpressError):
+            if self.work.exists():
+                with self.locked() as is_ours:
+                    return is_ours and self.state().status is RunStatus.COMPLETED
         return False
 
     def note(self, number: int, text: str) -> None:
@@ -320,7 +321,8 @@ def _settled(folder: RunFolder) -> RunState:
 
 def _checked(spec: RunSpec) -> RunSpec:
     """Return what is to be run if every field is what it is to be; ValueError or TypeError if not."""
-    texts = (spec.repository, spec.workflow, spec.event, spec.ref, spec.sha, *spec.inputs, *dict(spec.inputs).values())
+    texts = [spec.repository, spec.workflow, spec.event, spec.ref, spec.sha, *spec.inputs, *dict(spec.inputs).values()]
+    texts += [] if spec.push is None else [spec.push]
     if not all(isinstance(text, str) for text in texts) or spec.created.tzinfo is None:
         raise ValueError("a field of the run is of another type")
     try:
