@@ -40,7 +40,7 @@ class Guarded:
 
     def ask(self, method: str = "GET", path: str = "/v2/", **headers: str) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.request(method, f"http://{self.address}{path}", headers=given)
+        return httpx.request(method, f"http://{self.address}{path}", headers=given, timeout=60)
 
 
 @pytest.fixture(scope="module")
