@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,20 +29,23 @@ import h11
 
 from bootpress.core.request_origins import SAFE_METHODS, OwnHosts, is_browser, refusal
 from bootpress.stack import child, splicing
+from bootpress.stack.idle_connections import Bounds, Connection, ConnectionTable
 from bootpress.stack.ports import LOOPBACK
 
 SOCKET: Final = "registry.sock"
-CONNECTIONS: Final = 256
 FILES_EACH: Final = 6
 """Two sockets, and two pipes with two ends each."""
 OTHER_FILES: Final = 64
 MAX_HEAD: Final = 32 * 1024
-FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
+FORWARDED_PREFIX: Final = b"x-forwarded-"
 """What proxies add; one of them may send requests of many clients on one connection."""
 HEAD_SECONDS: Final = 10.0
 TAKING_SECONDS: Final = 30.0
 """How long whoever was refused may take to read why."""
 AGAIN_SECONDS: Final = 0.2
+SWEEP_SECONDS: Final = 5.0
+"""How often idle connections are looked for."""
 STOPPING_SECONDS: Final = 10.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -61,7 +64,8 @@ class Head:
         headers = list(self.request.headers)
         names = {name for name, _ in headers}
         host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
-        return not is_browser(headers) and OwnHosts().has(host) and not names & FORWARDED
+        is_forwarded = any(name in FORWARDED or name.startswith(FORWARDED_PREFIX) for name in names)
+        return not is_browser(headers) and OwnHosts().has(host) and not is_forwarded
 
 
 class Refused(Exception):
@@ -73,44 +77,50 @@ class Refused(Exception):
 
 
 class Guard:
-    """Accepts connections on a thread of its own; each has two, `connections` at most."""
+    """Accepts connections on a thread of its own; each has two, within the bounds."""
 
-    def __init__(self, own: OwnHosts, upstream: str, *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, own: OwnHosts, upstream: str, bounds: Bounds) -> None:
         self._own = own
         self._upstream = upstream
-        self._places = threading.BoundedSemaphore(connections)
+        self._table = ConnectionTable(bounds)
 
     def serve(self, listener: socket.socket) -> None:
-        """Accept until the process ends; who finds no place waits in the listener's queue."""
+        """Accept until the process ends; where there is no room, the connection that is idle for longest ends."""
+        listener.settimeout(SWEEP_SECONDS)
         while True:
-            self._places.acquire()
+            self._table.cut_off_idle()
             try:
                 client, _ = listener.accept()
+            except TimeoutError:
+                continue
             except OSError as error:  # the client has gone already, or the system has no room: others may still come
                 print(f"no connection: {error}", flush=True)  # noqa: T201 - its log
-                self._places.release()
                 time.sleep(AGAIN_SECONDS)
             else:
-                threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+                connection = self._table.add(client)
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-    def _answer(self, client: socket.socket) -> None:
+    def _answer(self, connection: Connection) -> None:
         try:
-            with closing(client):
-                self._admit(client)
+            self._admit(connection)
         except OSError:  # the client has gone; there is nobody to tell
             pass
         finally:
-            self._places.release()
+            self._table.remove(connection)
+            connection.close()
 
-    def _admit(self, client: socket.socket) -> None:
+    def _admit(self, connection: Connection) -> None:
+        client = connection.client
         try:
             head = read_head(client)
             self._judge(head.request)
-            with closing(self._connect()) as upstream:
-                client.settimeout(None)
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                upstream.sendall(head.received if head.is_direct else _only_this(head))
-                splicing.relay(client, upstream)
+            upstream = self._connect()
+            self._table.serve_by(connection, upstream)
+            client.settimeout(None)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            upstream.sendall(head.received if head.is_direct else _only_this(head))
+            self._table.touch(connection, upstream)
+            splicing.relay(client, upstream, lambda sink: self._table.touch(connection, sink))
         except Refused as refused:
             _send_refusal(client, refused)
 
@@ -192,8 +202,8 @@ def run(folder: Path, port: int, words: Sequence[str], own: OwnHosts) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chdir(folder)  # the path of a socket has 108 bytes, and a home may lie deeper
     Path(SOCKET).unlink(missing_ok=True)
-    listener = socket.create_server((LOOPBACK, port), backlog=CONNECTIONS)
-    guard = Guard(own, SOCKET, connections=_affordable())
+    listener = socket.create_server((LOOPBACK, port), backlog=Bounds().connections)
+    guard = Guard(own, SOCKET, Bounds(connections=_affordable()))
     mortal = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(signal.SIGTERM)), *words]
     with subprocess.Popen(mortal) as program:
         threading.Thread(target=guard.serve, args=(listener,), daemon=True).start()
@@ -211,9 +221,10 @@ def run(folder: Path, port: int, words: Sequence[str], own: OwnHosts) -> int:
 def _affordable() -> int:
     """Return how many connections the files that may be open are enough for, as many as the system lets us."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS * FILES_EACH + OTHER_FILES
+    connections = Bounds().connections
+    wanted = connections * FILES_EACH + OTHER_FILES
     if now == resource.RLIM_INFINITY or now >= wanted:
-        return CONNECTIONS
+        return connections
     files = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     return max((files - OTHER_FILES) // FILES_EACH, 1)

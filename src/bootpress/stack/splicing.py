@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -14,20 +15,22 @@ PIPE_BYTES: Final = 1024 * 1024
 PIECE_BYTES: Final = 64 * 1024
 """What an empty pipe takes at once, also where it cannot be made larger."""
 F_SETPIPE_SZ: Final = 1031
+Progress = Callable[[socket.socket], None]
+"""Called with the socket that took some bytes, on the thread that copies to it."""
 
 
-def relay(one: socket.socket, other: socket.socket) -> None:
+def relay(one: socket.socket, other: socket.socket, progress: Progress) -> None:
     """Copy both directions until both have ended, as two cables would: an end is passed on as an end."""
-    back = threading.Thread(target=copy, args=(other, one), daemon=True)
+    back = threading.Thread(target=copy, args=(other, one, progress), daemon=True)
     back.start()
-    copy(one, other)
+    copy(one, other, progress)
     back.join()
 
 
-def copy(source: socket.socket, sink: socket.socket) -> None:
+def copy(source: socket.socket, sink: socket.socket, progress: Progress) -> None:
     """Copy what comes from a blocking socket to another until it ends; whatever breaks ends both."""
     try:
-        _splice_all(source, sink)
+        _splice_all(source, sink, progress)
         sink.shutdown(socket.SHUT_WR)
     except OSError:  # either end has gone, in the middle of its sentence: so does the other
         for end in (source, sink):
@@ -35,7 +38,7 @@ def copy(source: socket.socket, sink: socket.socket) -> None:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-def _splice_all(source: socket.socket, sink: socket.socket) -> None:
+def _splice_all(source: socket.socket, sink: socket.socket, progress: Progress) -> None:
     reading, writing = os.pipe()
     try:
         with suppress(PermissionError):  # the pipes of this user are large enough in sum
@@ -43,6 +46,7 @@ def _splice_all(source: socket.socket, sink: socket.socket) -> None:
         while count := _take(source, writing):
             while count:
                 count -= _give(reading, sink, count)
+                progress(sink)
     finally:
         os.close(reading)
         os.close(writing)

@@ -57,7 +57,7 @@ def test_who_is_logged_in_is_led_on(console: Console) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, f"{HOME}?platform=edge")
 
 
-def test_the_session_is_a_cookie_that_only_the_console_gets_and_nobody_can_read(console: Console) -> None:
+def test_the_session_is_a_cookie_of_one_host_and_path_that_no_script_can_read(console: Console) -> None:
     said = cookie_of(console.log_in())
     name, _, rest = said.partition("=")
     attributes = {one.strip().lower() for one in rest.split(";")[1:]}

@@ -20,11 +20,12 @@ from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
 from bootpress.stack import registry, registry_guard
 from bootpress.stack.home import Home
+from bootpress.stack.idle_connections import Bounds
 from tests.support import parts
 from tests.support.listeners import listening_ports, tree
 from tests.support.ports import free_port
 from tests.support.processes import Program, is_alive, wait_for
-from tests.support.raw_http import RawClient
+from tests.support.raw_http import RawClient, connected
 
 pytestmark = pytest.mark.part("docker-registry")
 MIB = 1024 * 1024
@@ -39,7 +40,7 @@ class Guarded:
 
     def ask(self, method: str = "GET", path: str = "/v2/", **headers: str) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.request(method, f"http://{self.address}{path}", headers=given)
+        return httpx.request(method, f"http://{self.address}{path}", headers=given, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,11 @@ def test_not_even_its_own_page_writes(guarded: Guarded) -> None:
         {"Host": "registry.example.org"},
         {"X-Forwarded-For": "192.0.2.1"},
         {"Via": "1.1 proxy"},
+        {"Forwarded": "for=192.0.2.1"},
+        {"X-Real-IP": "192.0.2.1"},
+        {"X-Forwarded-Server": "proxy"},
+        {"X-Forwarded-Port": "443"},
+        {"X-Forwarded-Prefix": "/registry"},
     ],
 )
 def test_no_second_request_rides_on_the_connection_of_a_browser_or_a_proxy(
@@ -201,9 +207,24 @@ def test_a_head_in_pieces_is_put_together(guarded: Guarded) -> None:
 def test_many_connections_that_say_nothing_keep_nobody_out(guarded: Guarded) -> None:
     """They are more than there are places; each has its place for ten seconds at most."""
     with ExitStack() as opened:
-        for _ in range(registry_guard.CONNECTIONS + 20):
+        for _ in range(Bounds().connections + 20):
             opened.callback(RawClient(guarded.port).socket.close)
         wait_for(lambda: registry.is_ready(guarded.address), what="the registry answers", seconds=120)
+
+
+def test_idle_connections_give_way_and_one_in_use_does_not(guarded: Guarded) -> None:
+    """They are more than there may be, each kept alive after an answer: nothing but a newcomer ends one."""
+    with ExitStack() as opened:
+        used = opened.enter_context(connected(guarded.port))
+        idle = []
+        for _ in range(Bounds().connections + 10):
+            idle.append(opened.enter_context(connected(guarded.port)))
+            for client in (idle[-1], used):
+                client.send(f"GET /v2/ HTTP/1.1\r\nHost: {guarded.address}\r\n\r\n".encode())
+                assert client.answer().status == 200
+        assert guarded.ask().status_code == 200
+        assert idle[0].is_cut_off()
+        assert not idle[-1].is_cut_off()
 
 
 def test_many_clients_at_once_are_served(guarded: Guarded) -> None:

@@ -37,7 +37,8 @@ def received(end: socket.socket) -> bytes:
 def test_every_byte_arrives_both_ways_and_an_end_is_passed_on(kind: socket.SocketKind) -> None:
     sent, answered = os.urandom(3_000_000), os.urandom(2_000_000)
     with ends(kind) as (client, near), ends(kind) as (server, far):
-        relaying = threading.Thread(target=relay, args=(near, far))
+        took: set[socket.socket] = set()
+        relaying = threading.Thread(target=relay, args=(near, far, took.add))
         relaying.start()
         writing = threading.Thread(target=send, args=(client, sent))
         writing.start()
@@ -48,6 +49,7 @@ def test_every_byte_arrives_both_ways_and_an_end_is_passed_on(kind: socket.Socke
         for thread in (writing, answering, relaying):
             thread.join(30)
             assert not thread.is_alive()
+        assert took == {near, far}, "who took bytes is told"
 
 
 def send(end: socket.socket, content: bytes) -> None:
@@ -58,7 +60,7 @@ def send(end: socket.socket, content: bytes) -> None:
 
 def test_whoever_breaks_off_ends_the_other() -> None:
     with ends(socket.SOCK_STREAM) as (client, near), ends(socket.SOCK_STREAM) as (server, far):
-        copying = threading.Thread(target=copy, args=(near, far))
+        copying = threading.Thread(target=copy, args=(near, far, lambda _: None))
         copying.start()
         server.close()
         client.sendall(b"nobody reads this")
@@ -73,6 +75,6 @@ def test_no_pipe_is_left_open() -> None:
         with ends(socket.SOCK_STREAM) as (client, near), ends(socket.SOCK_STREAM) as (server, far):
             client.sendall(b"a")
             client.shutdown(socket.SHUT_WR)
-            copy(near, far)
+            copy(near, far, lambda _: None)
             assert received(server) == b"a"
     assert len(list(Path("/proc/self/fd").iterdir())) == before
