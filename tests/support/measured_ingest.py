@@ -61,8 +61,8 @@ def _measure(world: World, delivery_id: UUID) -> dict[str, Any]:
     had = _status("VmRSS")
     outcome = world.process(delivery_id)
     met = type(world.errors.pop()).__mro__ if world.errors else ()
-    error = next((kind.__name__ for kind in met if kind.__module__ == errors.__name__), None)
-    return {"outcome": outcome, "error": error, "had": had, "grown": _status("VmHWM") - had}
+    kinds = [kind.__name__ for kind in met if kind.__module__ == errors.__name__]
+    return {"outcome": outcome, "errors": kinds, "had": had, "grown": _status("VmHWM") - had}
 
 
 def _status(name: str) -> int:
