@@ -26,7 +26,7 @@ while True:
     open(sys.argv[3], "w").write(str(time.monotonic_ns()))
     time.sleep(0.05)
 """
-"""A daemon as the book has it: twice forked, in a session of its own, without environment and descriptors."""
+"""A daemon: forked twice, in a session of its own, without environment and descriptors."""
 CHAIN: Final = """
 import os, sys, time
 os.setsid()
