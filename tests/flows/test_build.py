@@ -100,6 +100,10 @@ class Hall:
         names = [one["name"] for one in sorted(states, key=lambda one: str(one["timestamp"]))]
         return names.count("Suspended") == times and names[-1] == "Suspended"
 
+    def is_woken(self, build: Build) -> bool:
+        """Wake a build; a run that has just said that it sleeps may not take it yet."""
+        return self.launcher.resume(flow_run(build)) is Resumption.RESUMED
+
     def report(self, build: Build) -> str:
         """Return the Markdown that a build's flow run left."""
         body = {"artifacts": {"flow_run_id": {"any_": [str(flow_run(build))]}, "key": {"like_": "build-%"}}}
@@ -189,7 +193,7 @@ def test_a_build_that_is_resumed_by_hand_goes_back_to_sleep_and_publishes_nothin
     for times in (1, 2, 3):
         wait_for(partial(hall.has_slept, build, times), what=f"it went to sleep {times} times")
         if times < 3:
-            assert hall.launcher.resume(flow_run(build)) is Resumption.RESUMED
+            wait_for(partial(hall.is_woken, build), what="it was woken")
     assert hall.foundry.build(build.id).status == "dispatched"
 
     hall.call_back(build)

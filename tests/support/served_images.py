@@ -28,8 +28,8 @@ BASIC = f"Basic {b64encode(f'{USER}:{SECRET}'.encode()).decode()}"
 KERNEL = random.Random(2).randbytes(400_000)  # noqa: S311 - the same bytes each time
 CONFIG = b'{"architecture":"amd64"}'
 CONFIG_TYPE = "application/vnd.bootpress.image.config.v1+json"
-REQUESTS = 10
-"""What an honest ingest asks: the tag twice, as the first time nobody says who he is."""
+REQUESTS = 11
+"""What an honest ingest asks: the tag twice, as the first time nobody says who he is; the manifest before the blobs too."""
 
 
 class Gate:

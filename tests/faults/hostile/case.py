@@ -26,9 +26,12 @@ BEFORE = {
     "referrers": 5,
     "signature": 6,
     "bundle": 7,
-    "kernel": 9,
+    "kernel": 10,
 }
-"""Requests of an honest ingest before it asks for a part, at the most: blobs are asked for at once."""
+"""Requests of an honest ingest before it asks for a part, at the most: blobs are asked for at once.
+
+The manifest is asked for once more before the blobs: a purge may have deleted it in between.
+"""
 OF_SIGNATURE = frozenset({"api", "referrers", "signature", "bundle"})
 """Parts after whose failure the place where cosign 2 leaves signatures is still looked at: one request more."""
 ASKED = ("tag", "manifest", "config", "referrers", "signature", "bundle", "kernel")

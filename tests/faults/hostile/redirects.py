@@ -9,6 +9,9 @@ from tests.faults.hostile.tokens import bearer
 from tests.support.hostile_registry import Behaviour, answer, demand, redirect
 from tests.support.served_images import REQUESTS, ServedImage
 
+ASKED_TWICE = frozenset({"manifest", "config"})
+"""Parts that are asked for again beside the blobs."""
+
 
 def elsewhere(part: str, path: str = "/storage?signature=s", behaviour: Behaviour | None = None) -> Mischief:
     """Send whoever asks for a part to the other origin, which has it, or does something else."""
@@ -46,8 +49,8 @@ REDIRECTED = [
         published(
             f"the {part} is elsewhere",
             elsewhere(part),
-            more_requests=2 if part == "config" else 1,
-            elsewhere=2 if part == "config" else 1,
+            more_requests=2 if part in ASKED_TWICE else 1,
+            elsewhere=2 if part in ASKED_TWICE else 1,
         )
         for part in ASKED
     ),
