@@ -14,12 +14,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+from xdist.remote import Producer
 
 from tests.support import parts, postgres
 from tests.support.gitea import Gitea, running_gitea
 from tests.support.ports import free_port as _free_port
 from tests.support.prefect_server import PrefectServer, prefect_server
 from tests.support.registries import RunningRegistry, running
+from tests.support.scheduling import UnitScheduling
 from tests.support.sigstore_live import Sigstore, running_sigstore
 from tools.shell import in_ci
 
@@ -59,6 +61,11 @@ _make_hypothesis_repeatable()
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> UnitScheduling:
+    """Keep tests of one service, and those of one module, in one process."""
+    return UnitScheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -29,7 +29,7 @@ KERNEL = random.Random(2).randbytes(400_000)  # noqa: S311 - the same bytes each
 CONFIG = b'{"architecture":"amd64"}'
 CONFIG_TYPE = "application/vnd.bootpress.image.config.v1+json"
 REQUESTS = 11
-"""What an honest ingest asks: the tag twice, as the first time nobody says who he is; the manifest before the blobs too."""
+"""What an honest ingest asks: the tag twice, as the first request carries no credential."""
 
 
 class Gate:

@@ -112,7 +112,7 @@ def test_a_damaged_key_file_is_named_and_left(tmp_path: Path, text: str) -> None
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["no key", f"{Fernet.generate_key().decode()},nor this"])
+@pytest.mark.parametrize("text", ["no key", f"{Fernet.generate_key().decode()},nor this"], ids=["none", "the second"])
 def test_a_damaged_variable_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidInput, match="BOOTPRESS_ENCRYPTION_KEY") as refused:
         _ = Settings(home=tmp_path, encryption_key=SecretStr(text)).encryption_keys

@@ -54,6 +54,9 @@ def test_publications_come_in_pages_with_their_default_marked(world: World) -> N
     assert world.call("system_get_disk_image_publication", id=ids[0])["publication"] == rows[2]
 
 
+SOME_ID = "d9428888-122b-4f1b-8d26-9f5a3c1e7b64"
+
+
 def cursor(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
@@ -65,10 +68,10 @@ def cursor(text: str) -> str:
         "!!!",
         "é",
         cursor("now|then"),
-        cursor(f"|{uuid4()}"),
+        cursor(f"|{SOME_ID}"),
         cursor("2025-06-01T12:00:00+00:00|1"),
-        cursor(f"0001-01-01T00:00:00+14:00|{uuid4()}"),
-        cursor(f"9999-12-31T23:59:59-14:00|{uuid4()}"),
+        cursor(f"0001-01-01T00:00:00+14:00|{SOME_ID}"),
+        cursor(f"9999-12-31T23:59:59-14:00|{SOME_ID}"),
     ],
 )
 def test_a_cursor_that_is_not_ours_is_refused_by_name(world: World, bad: str) -> None:
@@ -82,7 +85,9 @@ def test_a_cursor_without_a_time_zone_does_no_harm(world: World) -> None:
     assert world.call("system_list_disk_image_deliveries", cursor=made_up)["deliveries"] == []
 
 
-@pytest.mark.parametrize("slug", [str(uuid4()), uuid4().hex, "Edge", "-edge", "edge-", "e" * 64, "a b", "", "edge\n"])
+@pytest.mark.parametrize(
+    "slug", [SOME_ID, SOME_ID.replace("-", ""), "Edge", "-edge", "edge-", "e" * 64, "a b", "", "edge\n"]
+)
 def test_what_is_no_slug_or_reads_as_an_id_is_refused_by_name(world: World, slug: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.platform(slug)

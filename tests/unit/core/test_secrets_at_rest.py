@@ -31,7 +31,7 @@ class CountingFernet(Fernet):
         return super().decrypt(token, ttl)
 
 
-@pytest.mark.parametrize("key", [NEW, OLD])
+@pytest.mark.parametrize("key", [NEW, OLD], ids=["new", "old"])
 def test_every_key_is_tried_whichever_fits(key: str) -> None:
     box = SecretBox([NEW, OLD])
     fernets = [CountingFernet(NEW), CountingFernet(OLD)]
@@ -40,7 +40,9 @@ def test_every_key_is_tried_whichever_fits(key: str) -> None:
     assert [fernet.tried for fernet in fernets] == [1, 1]
 
 
-@pytest.mark.parametrize("sealed", [b"", b"garbage", SecretBox([OLD]).seal("hunter2")])
+@pytest.mark.parametrize(
+    "sealed", [b"", b"garbage", SecretBox([OLD]).seal("hunter2")], ids=["empty", "garbage", "of another key"]
+)
 def test_what_no_key_opens_is_an_outage(sealed: bytes) -> None:
     with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
         SecretBox([NEW]).open(sealed)
