@@ -112,6 +112,14 @@ def postgres_database(postgres_cluster: postgres.Cluster) -> Iterator[str]:
     postgres_cluster.drop_database(url)
 
 
+@pytest.fixture
+def postgres_catalog(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """Return the URL of a PostgreSQL database with the current schema that is dropped after the test."""
+    url = postgres_cluster.create_catalog()
+    yield url
+    postgres_cluster.drop_database(url)
+
+
 @pytest.fixture(scope="session")
 def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningRegistry]]:
     """Return a function that gives the registry of a kind, started when a test first asks and shared by all."""
@@ -160,4 +168,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'catalog.db'}"
     url: str = request.getfixturevalue("postgres_database")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database with the current schema; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalog.db'}"  # made by who opens it
+    url: str = request.getfixturevalue("postgres_catalog")
     return url

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +20,7 @@ from typing import Any
 
 import pytest
 
-from bootpress import schema
 from bootpress.adapters.oci import Network, OciRegistries
-from bootpress.core.catalog import Catalog
 from bootpress.core.references import digest_hex
 from bootpress.core.webhooks import attempts
 from tests.faults.hostile.case import BEFORE, Case
@@ -91,16 +88,6 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return make_tls(tmp_path_factory.mktemp("tls"), NAMES)
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrate one catalog, to be copied for each case: that takes half as long as a case."""
-    path = tmp_path_factory.mktemp("migrated") / "catalog.db"
-    catalog = Catalog(f"sqlite:///{path}")
-    schema.migrate(catalog)
-    catalog.close()
-    return path
-
-
 @contextmanager
 def serving(case: Case, tls: Tls, *, kernel: bytes = KERNEL) -> Iterator[ServedImage]:
     """Run the two origins of a case, with an image on one of them."""
@@ -114,13 +101,13 @@ def serving(case: Case, tls: Tls, *, kernel: bytes = KERNEL) -> Iterator[ServedI
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tls: Tls, migrated: Path, tmp_path: Path) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tls: Tls, tmp_path: Path) -> Iterator[Scene]:
     case: Case = request.param
     quick = QuickThreads()
     network = Network(lambda: tls.client, lambda host: NAMES.get(host, [host]), lambda _: None)
     registries = OciRegistries(limits=case.limits, timing=quick.timing, network=network)
     with serving(case, tls) as served:
-        world = World(f"sqlite:///{shutil.copy(migrated, tmp_path)}", registries=registries)
+        world = World(f"sqlite:///{tmp_path / 'catalog.db'}", registries=registries)
         yield Scene(case, served, world, quick)
         registries.close()
         world.catalog.close()

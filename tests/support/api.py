@@ -17,11 +17,9 @@ from uuid import UUID
 import httpx
 from cryptography.fernet import Fernet
 
-from bootpress import schema
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.accounts import service as accounts
-from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context
 from bootpress.core.ports import Connections
 from bootpress.core.secrets_at_rest import SecretBox
@@ -31,6 +29,7 @@ from bootpress.surfaces.api.app import create_app
 from bootpress.surfaces.api.connections import Bounds
 from bootpress.surfaces.api.serve import server
 from bootpress.wiring import limits
+from tests.support.databases import open_catalog
 from tests.support.fake_forge import FakeForges, FakeRunnerHosts
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, RealClock
 
@@ -141,8 +140,7 @@ def running_press(
     """Serve the API on a free port of this machine, with an admin's token for the account `default`."""
     key = Fernet.generate_key().decode()
     chosen = Settings(database_url=database_url, encryption_key=key, **settings)
-    catalog = Catalog(database_url)
-    schema.migrate(catalog)
+    catalog = open_catalog(database_url)
     registries = OciRegistries()
     launcher, sink = FakeLauncher(), FakeEventSink()
     context = Context(

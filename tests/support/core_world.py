@@ -15,12 +15,10 @@ from uuid import UUID, uuid4
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from bootpress import schema
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.accounts.service import create_account
 from bootpress.core.builds.callbacks import CallbackLauncher
-from bootpress.core.catalog import Catalog
 from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.context import Caller, Context, Limits
 from bootpress.core.events.models import Event
@@ -35,6 +33,7 @@ from bootpress.core.webhooks.models import Delivery, Webhook
 from bootpress.core.webhooks.receiving import Bell
 from bootpress.core.webhooks.service import provision_webhook
 from bootpress.core.webhooks.storing import Receipt
+from tests.support.databases import open_catalog
 from tests.support.fake_forge import FakeForges, FakeRunnerHosts
 from tests.support.fakes import FakeConnections, FakeEventSink, FakeLauncher, FixedClock
 from tests.support.layouts import INDEX, MANIFEST, LayoutRegistry
@@ -150,8 +149,7 @@ class World:
         self.errors: list[Exception] = []
         """What attempts met, in order."""
         self.keys = [Fernet.generate_key().decode()]
-        self.catalog = Catalog(url)
-        schema.migrate(self.catalog)
+        self.catalog = open_catalog(url)
         self.context = Context(
             catalog=self.catalog,
             clock=self.clock,

@@ -18,6 +18,7 @@ from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from tests.support import parts
+from tests.support.databases import migrate
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
 
@@ -35,12 +36,22 @@ class Cluster:
         self.program = program
         self._url = url
         self._made = 0
+        self._template: str | None = None
 
-    def create_database(self, *, password: str | None = None) -> str:
-        """Create an empty database and return its URL; with a password, that of a login of its own that owns it."""
+    def create_catalog(self) -> str:
+        """Create a database with the current schema, a copy of one that was migrated; return its URL."""
+        if self._template is None:
+            self._template = make_url(migrate(self.create_database())).database
+        return self.create_database(template=self._template)
+
+    def create_database(self, *, password: str | None = None, template: str | None = None) -> str:
+        """Create an empty database, or a copy of another; return its URL.
+
+        With a password the URL is that of a login of its own that owns it.
+        """
         self._made += 1
         name = f"test_{self._made}"
-        self._execute(f"CREATE DATABASE {name}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
         url = self._url.set(database=name)
         if password is not None:
             self._execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), password))

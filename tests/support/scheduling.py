@@ -31,7 +31,7 @@ def unit_of(node_id: str) -> str:
     return node_id.partition("::")[0]
 
 
-class UnitScheduling(LoadScopeScheduling):
+class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Give a process the next unit when it is nearly done with its own."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -10,8 +10,8 @@ from tests.support.api import Bell, Press, running_press
 
 
 @pytest.fixture
-def press(database_url: str) -> Iterator[Press]:
-    with running_press(database_url) as running:
+def press(catalog_url: str) -> Iterator[Press]:
+    with running_press(catalog_url) as running:
         yield running
 
 

@@ -10,11 +10,11 @@ from tests.support.postgres import Cluster
 
 
 @pytest.mark.part("postgresql")
-def test_a_postgresql_that_is_away_is_503_at_every_door(postgres_cluster: Cluster, postgres_database: str) -> None:
-    with running_press(postgres_database) as press:
+def test_a_postgresql_that_is_away_is_503_at_every_door(postgres_cluster: Cluster, postgres_catalog: str) -> None:
+    with running_press(postgres_catalog) as press:
         bell = press.provision()
         assert bell.ring(announcement(run_id=1)).status_code == 202
-        with postgres_cluster.closed(postgres_database):
+        with postgres_cluster.closed(postgres_catalog):
             for answer in (bell.ring(announcement(run_id=2)), press.call("recent_events")):
                 is_problem(answer, 503)
                 assert int(answer.headers["retry-after"]) >= 1

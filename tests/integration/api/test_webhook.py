@@ -208,8 +208,8 @@ def test_a_rotated_secret_holds_at_once_and_the_old_one_while_they_overlap(press
     is_problem(bell.ring(announcement(run_id=3)), 401)
 
 
-def test_beyond_the_rate_of_a_webhook_is_429_with_retry_after(database_url: str) -> None:
-    with running_press(database_url, webhook_rate=0.01, webhook_burst=2) as press:
+def test_beyond_the_rate_of_a_webhook_is_429_with_retry_after(catalog_url: str) -> None:
+    with running_press(catalog_url, webhook_rate=0.01, webhook_burst=2) as press:
         bell, other = press.provision("busy"), press.provision("other")
         is_problem(bell.ring(X_Powernode_Signature="00" * 32), 401)  # not counted
         assert [bell.ring(announcement(run_id=number)).status_code for number in range(2)] == [202, 202]
@@ -295,8 +295,8 @@ def test_many_deliveries_are_handed_over_in_batches(press: Press, bell: Bell) ->
     assert len(attempts.attempts_of_batch(press.context, press.launcher.batches[0].key)) == 20
 
 
-def test_beyond_its_daily_budget_a_webhook_gets_429_and_is_counted_as_near_it(database_url: str) -> None:
-    with running_press(database_url, webhook_daily_mib=1) as press:
+def test_beyond_its_daily_budget_a_webhook_gets_429_and_is_counted_as_near_it(catalog_url: str) -> None:
+    with running_press(catalog_url, webhook_daily_mib=1) as press:
         bell = press.provision()
         fields = [announcement(note=str(number) + "x" * 60_000) for number in range(14)]
         assert [bell.ring(one).status_code for one in fields] == [202] * 13 + [429]

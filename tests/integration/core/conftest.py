@@ -11,24 +11,24 @@ from tests.support.purges import Yard
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+def world(catalog_url: str) -> Iterator[World]:
     """Return a world whose test runs once on SQLite and once on PostgreSQL."""
-    world = World(database_url)
+    world = World(catalog_url)
     yield world
     world.catalog.close()
 
 
 @pytest.fixture
-def postgres_world(postgres_database: str) -> Iterator[World]:
+def postgres_world(postgres_catalog: str) -> Iterator[World]:
     """Return a world on PostgreSQL, for what needs several writers at once: SQLite has one."""
-    world = World(postgres_database)
+    world = World(postgres_catalog)
     yield world
     world.catalog.close()
 
 
 @pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
+def yard(catalog_url: str) -> Iterator[Yard]:
     """Return a world of images to retire and purge, on each database too."""
-    yard = Yard(database_url)
+    yard = Yard(catalog_url)
     yield yard
     yard.catalog.close()

@@ -247,8 +247,8 @@ def test_what_an_operator_tries_again_is_no_callback(world: World, foundry: Foun
     assert (foundry.build(build.id).status, world.launcher.resumed) == ("dispatched", [])
 
 
-def test_callbacks_in_a_batch_settle_their_builds(database_url: str) -> None:
-    world = World(database_url, limits=Limits(launches_in_flight=1))
+def test_callbacks_in_a_batch_settle_their_builds(catalog_url: str) -> None:
+    world = World(catalog_url, limits=Limits(launches_in_flight=1))
     world.platform()
     foundry = Foundry(world)
     builds = [foundry.sleeping() for _ in range(2)]

@@ -17,8 +17,8 @@ VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().val
 
 
 @pytest.mark.parametrize("vector", VECTORS)
-def test_every_recorded_signature_gets_its_verdict(database_url: str, vector: Vector) -> None:
-    world = World(database_url, registries=OneRegistry(vector.open()))
+def test_every_recorded_signature_gets_its_verdict(catalog_url: str, vector: Vector) -> None:
+    world = World(catalog_url, registries=OneRegistry(vector.open()))
     platform_id = world.platform(trust=vector.trust, oci_repository=str(vector.repository))
     delivery_id = world.announce(ref=f"{vector.repository}:v1", git_sha="abc123")
     outcome = world.process(delivery_id)

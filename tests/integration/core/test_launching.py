@@ -51,8 +51,8 @@ def test_few_deliveries_are_launched_one_by_one_and_the_rest_in_batches(world: W
     assert len(world.launcher.deliveries) == 8
 
 
-def test_the_oldest_deliveries_go_first(database_url: str) -> None:
-    world = World(database_url, limits=Limits(launches_in_flight=1, batches_in_flight=1, batch_size=2))
+def test_the_oldest_deliveries_go_first(catalog_url: str) -> None:
+    world = World(catalog_url, limits=Limits(launches_in_flight=1, batches_in_flight=1, batch_size=2))
     ids = []
     for number in range(4):
         ids.append(world.announce(git_sha=str(number)))
@@ -158,8 +158,8 @@ def test_launches_of_which_nothing_is_heard_are_repeated_ever_more_rarely(world:
     assert max(gaps) == rules.LONGEST_LEASE.total_seconds()
 
 
-def test_relays_at_once_never_give_one_delivery_twice(database_url: str) -> None:
-    world = World(database_url, limits=Limits(launches_in_flight=100, batches_in_flight=100, batch_size=7))
+def test_relays_at_once_never_give_one_delivery_twice(catalog_url: str) -> None:
+    world = World(catalog_url, limits=Limits(launches_in_flight=100, batches_in_flight=100, batch_size=7))
     ids = announce_many(world, 60)
     gate = threading.Barrier(6)
 

@@ -25,9 +25,9 @@ PAUSE = 0.7
 
 
 @pytest.fixture
-def yard(postgres_database: str) -> Iterator[Yard]:
+def yard(postgres_catalog: str) -> Iterator[Yard]:
     """Return a world on PostgreSQL, which locks rows; SQLite has one writer."""
-    yard = Yard(postgres_database)
+    yard = Yard(postgres_catalog)
     yield yard
     yard.catalog.close()
 

@@ -60,9 +60,9 @@ class Removal(World):
 
 
 @pytest.fixture
-def removal(database_url: str) -> Iterator[Removal]:
+def removal(catalog_url: str) -> Iterator[Removal]:
     """Return a world on each database."""
-    removal = Removal(database_url)
+    removal = Removal(catalog_url)
     yield removal
     removal.catalog.close()
 

@@ -65,8 +65,8 @@ class Town(Yard):
 
 
 @pytest.fixture
-def town(database_url: str) -> Iterator[Town]:
-    town = Town(database_url)
+def town(catalog_url: str) -> Iterator[Town]:
+    town = Town(catalog_url)
     yield town
     town.catalog.close()
 
@@ -401,12 +401,12 @@ def place(request: pytest.FixtureRequest, open_registry: Callable[[str], Running
 
 
 @pytest.mark.part("docker-registry")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
 def test_a_real_registry_behind_a_second_listener_keeps_what_is_needed_there(
-    database_url: str, place: RunningRegistry, tmp_path: Path
+    catalog_url: str, place: RunningRegistry, tmp_path: Path
 ) -> None:
     shelf = Shelf(place.connection, tmp_path)
-    keeper = Keeper(database_url, shelf)
+    keeper = Keeper(catalog_url, shelf)
     first, digest = keeper.retired()
     with running_forwarder(int(place.host.rpartition(":")[2])) as inner:
         connection = RegistryConnection("inner", inner, place.connection.username, place.connection.token)
@@ -424,15 +424,15 @@ def test_a_real_registry_behind_a_second_listener_keeps_what_is_needed_there(
 
 
 @pytest.mark.part("docker-registry")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "gitea"])
 def test_another_real_registry_that_has_the_same_image_keeps_nothing_here(
-    database_url: str, kind: str, tmp_path: Path
+    catalog_url: str, kind: str, tmp_path: Path
 ) -> None:
     (tmp_path / "one").mkdir()
     with running(kind, tmp_path / "one") as place, running_registry(tmp_path / "two") as other:
         shelf = Shelf(place.connection, tmp_path)
-        keeper = Keeper(database_url, shelf)
+        keeper = Keeper(catalog_url, shelf)
         first, digest = keeper.retired()
         twin = Repository(other, shelf.repository.path)
         kernel = tmp_path / "vmlinuz"

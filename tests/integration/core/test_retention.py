@@ -23,7 +23,7 @@ pytestmark = pytest.mark.part("docker-registry")
 
 def on(*places: tuple[str, str]) -> pytest.MarkDecorator:
     """Run a test on these databases with these kinds of registry, in place of both databases with docker-registry."""
-    return pytest.mark.parametrize(("database_url", "shelf"), places, indirect=True)
+    return pytest.mark.parametrize(("catalog_url", "shelf"), places, indirect=True)
 
 
 ON_TAGS = (("sqlite", "docker-registry"), ("postgresql", "docker-registry"), ("sqlite", "gitea"))
@@ -42,8 +42,8 @@ def shelf(
 
 
 @pytest.fixture
-def keeper(database_url: str, shelf: Shelf) -> Iterator[Keeper]:
-    keeper = Keeper(database_url, shelf)
+def keeper(catalog_url: str, shelf: Shelf) -> Iterator[Keeper]:
+    keeper = Keeper(catalog_url, shelf)
     yield keeper
     keeper.catalog.close()
 
@@ -168,11 +168,11 @@ def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(kee
     assert keeper.publication(first).status == "published"
 
 
-def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(database_url: str, tmp_path: Path) -> None:
+def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(catalog_url: str, tmp_path: Path) -> None:
     port = free_port()
     with running_registry(tmp_path / "registry", port=port, delete=False) as host:
         shelf = Shelf(RegistryConnection("default", host), tmp_path)
-        keeper = Keeper(database_url, shelf)
+        keeper = Keeper(catalog_url, shelf)
         first, digest = keeper.retired()
         keeper.clock.advance(days=7)
         because = "the registry does not support deletion"
@@ -194,8 +194,8 @@ def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(database_url:
 
 @on(*ON_TAGS)
 @pytest.mark.parametrize("after", range(3))
-def test_an_interrupted_purge_goes_on_where_it_was(database_url: str, shelf: Shelf, after: int) -> None:
-    keeper = Keeper(database_url, shelf, registries=OneRegistry(shelf.registry))
+def test_an_interrupted_purge_goes_on_where_it_was(catalog_url: str, shelf: Shelf, after: int) -> None:
+    keeper = Keeper(catalog_url, shelf, registries=OneRegistry(shelf.registry))
     first, digest = keeper.retired()
     keeper.clock.advance(days=7)
     shelf.registry.left = after
@@ -216,10 +216,10 @@ def test_an_interrupted_purge_goes_on_where_it_was(database_url: str, shelf: She
     keeper.catalog.close()
 
 
-def test_a_registry_that_is_away_leaves_retired_what_was_retired(database_url: str, tmp_path: Path) -> None:
+def test_a_registry_that_is_away_leaves_retired_what_was_retired(catalog_url: str, tmp_path: Path) -> None:
     with running_registry(tmp_path / "registry") as host:
         shelf = Shelf(RegistryConnection("default", host), tmp_path, limits=Limits(tries=1))
-        keeper = Keeper(database_url, shelf)
+        keeper = Keeper(catalog_url, shelf)
         first, _ = keeper.retired()
         second = keeper.press()
     keeper.clock.advance(days=7)

@@ -72,8 +72,8 @@ def test_platforms_that_do_not_exist_share_the_places_of_their_webhook(world: Wo
     assert {world.delivery(one).queue_id for one in (by_id, good)} == {platform_id}
 
 
-def test_a_batch_holds_deliveries_of_one_account_and_host(database_url: str) -> None:
-    world = World(database_url, limits=Limits(launches_in_flight=1))
+def test_a_batch_holds_deliveries_of_one_account_and_host(catalog_url: str) -> None:
+    world = World(catalog_url, limits=Limits(launches_in_flight=1))
     world.platform("one")
     world.platform("two")
     platform_elsewhere(world)

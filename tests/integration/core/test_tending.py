@@ -281,9 +281,9 @@ class SilentRegistry(LayoutRegistry):
         raise RegistryUnreachable("timed out")
 
 
-def test_a_silent_registry_is_asked_once_a_tick_however_many_images_are_looked_for(database_url: str) -> None:
+def test_a_silent_registry_is_asked_once_a_tick_however_many_images_are_looked_for(catalog_url: str) -> None:
     silent = SilentRegistry()
-    world = World(database_url, registries=OneRegistry(silent))
+    world = World(catalog_url, registries=OneRegistry(silent))
     world.platform()
     foundry = Foundry(world)
     for build in [foundry.sleeping() for _ in range(3)]:

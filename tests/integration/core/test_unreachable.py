@@ -81,8 +81,8 @@ def mixed() -> Iterator[Mixed]:
 
 
 @pytest.fixture
-def yard(database_url: str, mixed: Mixed) -> Iterator[Yard]:
-    yard = Yard(database_url, registries=mixed)
+def yard(catalog_url: str, mixed: Mixed) -> Iterator[Yard]:
+    yard = Yard(catalog_url, registries=mixed)
     mixed.layout = yard.registry
     yield yard
     yard.catalog.close()
