@@ -34,6 +34,8 @@ def invalid_input(model: type[BaseModel], error: ValidationError) -> InvalidInpu
     message = _PYDANTICS.sub("", first["msg"])
     if kind in {"model_type", "dict_type"}:
         message = "should be an object"
+    if kind == "uuid_parsing":
+        message = "should be an id as lists show it, a UUID"
     if kind in {"too_short", "too_long"}:
         message = _length(first["ctx"], "character" if isinstance(first["input"], str) else "item")
     return InvalidInput(f"field {path or 'the request'}: {message}", field=path or None)

@@ -15,6 +15,7 @@ from bootpress.surfaces.cli.values import read_fields
 
 CREATE = OPERATIONS["system_create_node_platform"].request.model_json_schema()
 EVENTS = OPERATIONS["recent_events"].request.model_json_schema()
+FORGE = OPERATIONS["system_connect_forge"].request.model_json_schema()
 REGISTRY = OPERATIONS["system_connect_registry"].request.model_json_schema()
 
 
@@ -65,6 +66,17 @@ def test_a_file_is_text_json_or_the_one_of_a_list(tmp_path: Path) -> None:
     assert read_fields([f"trust.public_keys=@{key}"], CREATE) == {"trust": {"public_keys": ["PEM\n"]}}
     assert read_fields([f"trust=@{policy}"], CREATE) == {"trust": {"mode": "keys"}}
     assert read_fields(['name:="@home"'], CREATE) == {"name": "@home"}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_of_a_file_goes_without_the_end_of_its_line(end: str, tmp_path: Path) -> None:
+    file = tmp_path / "gitea.token"
+    file.write_bytes(b" to ken" + end.encode())
+    assert read_fields([f"token=@{file}", f"username=@{file}"], REGISTRY) == {
+        "token": " to ken",
+        "username": f" to ken{end}",
+    }
+    assert read_fields([f"token=@{file}"], FORGE) == {"token": " to ken"}
 
 
 def test_a_file_that_is_missing_too_large_or_no_text_is_refused(tmp_path: Path) -> None:

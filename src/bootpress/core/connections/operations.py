@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StrictBool
+from pydantic import AfterValidator, Field, SecretStr, StrictBool
 
 from bootpress.core.connections import service
 from bootpress.core.context import Caller, Context
@@ -18,13 +19,23 @@ MANAGE = "system.connections.manage"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
 
 
+def _is_one_line(token: SecretStr) -> SecretStr:
+    """Refuse what no header carries before a client of ours trips over it, and without showing it."""
+    if any(unicodedata.category(character) == "Cc" for character in token.get_secret_value()):
+        raise ValueError("holds the end of a line or another control character")
+    return token
+
+
+Token = Annotated[SecretStr, Field(min_length=1, max_length=16384), AfterValidator(_is_one_line)]
+
+
 class ConnectRegistry(Request):
     """A registry host and the credential for it."""
 
     name: Name = service.DEFAULT
     host: Text
     username: Text | None = None
-    token: Annotated[SecretStr | None, Field(min_length=1, max_length=16384)] = None
+    token: Token | None = None
     plain_http: StrictBool = False
 
 
@@ -65,9 +76,7 @@ class ConnectForge(Request):
     name: Name = service.DEFAULT
     kind: ForgeKind
     url: Annotated[Unless[Text], Field(description="Base of Gitea's pages; the embedded forge needs none")] = None
-    token: Annotated[
-        SecretStr | None, Field(min_length=1, max_length=16384, description="An access token of Gitea's")
-    ] = None
+    token: Annotated[Token | None, Field(description="An access token of Gitea's")] = None
 
 
 class ForgeView(Answer):

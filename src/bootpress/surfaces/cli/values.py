@@ -25,8 +25,9 @@ def read_fields(words: Sequence[str], schema: Schema | None) -> dict[str, Any]:
     """Return the fields that words spell.
 
     `a=text` is text, or JSON where the schema wants a number, a truth value, an object or a list (one text is a list
-    of one, a repeat adds to it); `a=@file` is a file's content (`@-` is standard input); `a:=json` is JSON whatever
-    the schema says; `a.b=…` is within an object. Raises InvalidInput, which names the word's field.
+    of one, a repeat adds to it); `a=@file` is a file's content (`@-` is standard input), a secret without the line's
+    end; `a:=json` is JSON whatever the schema says; `a.b=…` is within an object. Raises InvalidInput, which names the
+    word's field.
     """
     fields: dict[str, Any] = {}
     for word in words:
@@ -34,9 +35,12 @@ def read_fields(words: Sequence[str], schema: Schema | None) -> dict[str, Any]:
         path = name.split(".")
         if len(path) > MAX_DEPTH or not all(path):
             raise InvalidInput(f"{name[:100]!r} is not a field", field=name)
+        options = list(_at(schema, path)) if schema is not None else []
         if text.startswith("@") and not forced:
             text = _content(text[1:], name)
-        options = list(_at(schema, path)) if schema is not None else []
+            # An editor ends every line, and `echo` does: the end of the line is no part of a token.
+            if any(option.get("format") == "password" for option in options):
+                text = text.rstrip("\r\n")
         _put(fields, path, _json(text, name) if forced else _value(text, options, name))
     return fields
 
