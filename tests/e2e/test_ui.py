@@ -98,6 +98,21 @@ def test_a_browser_is_started_with_a_private_file_that_leads_on(stack: Stack, tm
         assert chrome.find_element(By.TAG_NAME, "h1").text == "Newest publications"
 
 
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/v2/dashboard", "/docs"])
+def test_a_page_of_prefects_may_talk_to_its_own_server_alone(stack: Stack, path: str) -> None:
+    asked = {"Accept": "text/html"}
+    page = httpx.get(stack.endpoints["prefect_url"] + path, headers=asked, follow_redirects=True)
+    assert page.headers["content-type"].startswith("text/html")
+    again = {"If-None-Match": page.headers.get("etag", "")}
+    kept = httpx.get(page.url, headers=asked | again)
+    assert kept.status_code == (304 if again["If-None-Match"] else 200)
+    assert kept.headers["content-security-policy"] == page.headers["content-security-policy"]
+    policy = dict(one.split(maxsplit=1) for one in page.headers["content-security-policy"].split("; "))
+    assert set(policy) == {"connect-src", "script-src"}
+    for allowed in policy.values():
+        assert set(allowed.split()) <= {"'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
+
+
 def test_without_a_browser_the_addresses_are_shown(stack: Stack) -> None:
     told = run(stack.home, extra={"BROWSER": "/nothing/here %s", "PATH": "/nothing", "DISPLAY": ""})
     assert told.returncode == 0, told.stderr
@@ -117,4 +132,9 @@ def is_signed_in(chrome: Chrome) -> None:
     wait_for(lambda: "dashboard" in chrome.current_url, what="Prefect's dashboard is open")
     wait_for(lambda: "Flow Runs" in chrome.find_element(By.TAG_NAME, "body").text, what="it shows runs")
     assert chrome.execute_script(f"{WHO}.then(answer => answer.status)") == httpx.codes.OK
+    loaded = chrome.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+    own = tuple(scheme + chrome.current_url.split("/")[2] for scheme in ("http://", "ws://", "data:"))
+    assert loaded
+    assert [one for one in loaded if not one.startswith(own)] == []
+    assert "Upgrade" not in chrome.find_element(By.TAG_NAME, "body").text
     assert "code" not in chrome.current_url

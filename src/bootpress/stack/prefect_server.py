@@ -20,12 +20,14 @@ DATABASE: Final = tuple(
 )
 """By any of these the environment names a database: whole, or by the driver in front of its parts."""
 HEALTH_SECONDS: Final = 1.0
-KEPT: Final = {
+DEFAULTS: Final = {
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
 }
-"""How long Prefect keeps its history unless the environment says otherwise: runs with their logs and reports 30 days,
-events 7 (its default). By itself it keeps runs for ever, and those of the relay alone are 1,440 a day."""
+"""What holds unless the environment says otherwise: no advertisements, and for how long Prefect keeps its history,
+runs with their logs and reports 30 days, events 7 (its default). By itself it keeps runs for ever, and those of the
+relay alone are 1,440 a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ, *, allowed
     }
     for foreign in ("PREFECT_API_KEY", "PREFECT_PROFILE"):
         environment.pop(foreign, None)
-    environment = KEPT | environment
+    environment = DEFAULTS | environment
     if not any(name in environment for name in DATABASE):
         environment[DATABASE[0]] = f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
     words = ["--host", LOOPBACK, "--port", str(port), "--sign-in", str(codes_of(home.folder, "prefect").folder)]

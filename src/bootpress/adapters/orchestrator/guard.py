@@ -23,6 +23,9 @@ KEY: Final = "prefect-password"
 """Where the UI looks for the base64 of the authentication string (Prefect 3.8.8, both of its UIs)."""
 SIMPLE_BODIES: Final = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 """What a page may send anywhere without asking (Fetch, CORS-safelisted request-header); Prefect's clients send JSON."""
+UI_POLICY: Final = b"connect-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:"
+"""For Prefect's pages, which have the string at hand. Their script asks a server of Amplitude's, whatever is said of
+analytics, and `/docs` runs one of a public network's (Prefect 3.8.8)."""
 _PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Prefect: sign in</title>
 <p>Signing in…</p>
 <script nonce="{nonce}">
@@ -55,7 +58,7 @@ class GuardedPrefect:
         answer = _refuse(reason) if reason else _refuse_simple_body(scope) or self._sign_in(scope)
         if answer is not None:
             return await answer(scope, receive, send)
-        return await self._app(scope, receive, _without_cors(send))
+        return await self._app(scope, receive, _without_others(send))
 
     def _sign_in(self, scope: Scope) -> Response | None:
         """Answer a request for the sign-in page; None for any other path."""
@@ -95,12 +98,16 @@ def _refuse_simple_body(scope: Scope) -> Response | None:
     return None
 
 
-def _without_cors(send: Send) -> Send:
-    """Return a `send` that permits no other origin anything, whatever Prefect is configured to permit."""
+def _without_others(send: Send) -> Send:
+    """Return a `send` that permits no other origin anything, and lets Prefect's pages talk to none."""
 
     async def without(message: Message) -> None:
         if message["type"] == "http.response.start":
             kept = [one for one in message.get("headers", ()) if not one[0].lower().startswith(b"access-control-")]
+            # A 304 changes the fields of the page that a browser has kept (RFC 9111, 3.2), perhaps from before.
+            is_page = any(name.lower() == b"content-type" and value.startswith(b"text/html") for name, value in kept)
+            if is_page or message["status"] == HTTPStatus.NOT_MODIFIED:
+                kept.append((b"content-security-policy", UI_POLICY))
             message = {**message, "headers": kept}
         await send(message)
 
