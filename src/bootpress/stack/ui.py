@@ -50,7 +50,8 @@ def sign_in_pages(home: Home) -> list[Page]:
     """Return the pages of a running stack; Prefect signs in where it is the stack's own."""
     endpoints = home.read_endpoints() if home.is_locked() else None
     if endpoints is None:
-        raise StackFailed(f"bootpress does not run in {home.folder}", hint="start it with `bootpress up`")
+        hint = "start it with `bootpress up`; where it runs in another folder: --home, or BOOTPRESS_HOME"
+        raise StackFailed(f"bootpress does not run in {home.folder}", hint=hint)
     return [_prefect(home, endpoints), _console(home, endpoints)]
 
 

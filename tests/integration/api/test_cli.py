@@ -119,6 +119,7 @@ def test_where_nothing_runs_the_hint_says_how_to_start_it(home: Path, tmp_path: 
         *("call", "recent_events", "--url", f"http://127.0.0.1:{free_port}", "--token-file", str(home / "admin.token")),
         home=tmp_path / "nowhere",
     )
+    assert "--home" in nowhere.stderr, "it may run in another folder"
     for done in (nowhere, away):
         assert done.returncode == 1
         assert "bootpress up" in done.stderr
@@ -138,6 +139,22 @@ def test_a_url_and_a_token_file_reach_an_api_without_its_home(served: Press, hom
     assert done.returncode == 0, done.stderr
 
 
+def test_a_token_that_is_not_accepted_is_named_by_its_file(home: Path) -> None:
+    wrong = home / "wrong.token"
+    wrong.write_text("nonsense\n")
+    refused = bootpress("call", "recent_events", "--token-file", str(wrong), home=home)
+    assert refused.returncode == 1
+    assert f"does not accept the token in {wrong}" in refused.stderr
+    assert "hint: name a file with another: --token-file" in refused.stderr
+    assert "nonsense" not in refused.stderr
+
+
+def test_a_registry_where_nothing_listens_is_refused_with_a_hint(home: Path, free_port: int) -> None:
+    refused = bootpress("call", "system_connect_registry", f"host=127.0.0.1:{free_port}", home=home)
+    assert refused.returncode == 1
+    assert f"hint: is 127.0.0.1:{free_port} right, does a registry listen there" in refused.stderr
+
+
 def test_a_repeat_with_an_idempotency_key_has_one_effect(home: Path) -> None:
     words = ("call", "provision_disk_image_webhook", "label=once", "--json", "--idempotency-key", "1")
     first, again = (json.loads(bootpress(*words, home=home).stdout) for _ in range(2))
@@ -149,6 +166,10 @@ def test_a_secret_comes_from_standard_input(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     listed = bootpress("call", "system_list_disk_image_webhooks", home=home)
     assert "from-stdin" in listed.stdout
+
+
+def test_an_operation_that_resembles_none_is_told_where_they_are_listed(home: Path) -> None:
+    assert "hint: `bootpress operations`" in bootpress("call", "xyz", home=home).stderr
 
 
 def test_what_outsiders_wrote_cannot_steer_the_terminal(served: Press, home: Path) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bootpress.core.addresses import check_base, check_host
 from bootpress.core.context import Context
-from bootpress.core.errors import Conflict, InvalidInput, RegistryUnavailable
+from bootpress.core.errors import Conflict, InvalidInput, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.ports import Forge, ForgeConnection, ForgeInfo, ForgeKind, Forges, Registry, RegistryConnection
 
 DEFAULT = "default"
@@ -78,7 +78,11 @@ def connect_registry(context: Context, account_id: UUID, connection: RegistryCon
         token=connection.token,
         plain_http=connection.plain_http,
     )
-    context.registries.open(checked).check()
+    try:
+        context.registries.open(checked).check()
+    except RegistryUnreachable as error:
+        hint = error.hint or f"is {host} right, does a registry listen there, and can this machine reach it?"
+        raise RegistryUnreachable(error.message, hint=hint, retry_after=error.retry_after) from error
     context.connections.save_registry(account_id, checked)
     return checked
 

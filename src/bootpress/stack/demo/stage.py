@@ -59,8 +59,8 @@ class Stage:
 
     def call(self, name: str, **fields: Any) -> dict[str, Any]:
         """Call an operation with the admin's token."""
-        token = Path(self.endpoints["admin_token_file"]).read_text().strip()
-        return call(Target(str(self.endpoints["api_url"]), token), name, fields)
+        file = Path(self.endpoints["admin_token_file"])
+        return call(Target(str(self.endpoints["api_url"]), file.read_text().strip(), file), name, fields)
 
     def ask_prefect(self, method: str, path: str, query: dict[str, Any] | None = None) -> Any:
         """Ask Prefect's API; None where it does not answer as it should."""

@@ -102,7 +102,7 @@ def _find(name: str) -> Operation[Any, Any]:
     operation = OPERATIONS.get(name)
     if operation is None:
         close = difflib.get_close_matches(name[:100], OPERATIONS, n=1)
-        hint = f"did you mean {close[0]}?" if close else "GET /api/v1/operations lists them"
+        hint = f"did you mean {close[0]}?" if close else "`bootpress operations`, or GET /api/v1/operations, lists them"
         raise NotFound(f"no operation {name[:100]}", hint=hint)
     return operation
 

@@ -145,7 +145,7 @@ def _of_http(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path}",
         405: f"{request.url.path} does not answer {request.method}",
     }.get(error.status_code, error.detail)
-    hint = "GET /api/v1/operations lists what there is" if error.status_code == 404 else None  # noqa: PLR2004 - a status
+    hint = "the console is at /app; GET /api/v1/operations lists the operations" if error.status_code == 404 else None  # noqa: PLR2004 - a status
     name = phrase.lower().replace(" ", "-")
     return Problem(error.status_code, name, phrase, detail, hint, headers=error.headers or {}).response()
 

@@ -16,6 +16,7 @@ from bootpress.core.errors import BootpressError, InvalidInput
 LONGEST_CALL = 300.0
 """Seconds: a sweep deletes from a registry before it answers."""
 MAX_ANSWER = 64 * 1024 * 1024
+START = "start it with `bootpress up`; where it runs in another folder: --home, or BOOTPRESS_HOME"
 
 
 class NotRunning(BootpressError):
@@ -32,6 +33,7 @@ class Target:
 
     url: str
     token: str = field(repr=False)
+    token_file: Path
 
 
 def find_target(home: Path, url: str | None, token_file: Path | None) -> Target:
@@ -43,12 +45,13 @@ def find_target(home: Path, url: str | None, token_file: Path | None) -> Target:
         _check_url(url)
         url = url.rstrip("/")
     if url is not None and token_file is not None:
-        return Target(url, _read_token(token_file))
+        return Target(url, _read_token(token_file), token_file)
     endpoints = _read_endpoints(home)
     own = str(endpoints.get("api_url", ""))
     if url not in (None, own):
         raise InvalidInput(f"no token for {url}", hint="name a file that holds one: --token-file")
-    return Target(own, _read_token(token_file or Path(str(endpoints.get("admin_token_file", "")))))
+    token_file = token_file or Path(str(endpoints.get("admin_token_file", "")))
+    return Target(own, _read_token(token_file), token_file)
 
 
 def call(target: Target, name: str, fields: Mapping[str, Any], *, key: str | None = None) -> dict[str, Any]:
@@ -61,6 +64,11 @@ def call(target: Target, name: str, fields: Mapping[str, Any], *, key: str | Non
         raise NotRunning(f"nothing answers at {target.url}", hint="start it with `bootpress up`") from error
     except httpx.HTTPError as error:
         raise NotRunning(f"{target.url} did not answer as it should: {type(error).__name__}") from error
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise Refused(
+            f"{target.url} does not accept the token in {target.token_file}: it is unknown there, revoked or expired",
+            hint="name a file with another: --token-file; create_api_token makes one",
+        )
     return _read(answer)
 
 
@@ -95,7 +103,7 @@ def _read_endpoints(home: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise NotRunning(f"bootpress does not run in {home}", hint="start it with `bootpress up`") from error
+        raise NotRunning(f"bootpress does not run in {home}", hint=START) from error
     except (OSError, ValueError) as error:
         raise NotRunning(f"{path} cannot be read", hint="stop bootpress and start it again") from error
     return found if isinstance(found, dict) else {}
