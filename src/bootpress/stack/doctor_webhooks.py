@@ -15,10 +15,11 @@ MAX_NAMED: Final = 5
 
 def near_budget(catalog: Catalog, *, limit: int, now: datetime) -> Finding:
     """Name the webhooks that have stored four fifths of their daily budget, or all of it."""
+    said = f"daily budget of {limit / 2**20:g} MiB"
     found = budgets.near(catalog, limit=limit, now=now)
     if not found:
-        return Finding(WEBHOOKS, Health.OK, f"none is near its daily budget of {limit} bytes")
+        return Finding(WEBHOOKS, Health.OK, f"none is near its {said}")
     named = ", ".join(f"{one.label} ({one.webhook_id}): {100 * one.spent // limit} %" for one in found[:MAX_NAMED])
     more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     hint = "where it is meant to send so much, raise BOOTPRESS_WEBHOOK_DAILY_MIB; else rotate its secret"
-    return Finding(WEBHOOKS, Health.WARN, f"near the daily budget of {limit} bytes: {named}{more}", hint)
+    return Finding(WEBHOOKS, Health.WARN, f"near the {said}: {named}{more}", hint)

@@ -172,6 +172,7 @@ def test_who_is_near_the_budget_is_named(world: World) -> None:
     assert near() == [("ci", 8 * (SIZE + ROW_BYTES))]
     finding = near_budget(world.catalog, limit=limit, now=world.clock.now())
     assert finding.health == "warn"
+    assert " MiB" in finding.detail
     assert f"ci ({world.webhook_id}): 80 %" in finding.detail
     world.clock.advance(days=1)
     assert near() == []

@@ -102,6 +102,13 @@ def test_lines_that_are_to_be_copied_stay_as_they_are(width: int) -> None:
     assert "logs  —" in shown({"logs": ""}, width)
 
 
+def test_what_is_shown_once_is_named_also_where_nothing_is_coloured() -> None:
+    text = io.StringIO()
+    answer = {"token_id": "1", "token": "secret", "key": None}
+    show(answer, secrets=("token", "key"), out=Console(file=text, width=80, no_color=True))
+    assert text.getvalue().splitlines()[-1] == "shown once, keep it now: token"
+
+
 @at_each_width
 def test_a_build_is_shown_with_its_run_and_a_run_with_how_it_ended(width: int) -> None:
     build = {"id": str(uuid4()), "status": "published", "run_id": "7", "publication_id": str(uuid4()), "arch": "amd64"}

@@ -55,8 +55,9 @@ def show(answer: Mapping[str, Any], *, secrets: Sequence[str] = (), out: Console
     for name, value in texts.items():  # a key or a log, to be copied: its lines stay as they are
         out.print(Text(_words(name), style="cyan"))
         out.print(Text(clean(value.rstrip("\n")), style=SECRET_STYLE if name in secrets else ""), soft_wrap=True)
-    if any(singles.get(name) for name in secrets):
-        out.print(Text("what is highlighted is shown once: keep it now", style="yellow"))
+    once = [name for name in secrets if singles.get(name)]
+    if once:
+        out.print(Text(f"shown once, keep it now: {', '.join(once)}", style="yellow"))
     if answer.get("next_cursor"):
         more = f"there is more; the next page: the same call with cursor={answer['next_cursor']}"
         out.print(Text(clean(more), style="yellow"), soft_wrap=True)
