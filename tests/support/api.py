@@ -133,6 +133,7 @@ def running_press(
     database_url: str,
     *,
     token_rates: RateLimiter | None = None,
+    account_rates: RateLimiter | None = None,
     connections: Connections | None = None,
     bounds: Bounds | None = None,
     **settings: Any,
@@ -161,16 +162,26 @@ def running_press(
     _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])
     # Tests call faster than a person; the default is tested in tests/integration/api/test_defaults.py.
     rates = token_rates or RateLimiter(rate=10_000, burst=10_000)
-    with serving(context, chosen, rates, bounds) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+    with (
+        serving(context, chosen, rates, bounds, account_rates) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
+    ):
         yield Press(context, http, account_id, token, launcher, sink, chosen, port)
     registries.close()
     catalog.close()
 
 
 @contextmanager
-def serving(context: Context, settings: Settings, rates: RateLimiter, bounds: Bounds | None = None) -> Iterator[int]:
+def serving(
+    context: Context,
+    settings: Settings,
+    rates: RateLimiter,
+    bounds: Bounds | None = None,
+    account_rates: RateLimiter | None = None,
+) -> Iterator[int]:
     """Serve a context on a free port of this machine; yield the port."""
-    app = create_app(context, settings=settings, token_rates=rates)
+    together = account_rates or RateLimiter(rate=10_000, burst=10_000)
+    app = create_app(context, settings=settings, token_rates=rates, account_rates=together)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         running = server(app, host="127.0.0.1", port=port, trusted_proxies=settings.trusted_proxies, bounds=bounds)

@@ -1,10 +1,10 @@
-"""What holds where nothing is set: how often one token may call."""
+"""What holds where nothing is set: how often one token may call, and all of an account."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bootpress.surfaces.api.operations import token_rates
+from bootpress.surfaces.api.operations import account_rates, token_rates
 from tests.integration.api.test_webhook import is_problem
 from tests.support.api import running_press
 
@@ -33,3 +33,19 @@ def test_a_token_calls_a_hundred_times_a_second_unless_set_otherwise(tmp_path: P
         is_problem(answer, 429)
         assert answer.headers["retry-after"] == "1"
         assert press.call("recent_events", token=press.mint("*")).status_code == 200
+
+
+def test_the_tokens_of_an_account_together_call_four_hundred_times_a_second(tmp_path: Path) -> None:
+    watch = Watch()
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    with running_press(url, token_rates=token_rates(watch), account_rates=account_rates(watch)) as press:
+        tokens = [press.mint("*") for _ in range(5)]
+        calls = [press.call("recent_events", token=token).status_code for token in tokens for _ in range(90)]
+        assert calls == [200] * 400 + [429] * 50
+        answer = press.call("recent_events", token=tokens[4])
+        is_problem(answer, 429)
+        assert answer.headers["retry-after"] == "1"
+        assert "the tokens of this account together" in answer.json()["detail"]
+        assert press.call("recent_events", token=press.mint("*", account="somebody-else")).status_code == 200
+        watch.now += 1 / 400
+        assert [press.call("recent_events", token=tokens[4]).status_code for _ in range(2)] == [200, 429]

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from bootpress.surfaces.api.operations import THREADS
+from bootpress.surfaces.api.operations import ORDINARY
 from tests.support.api import Press
 from tests.support.processes import wait_for
 from tests.support.silent_server import SilentServer, silent_server
 
-CALLS = THREADS + 4
+CALLS = ORDINARY.all + 8
 
 
 @contextmanager
 def waiting_calls(press: Press, silent: SilentServer) -> Iterator[list[Future[httpx.Response]]]:
-    """Let one account connect to a silent server more often than the API has threads; they end with the block."""
+    """Let one account connect to a silent server more often than ordinary calls have threads, until the block ends."""
     with ThreadPoolExecutor(CALLS) as pool:
         calls = [
             pool.submit(connect, press, f"silent-{number}", silent.address, press.token) for number in range(CALLS)

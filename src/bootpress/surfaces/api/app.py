@@ -24,10 +24,16 @@ from bootpress.surfaces.api.targets import TargetForms, hosts_of
 from bootpress.surfaces.console import door as console
 
 
-def create_app(context: Context, *, settings: Settings, token_rates: RateLimiter | None = None) -> FastAPI:
+def create_app(
+    context: Context,
+    *,
+    settings: Settings,
+    token_rates: RateLimiter | None = None,
+    account_rates: RateLimiter | None = None,
+) -> FastAPI:
     """Return the application; its dispatcher runs from the server's start to its end.
 
-    `token_rates` is how often one token may call; 100 times a second by default.
+    `token_rates`: how often one token may call, by default 100 times a second; `account_rates` an account, 400.
     """
     dispatcher = Dispatcher(context)
 
@@ -45,7 +51,7 @@ def create_app(context: Context, *, settings: Settings, token_rates: RateLimiter
     app.add_middleware(FramedOnce)
     app.add_middleware(Measuring, measures=measures)
     app.add_middleware(TargetForms, names=[*hosts_of(context.public_url), settings.host])  # the outermost: last
-    gate = Gate(context, token_rates)
+    gate = Gate(context, token_rates, account_rates)
     _add_doors(app, context, gate, dispatcher, measures, settings)
     return app
 

@@ -14,7 +14,12 @@ from bootpress.core.webhooks import budgets
 from bootpress.core.webhooks.receiving import count_waiting
 from bootpress.surfaces.api.measures import MEDIA_TYPE, Measures
 from bootpress.surfaces.api.operations import Gate
-from bootpress.surfaces.api.threads import Threads
+from bootpress.surfaces.api.threads import Bulkhead, Places, Threads
+
+RENDERING = Places(
+    all=1, per_account=1, per_operation=1, patience=30, hint="the metrics are asked for too often; ask again later"
+)
+"""A thread of its own: who watches bootpress waits for no operation; accounts take turns."""
 
 
 class HealthDoor:
@@ -26,6 +31,7 @@ class HealthDoor:
         self._measures = measures
         # Threads of its own: a probe is answered while all others work.
         self._threads = Threads(2)
+        self._rendering = Bulkhead(RENDERING)
 
     async def alive(self, request: Request) -> Response:
         """Answer that the process is up."""
@@ -38,8 +44,9 @@ class HealthDoor:
 
     async def metrics(self, request: Request) -> Response:
         """Answer with the numbers of this process."""
-        await self._gate.admit(request)
-        return Response(await self._gate.threads.run(self._render), media_type=MEDIA_TYPE)
+        caller = await self._gate.admit(request)
+        text = await self._rendering.run(caller.account_id, "metrics", self._render)
+        return Response(text, media_type=MEDIA_TYPE)
 
     def _render(self) -> bytes:
         limit = self._context.limits.webhook_daily_bytes

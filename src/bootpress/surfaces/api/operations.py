@@ -24,9 +24,20 @@ from bootpress.surfaces.api.dispatcher import Dispatcher
 from bootpress.surfaces.api.threads import Bulkhead, Places, Threads
 from bootpress.surfaces.describing import describe
 
-THREADS = 16
 MAX_BODY = 1024 * 1024
 CALLS_PER_SECOND = 100
+ACCOUNT_CALLS_PER_SECOND = 4 * CALLS_PER_SECOND
+AUTHENTICATING = 3
+"""Threads that look tokens up: an account is known only afterwards, so no account's calls run here."""
+ORDINARY = Places(
+    all=12,
+    per_account=5,
+    per_operation=5,
+    patience=30,
+    waiting=CALLS_PER_SECOND,  # what one token may send at once
+    hint="an account's calls and pages get 5 of 12 threads, and 100 may wait: send fewer at once, and call again soon",
+)
+"""For calls and pages that wait for no outside server. With these, a database pool of 40 has room for every thread."""
 T = TypeVar("T")
 _PRIVATE = {"Cache-Control": "no-store"}
 
@@ -36,13 +47,20 @@ def token_rates(monotonic: Callable[[], float] = time.monotonic) -> RateLimiter:
     return RateLimiter(rate=CALLS_PER_SECOND, burst=CALLS_PER_SECOND, monotonic=monotonic)
 
 
-class Gate:
-    """Lets in who has a token, and not more often than its rate."""
+def account_rates(monotonic: Callable[[], float] = time.monotonic) -> RateLimiter:
+    """Return how often all tokens of one account together may call: an account mints as many as it likes."""
+    return RateLimiter(rate=ACCOUNT_CALLS_PER_SECOND, burst=ACCOUNT_CALLS_PER_SECOND, monotonic=monotonic)
 
-    def __init__(self, context: Context, rates: RateLimiter | None = None) -> None:
+
+class Gate:
+    """Lets in who has a token, not more often than its rate and its account's, and gives accounts their threads."""
+
+    def __init__(self, context: Context, rates: RateLimiter | None = None, together: RateLimiter | None = None) -> None:
         self._context = context
         self._rates = rates or token_rates()
-        self.threads = Threads(THREADS)
+        self._together = together or account_rates()
+        self._authenticating = Threads(AUTHENTICATING)
+        self._ordinary = Bulkhead(ORDINARY)
 
     async def admit(self, request: Request) -> Caller:
         """Return who calls; a Problem 401 with a challenge, or RateLimited."""
@@ -53,11 +71,21 @@ class Gate:
 
     async def admit_token(self, token: str) -> Caller:
         """Return whose token this is; Unauthenticated, or RateLimited."""
-        caller = await self.threads.run(lambda: accounts.authenticate(self._context, token))
+        caller = await self._authenticating.run(lambda: accounts.authenticate(self._context, token))
         wait = self._rates.wait(caller.token_id)
         if wait:
             raise RateLimited(f"this token calls more than {CALLS_PER_SECOND} times a second", retry_after=wait)
+        wait = self._together.wait(caller.account_id)
+        if wait:
+            raise RateLimited(
+                f"the tokens of this account together call more than {ACCOUNT_CALLS_PER_SECOND} times a second",
+                retry_after=wait,
+            )
         return caller
+
+    async def run(self, caller: Caller, what: str, work: Callable[[], T]) -> T:
+        """Return what a caller's call or page returns, on a thread of the caller's account; RateLimited without one."""
+        return await self._ordinary.run(caller.account_id, what, work)
 
 
 class OperationsDoor:
@@ -90,7 +118,7 @@ class OperationsDoor:
     async def _run(self, caller: Caller, operation: Operation[Any, Any], work: Callable[[], T]) -> T:
         if operation.asks_outside:
             return await self._outside.run(caller.account_id, operation.name, work)
-        return await self._gate.threads.run(work)
+        return await self._gate.run(caller, operation.name, work)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Run synchronous work of requests on threads: the bell has its own, so slow operations and pages never delay it."""
+"""Run synchronous work of requests on threads, divided by kind and by account: what is slow delays only its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import anyio
@@ -19,7 +19,7 @@ R = TypeVar("R")
 AT_ONCE = 64
 """Questions of one call: what comes later waits for the next one."""
 AGAIN_AFTER = 10.0
-"""Seconds to come back after, where outside servers hold every place."""
+"""Seconds to come back after, where there is no place."""
 
 
 class Threads:
@@ -35,20 +35,28 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many calls of a bulkhead may be under way: in all, of one account, and of one account to one operation."""
+    """How many calls may be under way in a bulkhead: in all, of one account, of one account to one operation."""
 
     all: int = 16
     per_account: int = 6
     per_operation: int = 3
     patience: float = 3.0
     """Seconds that a call waits for a place."""
+    waiting: int = 100
+    """How many calls of one account wait at once: one more is turned away without waiting."""
+    hint: str = "an outside server is slow or unavailable (see `bootpress doctor`); call again soon"
+
+
+class _Waiter(NamedTuple):
+    operation: str
+    admitted: asyncio.Future[None]
 
 
 class Bulkhead:
-    """Threads for calls that wait for somebody else's server: apart from all others, and divided among accounts.
+    """Threads divided among accounts: those of one hold a part of the places, and wait in a bounded queue of their own.
 
-    However many calls of one account meet a server that says nothing, other accounts find places, and so do the
-    account's own calls to other operations.
+    A free place goes to the account that holds the fewest (max-min fairness), and to the one served longest ago where
+    several hold as few. Kept are the accounts whose calls are under way or wait, and no others.
     """
 
     def __init__(self, places: Places | None = None) -> None:
@@ -56,34 +64,77 @@ class Bulkhead:
         self._limiter = anyio.CapacityLimiter(self._places.all)
         self._accounts: Counter[UUID] = Counter()
         self._operations: Counter[tuple[UUID, str]] = Counter()
-        self._changed = asyncio.Condition()
+        self._queues: dict[UUID, deque[_Waiter]] = {}
+        """Who waits, by account; the account served longest ago comes first."""
 
     async def run(self, account_id: UUID, operation: str, work: Callable[[], T]) -> T:
         """Return what `work` returns, or raise what it raises; RateLimited when no place becomes free in time."""
-        await self._enter(account_id, operation)
+        if self._has_room(account_id, operation):
+            self._take(account_id, operation)
+        else:
+            await self._wait(account_id, operation)
         try:
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         finally:
-            await self._leave(account_id, operation)
+            self._leave(account_id, operation)
 
-    async def _enter(self, account_id: UUID, operation: str) -> None:
+    def is_empty(self) -> bool:
+        """Tell whether nothing is kept of any account."""
+        return not (self._accounts or self._operations or self._queues)
+
+    async def _wait(self, account_id: UUID, operation: str) -> None:
+        """Wait for a place and take it; RateLimited where too many wait already, or for too long."""
+        waiting = len(self._queues.get(account_id, ()))
+        if waiting >= self._places.waiting:
+            raise self._refusal(f"{operation}: {waiting} calls of this account wait for a place already")
+        waiter = _Waiter(operation, asyncio.get_running_loop().create_future())
+        self._queues.setdefault(account_id, deque()).append(waiter)
         try:
-            async with asyncio.timeout(self._places.patience), self._changed:
-                await self._changed.wait_for(lambda: self._has_room(account_id, operation))
-                self._accounts[account_id] += 1
-                self._operations[account_id, operation] += 1
-        except TimeoutError as error:
-            raise RateLimited(
-                f"{operation}: as many calls as may wait for outside servers at once do so already",
-                retry_after=AGAIN_AFTER,
-                hint="an outside server is slow or unavailable (see `bootpress doctor`); call again soon",
-            ) from error
+            async with asyncio.timeout(self._places.patience):
+                await waiter.admitted
+        except BaseException as error:
+            self._stop_waiting(account_id, waiter)
+            if isinstance(error, TimeoutError):
+                raise self._refusal(f"{operation}: no place became free in {self._places.patience:g} s") from error
+            raise
 
-    async def _leave(self, account_id: UUID, operation: str) -> None:
-        async with self._changed:
-            self._accounts -= Counter([account_id])
-            self._operations -= Counter([(account_id, operation)])
-            self._changed.notify_all()
+    def _stop_waiting(self, account_id: UUID, waiter: _Waiter) -> None:
+        if waiter in self._queues.get(account_id, ()):
+            self._remove(account_id, waiter)
+        else:  # it was given a place in the moment in which it gave up
+            self._leave(account_id, waiter.operation)
+
+    def _remove(self, account_id: UUID, waiter: _Waiter) -> None:
+        queue = self._queues.pop(account_id)
+        queue.remove(waiter)
+        if queue:
+            self._queues[account_id] = queue  # the last in line now
+
+    def _refusal(self, message: str) -> RateLimited:
+        return RateLimited(message, retry_after=AGAIN_AFTER, hint=self._places.hint)
+
+    def _take(self, account_id: UUID, operation: str) -> None:
+        self._accounts[account_id] += 1
+        self._operations[account_id, operation] += 1
+
+    def _leave(self, account_id: UUID, operation: str) -> None:
+        self._accounts -= Counter([account_id])  # drops what is zero
+        self._operations -= Counter([(account_id, operation)])
+        self._admit_next()
+
+    def _admit_next(self) -> None:
+        """Give the place that became free to who waits; nobody else finds room, or would have had it before."""
+        for account_id in sorted(self._queues, key=self._accounts.__getitem__):
+            if self._accounts[account_id] >= self._places.per_account:
+                return  # and so do all that follow
+            queue = self._queues[account_id]
+            waiter = next((one for one in queue if self._has_room(account_id, one.operation)), None)
+            if waiter is not None:
+                self._remove(account_id, waiter)
+                self._take(account_id, waiter.operation)
+                if not waiter.admitted.done():  # its client may have gone
+                    waiter.admitted.set_result(None)
+                return
 
     def _has_room(self, account_id: UUID, operation: str) -> bool:
         return (

@@ -165,7 +165,7 @@ class ConsoleDoor:
             response = self._form(here, said=said, status=401)
             self._sessions.end(response)
             return response
-        return HTMLResponse(await self._gate.threads.run(lambda: _render(ask(caller), here)))
+        return HTMLResponse(await self._gate.run(caller, "this page", lambda: _render(ask(caller), here)))
 
     def _form(self, after: str, *, said: str | None = None, status: int = 200) -> Response:
         html = pages.render("login.html", after=after, said=said, logged_in=False)
