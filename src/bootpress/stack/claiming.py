@@ -171,7 +171,7 @@ def _start_of(path: Path) -> bytes:
 def _json(path: Path) -> Any:
     try:
         return json.loads(_start_of(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

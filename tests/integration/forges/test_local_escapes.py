@@ -154,6 +154,37 @@ def test_children_are_found_on_a_kernel_that_does_not_list_them(tmp_path: Path) 
         assert child.pid in reaper.children("self")
 
 
+REAPING = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("reaper", sys.argv[1])
+reaper = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(reaper)
+made = reaper.MAX_REAPED + 10
+for _ in range(made):
+    pid = os.fork()
+    if pid == 0: os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+assert reaper.reap()
+assert len(reaper.children("self")) == 10, reaper.children("self")
+assert reaper.end_children()
+assert not reaper.children("self")
+"""
+
+
+def test_reaping_ends_while_there_always_is_another_one(tmp_path: Path) -> None:
+    with Program([sys.executable, "-I", "-S", "-c", REAPING, str(reaper.__file__)], log=tmp_path / "log") as program:
+        assert program.wait(60) == 0, (tmp_path / "log").read_text()
+
+
+def test_what_is_killed_runs_only_where_nobody_else_wants_to(tmp_path: Path) -> None:
+    policy = 38  # field 41 of proc_pid_stat(5)
+    with Program(["sleep", "300"], log=tmp_path / "log") as child:
+        assert reaper.stat_of(child.pid)[policy] == str(os.SCHED_OTHER)
+        reaper.kill(child.pid)
+        assert reaper.stat_of(child.pid)[policy] == str(os.SCHED_IDLE)
+        assert child.wait(30) == -signal.SIGKILL
+
+
 def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(embedded: Embedded, escape: Escape) -> None:
     with kept(embedded):
         run_id = begin(embedded, escape, then="kill -STOP $PPID; sleep 300")

@@ -111,6 +111,13 @@ def test_a_first_start_that_died_before_its_marker_was_whole_is_taken_up(tmp_pat
     assert judge(tmp_path / "home") is Standing.HOME
 
 
+def test_a_marker_that_is_nested_too_deeply_to_be_read_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "home", "mine")
+    (tmp_path / "home" / "bootpress-home.json").write_text("[" * 4000)
+    assert "is no marker" in refused(tmp_path / "home")
+    assert next(iter(examine(Settings(home=tmp_path / "home"), {}))).name == "home"
+
+
 def test_a_new_volume_is_empty(tmp_path: Path) -> None:
     (tmp_path / "home" / "lost+found").mkdir(parents=True)
     Home(tmp_path / "home").create()

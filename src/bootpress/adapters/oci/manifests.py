@@ -6,12 +6,13 @@ another one, a manifest that is an index too, a media type that says one thing i
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bootpress.adapters.oci.limits import MAX_BLOB, MAX_REFERRERS
 from bootpress.core.documents import Document, DocumentModel, read_value
@@ -34,24 +35,35 @@ MAX_ANNOTATIONS = 1000
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 
 
+def _check_base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
+_Base64 = Annotated[str, AfterValidator(_check_base64)]
+
+
 class _Platform(Document):
-    """Of these only the architecture is read; the others are named, so that nothing folds to them. So below."""
+    """Of these only the architecture is read; the others are named, so that nothing folds to them. So below.
+
+    They have the types that Go reads: of another one it refuses the whole manifest, and nobody could pull the image.
+    """
 
     architecture: Any = None
-    os: Any = None
-    os_version: Any = Field(None, alias="os.version")
-    os_features: Any = Field(None, alias="os.features")
-    variant: Any = None
-    features: Any = None
+    os: str | None = None
+    os_version: str | None = Field(None, alias="os.version")
+    os_features: list[str] | None = Field(None, alias="os.features")
+    variant: str | None = None
+    features: list[str] | None = None
 
 
 class _Descriptor(Document):
     media_type: Any = Field(None, alias="mediaType")
     digest: Any = None
     size: Any = None
-    urls: Any = None
+    urls: list[str] | None = None
     annotations: Any = None
-    data: Any = None
+    data: _Base64 | None = None
     platform: Any = None
     artifact_type: Any = Field(None, alias="artifactType")
 

@@ -142,6 +142,25 @@ BAD_DOCUMENTS: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"urls": "https://elsewhere.test/x"},
+        {"urls": [1]},
+        {"data": True},
+        {"data": "no base64"},
+        {"platform": {"architecture": "amd64", "os": 1}},
+        {"platform": {"architecture": "amd64", "os": "linux", "os.version": []}},
+        {"platform": {"architecture": "amd64", "os": "linux", "os.features": "win32k"}},
+        {"platform": {"architecture": "amd64", "os": "linux", "variant": {}}},
+    ],
+)
+def test_what_go_refuses_to_read_is_rejected_though_nobody_reads_it_here(members: dict[str, Any]) -> None:
+    for document in (INDEX | {"manifests": [BLOB | members]}, IMAGE | {"layers": [BLOB | members]}):
+        with pytest.raises(ContentRejected):
+            parse_manifest(raw(document), content_type=None)
+
+
 @pytest.mark.parametrize("document", BAD_DOCUMENTS, ids=range(len(BAD_DOCUMENTS)))
 def test_a_bad_document_is_rejected(document: Any) -> None:
     with pytest.raises(ContentRejected):

@@ -53,7 +53,7 @@ def end_recorded(record: Path) -> bool:
         if new:
             continue
         for pid in found:
-            _send(pid, signal.SIGKILL)
+            reaper.kill(pid)
         if not there:
             return True
         time.sleep(PAUSE_SECONDS)
@@ -75,7 +75,7 @@ def end_descendants(subreaper: int) -> bool:
             return True
         living = _with_descendants({pid for pid in children - ended if _is_alive(pid)})
         for pid in living:
-            _send(pid, signal.SIGKILL)
+            reaper.kill(pid)
         ended = children - living
     return False
 

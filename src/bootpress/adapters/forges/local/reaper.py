@@ -29,6 +29,10 @@ SECONDS = 10.0
 SECONDS_WITHOUT_OWNER = 5.0
 RECORD_SECONDS = 0.25
 MAX_RECORDED = 4096
+MAX_KILLED = 256
+"""Children that are killed at most passes: those of a long list have ended, but for a few, and wait to be reaped."""
+PASSES_TO_ALL = 8
+MAX_REAPED = 1024
 PAUSE_SECONDS = 0.02
 PASSES_WITHOUT_PAUSE = 200
 """Against processes that do nothing but replace themselves: a pause would let them live on."""
@@ -48,10 +52,10 @@ def end_children(*, seconds: float = SECONDS) -> bool:
     No child is another thread's to wait for meanwhile. What a job started as another user (by sudo) stays.
     """
     deadline, passes = time.monotonic() + seconds, 0
-    while _reap():
-        for pid in children("self"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+    while reap():
+        latest_first = children("self")[::-1]  # who replaces himself comes last
+        for pid in latest_first[: None if passes % PASSES_TO_ALL == PASSES_TO_ALL - 1 else MAX_KILLED]:
+            kill(pid)
         if time.monotonic() > deadline:
             return False
         passes += 1
@@ -60,11 +64,27 @@ def end_children(*, seconds: float = SECONDS) -> bool:
     return True
 
 
-def _reap() -> bool:
-    """Forget the children that have ended; tell whether there are others."""
+def kill(pid: int) -> None:
+    """Kill a process, and let it run meanwhile only where nobody else wants to.
+
+    What it starts before it dies inherits that. A crowd of processes that replace themselves would else have most of
+    the processor, and be replaced faster than it is killed.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def reap() -> bool:
+    """Forget children that have ended; tell whether there may be others.
+
+    Not more than MAX_REAPED: while some replace themselves, there is always another one.
+    """
     try:
-        while os.waitpid(-1, os.WNOHANG)[0] != 0:
-            pass
+        for _ in range(MAX_REAPED):
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                break
     except ChildProcessError:
         return False
     return True
@@ -165,9 +185,12 @@ def _wait_for(program: int, record: str, owner: int) -> int:
         told = signal.sigtimedwait(SIGNALS, max(0.0, next_look - time.monotonic()))
         if told is not None and told.si_signo == signal.SIGTERM:
             return 1
-        while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:  # an orphan, or the program
+        for _ in range(MAX_REAPED):
+            ended = os.waitpid(-1, os.WNOHANG)  # an orphan, or the program
             if ended[0] == program:
                 return abs(os.waitstatus_to_exitcode(ended[1]))
+            if ended[0] == 0:
+                break
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + RECORD_SECONDS
             if os.getppid() != owner:  # the program sees that too, unless a job has stopped it
