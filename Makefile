@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench fuzz parts vectors packages-demo packages-test packages-parts format clean
+.PHONY: help setup demo test test-quick check bench fuzz parts vectors packages-demo packages-test packages-parts format clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -22,8 +22,11 @@ demo: setup packages-demo ## Run the life of one image on real parts, step by st
 parts: packages-parts ## Build the large real parts into ~/.cache/bootpress/parts (minutes, once)
 	@tools/python -m tools.parts $(ARGS)
 
-test: setup packages-test check ## Check and run the tests, with every real part that is there (ARGS="-k word")
+test: setup packages-test check ## Check and run the tests, with every real part that is there (ARGS="-k word"; ARGS=-n0: in one process)
 	$(BIN)/pytest $(ARGS)
+
+test-quick: setup ## Run the unit tests that need no service and no process, in under a minute
+	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
 
 check: setup ## Lint, format, types, import directions
 	$(BIN)/ruff check .

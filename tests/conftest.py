@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections import Counter
@@ -76,13 +77,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end, in one line per part, what was not tested for want of it."""
+    """Say at the end what was not tested for want of a part, and how to repeat alone what failed."""
     found = [
         re.search(rf"{parts.MISSING} (\S+): (.*)", str(r.longrepr)) for r in terminalreporter.getreports("skipped")
     ]
     counts = Counter((match[1], match[2].rstrip("')")) for match in found if match)
     for (name, remedy), count in sorted(counts.items()):
         terminalreporter.write_line(f"not tested for want of {name}: {count} tests ({remedy})", yellow=True)
+    failed = [report.nodeid for state in ("failed", "error") for report in terminalreporter.getreports(state)]
+    for node_id in dict.fromkeys(failed):
+        terminalreporter.write_line(f"repeat alone: .venv/bin/pytest -n0 {shlex.quote(node_id)}")
 
 
 @pytest.fixture

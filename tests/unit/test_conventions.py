@@ -62,6 +62,7 @@ def test_every_folder_with_python_in_it_is_a_package() -> None:
     assert [relative(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+@pytest.mark.slow
 def test_tests_are_skipped_for_missing_parts_only() -> None:
     """Prevents a test that CI believes in and never runs."""
     forbidden = re.compile(r"(pytest|mark|pytest\.mark)\.(skip|skipif|xfail|importorskip)")
@@ -98,6 +99,7 @@ def test_transactions_are_committed_in_one_place() -> None:
     assert found in ([], ["src/bootpress/core/catalog.py"])
 
 
+@pytest.mark.slow
 def test_nothing_changes_where_python_looks_for_modules() -> None:
     """Prevents code that works in a checkout and not from the wheel."""
     found = [name for name, tree in modules(*PRODUCT, "tests", "tools") if "sys.path" in map(attribute, ast.walk(tree))]

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SLOW = ("docker", "fastapi", "oras", "prefect", "sigstore", "sqlalchemy")
 
 

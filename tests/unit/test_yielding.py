@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from itertools import count
 
+import pytest
+
 from tasks.yielding import Yielding
 from tests.support.processes import wait_for
+
+pytestmark = pytest.mark.slow
 
 HOUR = 3600.0
 

@@ -27,6 +27,8 @@ from bootpress.stack.scratch import scratch_home
 from bootpress.stack.up import up
 from tests.support.trees import nested, snapshot
 
+pytestmark = pytest.mark.slow
+
 
 def refused(folder: Path, look: Callable[[Path], object] = snapshot) -> str:
     """Let `up` and the demo refuse a folder; return what `up` said. Nothing in it, or of it, changes."""

@@ -18,6 +18,8 @@ from bootpress.stack import prefect_server
 from bootpress.stack.environment import absolute, common, of_a_stranger, of_ours, of_prefect, without_password
 from bootpress.stack.home import Home, write_private
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:

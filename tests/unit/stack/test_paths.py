@@ -17,6 +17,8 @@ from bootpress.settings import MAX_HOME, Settings
 from bootpress.stack.environment import absolute, without_password
 from tests.support.trees import snapshot
 
+pytestmark = pytest.mark.slow
+
 REFUSED = ["a?b", "a#b", "?", "#", "a?mode=memory", "a#b?c", "a\nb", "a\tb", "a\x7fb", "a\x1bb", "a\udcffb", "a\u2028b"]
 WORKING = [
     "a b",

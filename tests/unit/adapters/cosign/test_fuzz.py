@@ -16,6 +16,8 @@ from tests.support.layouts import LayoutRegistry
 from tests.support.mutations import LOG_ENTRY, read_bundle, read_legacy, with_bundle, with_legacy
 from tests.support.vectors import Vector, load_vectors
 
+pytestmark = pytest.mark.slow
+
 VECTORS = load_vectors()
 VERIFIER = CosignVerifier()
 BUNDLES = ["keys-v3-logged", "keyless-v3-rekor1", "keyless-v3-rekor2"]
