@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.table import Measured, at_least
-from tests.support.api import Press, announcement, running_press
+from tests.support.api import ApiServer, announcement, running_press
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
 
@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class WebhookTarget:
     """Where deliveries are posted, and the secret they are signed with."""
 
     port: int
@@ -56,7 +56,9 @@ def measure(folder: Path) -> list[Measured]:
 
 
 @contextmanager
-def serve_ours(folder: Path, prepare: Callable[[Press], object] = lambda _: None, **settings: str) -> Iterator[Door]:
+def serve_ours(
+    folder: Path, prepare: Callable[[ApiServer], object] = lambda _: None, **settings: str
+) -> Iterator[WebhookTarget]:
     """Run the API process on a new catalog, prepared before; no Prefect answers, so nothing but accepting is done."""
     database = f"sqlite:///{folder / 'catalog.db'}"
     with running_press(database) as press:
@@ -75,16 +77,16 @@ def serve_ours(folder: Path, prepare: Callable[[Press], object] = lambda _: None
         "BOOTPRESS_WEBHOOK_BURST": str(ANY_RATE),
         "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api",
     } | settings
-    with _serving("bootpress.surfaces.api.serve", port, environment, folder):
-        yield Door(port, bell.path, bell.secret.encode())
+    with _serving("bootpress.entrypoints.api.server", port, environment, folder):
+        yield WebhookTarget(port, bell.path, bell.secret.encode())
 
 
 @contextmanager
-def _bare(folder: Path, secret: bytes) -> Iterator[Door]:
+def _bare(folder: Path, secret: bytes) -> Iterator[WebhookTarget]:
     port = free_port()
     environment = {"BARE_DATABASE": str(folder / "bare.db"), "BARE_SECRET": secret.decode(), "BARE_PORT": str(port)}
     with _serving("benchmarks.bare", port, environment, folder):
-        yield Door(port, "/", secret)
+        yield WebhookTarget(port, "/", secret)
 
 
 @contextmanager
@@ -95,7 +97,7 @@ def _serving(module: str, port: int, environment: dict[str, str], folder: Path) 
         yield
 
 
-def _rate(door: Door) -> float:
+def _rate(door: WebhookTarget) -> float:
     """Return how many deliveries were answered in a second; each has a body of its own."""
     bodies = [json.dumps(announcement(run_id=next(_numbers))).encode() for _ in range(REQUESTS)]
     signed = [(body, hmac.digest(door.secret, body, "sha256").hex()) for body in bodies]
@@ -105,7 +107,7 @@ def _rate(door: Door) -> float:
     return REQUESTS / (time.perf_counter() - begun)
 
 
-def _post(door: Door, signed: Sequence[tuple[bytes, str]]) -> None:
+def _post(door: WebhookTarget, signed: Sequence[tuple[bytes, str]]) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=60)
     for body, signature in signed:
         headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}

@@ -12,8 +12,8 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from bootpress.surfaces.api.bell import THREADS
-from bootpress.surfaces.api.serve import server
+from bootpress.entrypoints.api.server import server
+from bootpress.entrypoints.api.webhooks import THREADS
 
 
 def create_app(database: str, secret: bytes) -> FastAPI:

@@ -17,7 +17,7 @@ from benchmarks.table import Measured, at_most, share
 from bootpress.adapters.oci import Layer, Network, OciRegistries
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository, parse_repository
-from tests.support import parts
+from tests.support import services
 from tests.support.registry import running_registry
 from tests.support.tls import make_tls
 
@@ -94,7 +94,7 @@ def _verify_in_a_process(reference: str, trusted: Path) -> tuple[float, int]:
 
 def _pull(reference: str, folder: Path, options: Sequence[str]) -> float:
     begun = time.perf_counter()
-    words = [str(parts.require("oras")), "pull", *options, "--no-tty", "-o", str(folder), reference]
+    words = [str(services.require("oras")), "pull", *options, "--no-tty", "-o", str(folder), reference]
     subprocess.run(words, check=True, capture_output=True, timeout=120)
     taken = time.perf_counter() - begun
     shutil.rmtree(folder)
@@ -111,7 +111,7 @@ def _hash() -> float:
 
 def verify(repository: Repository, digest: str) -> None:
     """Verify every blob as the ingest does, and print seconds and peak memory."""
-    from bootpress.core.publications.blobs import verify_all  # noqa: PLC0415 - its import is not what is measured
+    from bootpress.core.publications.blob_verification import verify_all  # noqa: PLC0415 - its import is not what is measured
 
     loopback = Network(resolve=lambda _: ["127.0.0.1"], find_proxy=lambda _: None)
     registries = OciRegistries(network=loopback)

@@ -17,11 +17,11 @@ from sqlalchemy import select
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, seconds, share
 from bootpress.core.context import Context
-from bootpress.core.publications import ingest, service, settling
-from bootpress.core.webhooks import attempts
+from bootpress.core.deliveries import attempts
+from bootpress.core.publications import completion, ingest, service
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.settings import Settings
-from bootpress.wiring import production
+from bootpress.wiring import create_context
 from tests.support.running_stack import Stack
 
 ROUNDS = 15
@@ -104,16 +104,16 @@ def rows(ours: Mapping[str, float], parts: Mapping[str, float]) -> list[Measured
 def _context(pipeline: Pipeline) -> Context:
     os.environ["PREFECT_API_URL"] = pipeline.stack.prefect_api
     os.environ["PREFECT_API_AUTH_STRING"] = pipeline.stack.prefect_auth_string
-    return production(Settings(home=pipeline.stack.home))
+    return create_context(Settings(home=pipeline.stack.home))
 
 
 def _alone(pipeline: Pipeline, context: Context, tag: str) -> dict[str, float]:
     """Return the seconds of each of our steps for one image."""
-    delivery_id = service.announce_by_hand(context, platform="bench", reference=pipeline.push(tag), actor="bench")
+    delivery_id = service.create_manual_delivery(context, platform="bench", reference=pipeline.push(tag), actor="bench")
     begun = time.perf_counter()
-    attempt_id = attempts.begin(context, delivery_id, attempt_id=None, flow_run_id=None)
+    attempt_id = attempts.start(context, delivery_id, attempt_id=None, flow_run_id=None)
     taken = {"begin": time.perf_counter() - begun}
-    for step in (ingest.resolve, *ingest.STEPS, settling.publish):
+    for step in (ingest.resolve, *ingest.STEPS, completion.publish):
         begun = time.perf_counter()
         step(context, attempt_id)
         taken[step.__name__] = time.perf_counter() - begun
@@ -124,7 +124,7 @@ def _through_prefect(pipeline: Pipeline, context: Context, tag: str) -> Run:
     """Return one run, as catalog and Prefect recorded it."""
     delivery_id = UUID(pipeline.announce(pipeline.push(tag)))
     pipeline.wait(str(delivery_id))
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         stored = session.get_one(Delivery, delivery_id).received_at
         attempt = session.scalars(select(Attempt).where(Attempt.delivery_id == delivery_id)).one()
     run, tasks = _recorded(pipeline.stack, attempt.flow_run_id)

@@ -13,7 +13,7 @@ from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.references import Repository
-from tests.support import parts
+from tests.support import services
 from tests.support.registry import running_registry
 from tests.support.vectors import VECTORS, Vector, load_vectors, push_vector
 
@@ -45,7 +45,7 @@ def _measure_kind(
     kind: str, vector: Vector, registry: Registry, repository: Repository, folder: Path
 ) -> list[Measured]:
     verifier, policy, local = CosignVerifier(), vector.policy, vector.open()
-    words = [str(parts.require("cosign3")), "verify", *_options(vector, folder), repository.at(vector.digest)]
+    words = [str(services.require("cosign3")), "verify", *_options(vector, folder), repository.at(vector.digest)]
     acts: dict[str, Callable[[], object]] = {
         "fetched": lambda: verifier.verify(registry, repository, vector.digest, policy),
         "alone": lambda: verifier.verify(local, vector.repository, vector.digest, policy),

@@ -18,11 +18,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from benchmarks.table import Measured, at_most, seconds
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.publications.models import Publication
 from bootpress.core.retention.service import retire
 from tests.support.processes import Program
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 
 COUNT = 10_000
 BAR = 0.5
@@ -33,7 +33,7 @@ EVERY = 0.02
 def measure(folder: Path) -> list[Measured]:
     """Sweep once; return how long the longest transaction of the sweep was, and what the other writer waited."""
     database = folder / "catalog.db"
-    yard = Yard(f"sqlite:///{database}")
+    yard = RetentionHarness(f"sqlite:///{database}")
     _fill(yard)
     timed = Timed(f"sqlite:///{database}")
     with _bare_writer(folder, database) as waits:
@@ -59,9 +59,9 @@ def measure(folder: Path) -> list[Measured]:
     ]
 
 
-def _fill(yard: Yard) -> None:
+def _fill(yard: RetentionHarness) -> None:
     first = yard.publish()
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         row = session.execute(select(Publication.__table__).where(Publication.id == first)).mappings().one()
         rows = [
             {
@@ -75,7 +75,7 @@ def _fill(yard: Yard) -> None:
         session.execute(insert(Publication), rows)
 
 
-class Timed(Catalog):
+class Timed(Database):
     """A catalog that notes how long each transaction held the writer's place: from its BEGIN to its COMMIT."""
 
     def __init__(self, url: str) -> None:
@@ -85,7 +85,7 @@ class Timed(Catalog):
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Open a transaction that is timed."""
-        with super().writing() as session:
+        with super().transaction() as session:
             session.connection()  # which waits for its turn
             begun = time.perf_counter()
             yield session

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Target:
     """What a value must reach; both ends count as reached, and a value that is no number never does."""
 
     text: str
@@ -21,19 +21,19 @@ class Bar:
         return self.least <= value <= self.most
 
 
-def at_least(value: float, unit: str = "") -> Bar:
+def at_least(value: float, unit: str = "") -> Target:
     """Return the bar that no less than a value reaches."""
-    return Bar(f"≥ {value:g}{unit}", least=value)
+    return Target(f"≥ {value:g}{unit}", least=value)
 
 
-def at_most(value: float, unit: str = "") -> Bar:
+def at_most(value: float, unit: str = "") -> Target:
     """Return the bar that no more than a value reaches."""
-    return Bar(f"≤ {value:g}{unit}", most=value)
+    return Target(f"≤ {value:g}{unit}", most=value)
 
 
-def around(value: float, *, by: float) -> Bar:
+def around(value: float, *, by: float) -> Target:
     """Return the bar that values near one reach."""
-    return Bar(f"{value:g} ± {by:g}", least=value - by, most=value + by)
+    return Target(f"{value:g} ± {by:g}", least=value - by, most=value + by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Measured:
     ours: str
     peer: str = ""
     ratio: str = ""
-    bar: Bar | None = None
+    bar: Target | None = None
     value: float | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from benchmarks.accepts import serve_ours
 from benchmarks.table import Measured, around, seconds
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.service import PATH
-from tests.support.api import Press
+from tests.support.api import ApiServer
 
 ROUNDS = 4_000
 WARM_UP = 200
@@ -41,7 +41,7 @@ def measure(folder: Path) -> list[Measured]:
     return [row for state, known in taken.items() for row in _compare(state, known, unknown)]
 
 
-def _provision(press: Press) -> dict[str, str]:
+def _provision(press: ApiServer) -> dict[str, str]:
     """Make a webhook of each state that a bad signature may meet; return their paths, and that of none."""
     bells = {
         state: press.provision(state)
@@ -49,7 +49,7 @@ def _provision(press: Press) -> dict[str, str]:
     }
     for state in ("in a rotation", "after a rotation"):
         press.called("system_rotate_disk_image_webhook_secret", webhook_id=bells[state].webhook_id, overlap_minutes=600)
-    with press.context.catalog.writing() as session:
+    with press.context.catalog.transaction() as session:
         rotated = session.get_one(Webhook, UUID(bells["after a rotation"].webhook_id))
         rotated.previous_secret_until = press.context.clock.now() - timedelta(hours=1)
     press.called("system_disable_disk_image_webhook", webhook_id=bells["that is disabled"].webhook_id)

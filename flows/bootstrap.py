@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from bootpress.core.errors import Superseded
 from tasks import bootstrap as steps
-from tasks.procedures import carrying_out
+from tasks.sagas import saga_scope
 
 
 @flow(name="bootstrap-disk-image-ci")
@@ -24,7 +24,7 @@ def bootstrap(procedure_id: UUID) -> State[None]:
         procedure_id: The record of the call.
     """
     try:
-        with carrying_out(procedure_id, abandon=steps.abandon) as hold:
+        with saga_scope(procedure_id, abandon=steps.abandon) as hold:
             steps.prepare_repository(hold)
             steps.add_files(hold)
             steps.offer_webhook(hold)

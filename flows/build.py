@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Completed, Failed
 
 from bootpress.core.builds.states import BuildStatus
 from bootpress.core.errors import Superseded
-from flows.ingest import carry_out
-from tasks.builds import look_at_build, report_build, sleep_until_called, take_up
+from flows.ingest import run_attempt
+from tasks.builds import get_next_step, report_build, start_attempt, suspend_until_callback
 
 
 @flow(name="build-disk-image", persist_result=True)
@@ -24,12 +24,12 @@ def build(build_id: UUID) -> State[None]:
     Args:
         build_id: The build, as `system_list_disk_image_builds` shows it.
     """
-    outlook = look_at_build(build_id)
+    outlook = get_next_step(build_id)
     if outlook.delivery_id is not None and outlook.attempt_id is not None:
         _ingest(outlook.delivery_id, outlook.attempt_id)
-        outlook = look_at_build(build_id)
+        outlook = get_next_step(build_id)
     if not outlook.is_finished:
-        sleep_until_called(outlook)
+        suspend_until_callback(outlook)
     ending = report_build(build_id)
     match ending.status:
         case BuildStatus.PUBLISHED | BuildStatus.LOST_CALLBACK_RECOVERED:
@@ -43,7 +43,7 @@ def build(build_id: UUID) -> State[None]:
 def _ingest(delivery_id: UUID, attempt_id: UUID) -> None:
     """Ingest what the callback announces; what that meets is settled, and the build is what it makes of it."""
     try:
-        carry_out(take_up(delivery_id, attempt_id))
+        run_attempt(start_attempt(delivery_id, attempt_id))
     except Superseded as reason:
         get_run_logger().info("Somebody else ingests the callback: %s", reason)
     except Exception as error:  # noqa: BLE001 - settled already; put off, it is tried again by a run of its own

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from bootpress.core.errors import Superseded
-from tasks.attempts import TakenOver, begin, holding
+from tasks.attempts import TakenOver, attempt_scope, begin
 from tasks.publications import publish, read_manifest, resolve, verify_blobs, verify_signature
 from tasks.reports import report_ingest
 
@@ -27,13 +27,13 @@ def ingest(delivery_id: UUID) -> str | State[None]:
         attempt_id = begin(delivery_id)
     except Superseded as reason:
         return Completed(name="Superseded", message=f"Nothing to do: {reason}")
-    return carry_out(attempt_id)
+    return run_attempt(attempt_id)
 
 
-def carry_out(attempt_id: UUID) -> str | State[None]:
+def run_attempt(attempt_id: UUID) -> str | State[None]:
     """Take all steps of an attempt that was begun, and report; what it meets is settled, and raised."""
     try:
-        with holding(attempt_id):
+        with attempt_scope(attempt_id):
             if not resolve(attempt_id):
                 return "announced again"
             read_manifest(attempt_id)

@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from bootpress.core.errors import Superseded
 from tasks import workers as steps
-from tasks.procedures import carrying_out
+from tasks.sagas import saga_scope
 
 
 @flow(name="provision-ci-worker")
@@ -24,7 +24,7 @@ def provision_worker(procedure_id: UUID) -> State[None]:
         procedure_id: The record of the call.
     """
     try:
-        with carrying_out(procedure_id, abandon=steps.abandon) as hold:
+        with saga_scope(procedure_id, abandon=steps.abandon) as hold:
             steps.settle_worker(hold)
             steps.start_container(hold)
             steps.await_runner(hold)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
-from tasks.builds import tend_builds
+from tasks.builds import reconcile_builds
+from tasks.maintenance import delete_expired_sagas, emit_events, relay_deliveries
 from tasks.pruning import prune_history
-from tasks.relaying import emit_events, relay_deliveries, tidy_procedures
 
 
 @flow(name="relay-deliveries")
@@ -17,6 +17,6 @@ def relay() -> None:
     """
     relay_deliveries()
     emit_events()
-    tidy_procedures()
+    delete_expired_sagas()
     prune_history()
-    tend_builds()
+    reconcile_builds()

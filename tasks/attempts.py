@@ -13,13 +13,13 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
+from bootpress.core.deliveries import attempts
 from bootpress.core.errors import CatalogUnavailable
-from bootpress.core.publications import settling
-from bootpress.core.webhooks import attempts
+from bootpress.core.publications import completion
 from bootpress.core.webhooks.rules import LEASE
-from bootpress.wiring import of_process
+from bootpress.wiring import get_context
 from tasks import yielding
-from tasks.retries import RETRIED
+from tasks.retries import RETRYABLE_TASK
 
 RENEWALS_PER_LEASE = 3
 
@@ -28,35 +28,35 @@ class TakenOver(Exception):
     """Another attempt holds the delivery: what this one found is written nowhere."""
 
 
-@task(name="begin", **RETRIED)
+@task(name="begin", **RETRYABLE_TASK)
 def begin(delivery_id: UUID) -> UUID:
     """Take the delivery up: from here on it is processing, and its tag may be read; return the attempt's id."""
     run_id, key = _run()
-    attempt_id = attempts.begin(of_process(), delivery_id, attempt_id=key, flow_run_id=run_id)
+    attempt_id = attempts.start(get_context(), delivery_id, attempt_id=key, flow_run_id=run_id)
     if run_id is not None and key is None:
         _name_run(run_id, delivery_id)
     return attempt_id
 
 
 @contextmanager
-def holding(attempt_id: UUID) -> Iterator[None]:
+def attempt_scope(attempt_id: UUID) -> Iterator[None]:
     """Keep an attempt's lease while the block runs; if it raises, settle the delivery and pass the error on.
 
     Raises TakenOver in place of whatever the block met once another attempt holds the delivery.
     """
-    with leased([attempt_id]), yielding.of_runs.single():
+    with renewing_leases([attempt_id]), yielding.of_runs.single():
         try:
             yield
         except Exception as error:
-            outcome = settling.settle(of_process(), attempt_id, error)
+            outcome = completion.finish_with_error(get_context(), attempt_id, error)
             if outcome == "superseded":
                 raise TakenOver(f"Another attempt holds the delivery by now; this one met: {error}") from error
-            get_run_logger().error("%s: %s", outcome, settling.explain(error))
+            get_run_logger().error("%s: %s", outcome, completion.error_message(error))
             raise
 
 
 @contextmanager
-def leased(attempt_ids: Sequence[UUID]) -> Iterator[None]:
+def renewing_leases(attempt_ids: Sequence[UUID]) -> Iterator[None]:
     """Renew leases from a thread of its own while the block runs."""
     over = threading.Event()
     renewing = threading.Thread(target=_renew, args=(attempt_ids, over), name="renew-leases", daemon=True)
@@ -71,7 +71,7 @@ def leased(attempt_ids: Sequence[UUID]) -> Iterator[None]:
 def _renew(attempt_ids: Sequence[UUID], over: threading.Event) -> None:
     while not over.wait(LEASE.total_seconds() / RENEWALS_PER_LEASE):
         try:
-            attempts.renew(of_process(), attempt_ids)
+            attempts.renew(get_context(), attempt_ids)
         except CatalogUnavailable:
             # The lease may run out: then another attempt takes over, and this one can decide nothing.
             continue
@@ -81,7 +81,7 @@ def _name_run(run_id: UUID, delivery_id: UUID) -> None:
     """Give a run that somebody started by hand the name that the launcher would have given it."""
     try:
         with get_client(sync_client=True) as client:
-            client.set_flow_run_name(run_id, attempts.run_name(of_process(), delivery_id))
+            client.set_flow_run_name(run_id, attempts.run_name(get_context(), delivery_id))
     except httpx.HTTPError as error:
         get_run_logger().info("the run keeps its name: %r", error)
 

@@ -12,10 +12,10 @@ from prefect.input import RunInput
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from bootpress.core.builds import callbacks, reports, tending
-from bootpress.core.webhooks import attempts
-from bootpress.wiring import of_process
-from tasks.retries import ONCE, RETRIED
+from bootpress.core.builds import callbacks, reconciler, reports
+from bootpress.core.deliveries import attempts
+from bootpress.wiring import get_context
+from tasks.retries import NO_RETRY_TASK, RETRYABLE_TASK
 
 MAX_SLUG = 100
 """Characters of a platform's slug in the name of its reports."""
@@ -25,7 +25,7 @@ class Callback(RunInput):
     """What a build waits for. It is only a wake-up: what came back is read from the catalog."""
 
 
-def sleep_until_called(outlook: callbacks.Outlook) -> None:
+def suspend_until_callback(outlook: callbacks.NextStep) -> None:
     """Suspend this flow run: no process waits. Whoever resumes it has it begin anew, and look again."""
     waits_for = Callback.with_initial_data(
         description=(
@@ -37,22 +37,22 @@ def sleep_until_called(outlook: callbacks.Outlook) -> None:
     suspend_flow_run(waits_for, timeout=int(outlook.wait.total_seconds()), key=f"callback-{uuid4()}")
 
 
-@task(name="look at build", **RETRIED)
-def look_at_build(build_id: UUID) -> callbacks.Outlook:
+@task(name="look at build", **RETRYABLE_TASK)
+def get_next_step(build_id: UUID) -> callbacks.NextStep:
     """See in the catalog what there is to do: a callback to ingest, an end to report, or nothing yet."""
-    return callbacks.look(of_process(), build_id, flow_run_id=_run_id())
+    return callbacks.next_step(get_context(), build_id, flow_run_id=_run_id())
 
 
-@task(name="take callback up", **RETRIED)
-def take_up(delivery_id: UUID, attempt_id: UUID) -> UUID:
+@task(name="take callback up", **RETRYABLE_TASK)
+def start_attempt(delivery_id: UUID, attempt_id: UUID) -> UUID:
     """Begin the attempt that this run was woken for; return its id."""
-    return attempts.begin(of_process(), delivery_id, attempt_id=attempt_id, flow_run_id=_run_id())
+    return attempts.start(get_context(), delivery_id, attempt_id=attempt_id, flow_run_id=_run_id())
 
 
-@task(name="tend builds", **ONCE)
-def tend_builds() -> None:
+@task(name="tend builds", **NO_RETRY_TASK)
+def reconcile_builds() -> None:
     """Ask the forge about runs that have not called back, recover lost callbacks, end what is past its deadline."""
-    report = tending.tend(of_process())
+    report = reconciler.reconcile_builds(get_context())
     logger = get_run_logger()
     for trouble in report.troubles:
         logger.warning("%s", trouble)
@@ -63,19 +63,19 @@ def tend_builds() -> None:
         )
 
 
-def report_build(build_id: UUID) -> reports.Ending:
+def report_build(build_id: UUID) -> reports.BuildSummary:
     """Return how a build ended and show it; a report that cannot be made is logged: the catalog says how it ended."""
-    ending = reports.of_build(of_process(), build_id)
+    ending = reports.get_summary(get_context(), build_id)
     try:
         _report_build(build_id, ending)
     except Exception as error:  # noqa: BLE001 - how the run ends is for the build to say, whatever a report meets
         get_run_logger().warning("there is no report in Prefect; the catalog has the build: %r", error)
-    reports.mark_reported(of_process(), build_id)
+    reports.mark_reported(get_context(), build_id)
     return ending
 
 
-@task(name="report build", **ONCE)
-def _report_build(build_id: UUID, ending: reports.Ending) -> None:
+@task(name="report build", **NO_RETRY_TASK)
+def _report_build(build_id: UUID, ending: reports.BuildSummary) -> None:
     """Show how a build ended, with links to its run at the forge and to its publication."""
     slug = re.sub("[^a-z0-9]+", "-", (ending.platform or str(build_id)).lower())[:MAX_SLUG].strip("-")
     create_markdown_artifact(

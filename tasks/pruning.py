@@ -6,14 +6,14 @@ from prefect import task
 from prefect.logging import get_run_logger
 
 from bootpress.core.pruning import service
-from bootpress.wiring import of_process
-from tasks.retries import RETRIED
+from bootpress.wiring import get_context
+from tasks.retries import RETRYABLE_TASK
 
 
-@task(name="prune history", **RETRIED)
+@task(name="prune history", **RETRYABLE_TASK)
 def prune_history() -> service.PruneReport | None:
     """Once an hour, delete deliveries, attempts and events beyond their ages and numbers; None where it is not due."""
-    report = service.prune_if_due(of_process())
+    report = service.prune_if_due(get_context())
     if report is not None:
         counts = (report.deliveries, report.attempts, report.events)
         get_run_logger().info("deleted %d deliveries, %d attempts and %d events", *counts)

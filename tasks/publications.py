@@ -12,53 +12,53 @@ from uuid import UUID
 from prefect import task
 from prefect.logging import get_run_logger
 
-from bootpress.core.publications import ingest, service, settling
-from bootpress.wiring import of_process
+from bootpress.core.publications import completion, ingest, service
+from bootpress.wiring import get_context
 from tasks import yielding
-from tasks.retries import ONCE, RETRIED
+from tasks.retries import NO_RETRY_TASK, RETRYABLE_TASK
 
 BATCH_THREADS: Final = 4
 """Deliveries of one batch under way at once."""
 
 
-@task(name="announce", **ONCE)
+@task(name="announce", **NO_RETRY_TASK)
 def announce(platform: str, reference: str) -> UUID:
     """Make the record that a webhook would make; return the delivery's id."""
-    return service.announce_by_hand(of_process(), platform=platform, reference=reference, actor="prefect")
+    return service.create_manual_delivery(get_context(), platform=platform, reference=reference, actor="prefect")
 
 
-@task(name="resolve", **RETRIED)
+@task(name="resolve", **RETRYABLE_TASK)
 def resolve(attempt_id: UUID) -> bool:
     """Find platform, repository and digest; False when this digest is settled already."""
-    return ingest.resolve(of_process(), attempt_id)
+    return ingest.resolve(get_context(), attempt_id)
 
 
-@task(name="read manifest", **RETRIED)
+@task(name="read manifest", **RETRYABLE_TASK)
 def read_manifest(attempt_id: UUID) -> None:
     """Fetch the manifest by digest, and an index's children."""
-    facts = ingest.read_manifest(of_process(), attempt_id)
+    facts = ingest.read_manifest(get_context(), attempt_id)
     get_run_logger().info("%(media_type)s for %(arch)s, %(size_bytes)d bytes", facts)
 
 
-@task(name="verify signature", **RETRIED)
+@task(name="verify signature", **RETRYABLE_TASK)
 def verify_signature(attempt_id: UUID) -> None:
     """Check that somebody whom the platform trusts signed exactly this digest."""
-    facts = ingest.verify_signature(of_process(), attempt_id)
+    facts = ingest.verify_signature(get_context(), attempt_id)
     signer = facts["signer"]
     get_run_logger().info("signed by %s (%s)", signer["identity"] or signer["key_sha256"], facts["format"])
 
 
-@task(name="verify blobs", **RETRIED)
+@task(name="verify blobs", **RETRYABLE_TASK)
 def verify_blobs(attempt_id: UUID) -> None:
     """Stream every blob and check its size and SHA-256."""
-    facts = ingest.verify_blobs(of_process(), attempt_id)
+    facts = ingest.verify_blobs(get_context(), attempt_id)
     get_run_logger().info("%(blobs)d blobs, %(bytes)d bytes, every one as its digest says", facts)
 
 
-@task(name="publish", **RETRIED)
+@task(name="publish", **RETRYABLE_TASK)
 def publish(attempt_id: UUID) -> UUID:
     """Publish what was proven, in one transaction; return the publication's id."""
-    return settling.publish(of_process(), attempt_id)
+    return completion.publish(get_context(), attempt_id)
 
 
 def ingest_all(batch: Sequence[tuple[UUID, UUID]]) -> list[str]:
@@ -76,7 +76,7 @@ def _ingest(log: Logger | LoggerAdapter[Logger], held: tuple[UUID, UUID]) -> str
     delivery_id, attempt_id = held
     try:
         with yielding.of_runs.delivery_of_batch():
-            outcome = ingest.ingest_delivery(of_process(), delivery_id, attempt_id=attempt_id)
+            outcome = ingest.ingest_delivery(get_context(), delivery_id, attempt_id=attempt_id)
     except Exception:
         # It could not even be settled: its lease runs out, and the relay takes it.
         log.exception("delivery %s: died", delivery_id)

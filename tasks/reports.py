@@ -13,13 +13,13 @@ from prefect.logging import get_run_logger
 
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
-from bootpress.core.publications import reports, settling
+from bootpress.core.publications import completion, reports
 from bootpress.core.retention import rules
 from bootpress.core.retention.reports import SweepReport
-from bootpress.wiring import of_process
-from tasks.retries import ONCE
+from bootpress.wiring import get_context
+from tasks.retries import NO_RETRY_TASK
 
-MAX_BECAUSE = 1000
+MAX_REASON = 1000
 """Characters of the reasons of one platform."""
 MAX_SLUG = 100
 """Characters of a platform's slug in the name of its reports."""
@@ -33,10 +33,10 @@ def report_ingest(attempt_ids: Sequence[UUID]) -> None:
         get_run_logger().warning("there is no report in Prefect; the catalog has the publication: %r", error)
 
 
-@task(name="report", **ONCE)
+@task(name="report", **NO_RETRY_TASK)
 def _report_ingest(attempt_ids: Sequence[UUID]) -> None:
     """Show what was verified, by which key or identity, sizes and timings, and where the publication is."""
-    context = of_process()
+    context = get_context()
     create_markdown_artifact(
         "\n\n---\n\n".join(_texts(context, attempt_ids)),
         key=_key(context, attempt_ids),
@@ -55,7 +55,7 @@ def _key(context: Context, attempt_ids: Sequence[UUID]) -> str:
 def _texts(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[str]:
     for attempt_id in attempt_ids:
         with contextlib.suppress(NotFound):  # of a batch whose launch seemed to have failed: taken back since
-            yield reports.of_attempt(context, attempt_id)
+            yield reports.render_attempt(context, attempt_id)
 
 
 def report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
@@ -66,13 +66,13 @@ def report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> No
         get_run_logger().warning("there is no report in Prefect; the events say what was done: %r", error)
 
 
-@task(name="report sweep", **ONCE)
+@task(name="report sweep", **NO_RETRY_TASK)
 def _report_sweep(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
     """Show a table of what a sweep did, with a reason for everything that was not done."""
     _show_sweep("What the sweep did", [_sweep_row(platform_id, outcome) for platform_id, outcome in outcomes])
 
 
-@task(name="report preview", **ONCE)
+@task(name="report preview", **NO_RETRY_TASK)
 def report_preview(plans: Sequence[tuple[UUID, rules.Plan]]) -> None:
     """Show a table of what a sweep would do."""
     rows = [(one, len(plan.retire), len(plan.purge), len(plan.keep) + len(plan.protected), "") for one, plan in plans]
@@ -81,7 +81,7 @@ def report_preview(plans: Sequence[tuple[UUID, rules.Plan]]) -> None:
 
 def _sweep_row(platform_id: UUID, outcome: SweepReport | Exception) -> tuple[UUID, int, int, int, str]:
     if isinstance(outcome, Exception):
-        return platform_id, 0, 0, 0, settling.explain(outcome)
+        return platform_id, 0, 0, 0, completion.error_message(outcome)
     untried = [f"{one.count} at {one.host} not tried: it gives no answer" for one in outcome.untried]
     told = [f"{one.publication_id}: {one.because}" for one in (*outcome.failed, *outcome.kept)]
     kept = outcome.count("kept") + outcome.left_count
@@ -92,7 +92,7 @@ def _show_sweep(title: str, rows: Sequence[tuple[UUID, int, int, int, str]]) -> 
     lines = [f"## {title}", ""]
     lines += ["| platform | retired | purged | kept | because |", "| --- | ---: | ---: | ---: | --- |"]
     lines += [
-        f"| `{platform}` | {retired} | {purged} | {kept} | {reports.prose(because[:MAX_BECAUSE])} |"
+        f"| `{platform}` | {retired} | {purged} | {kept} | {reports.escape_markdown(because[:MAX_REASON])} |"
         for platform, retired, purged, kept, because in rows
     ]
     create_markdown_artifact("\n".join(lines), key="retention-sweep", description=title)

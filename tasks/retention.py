@@ -7,19 +7,19 @@ from uuid import UUID
 
 from prefect import task
 
-from bootpress.core.retention import rules, service, sweeping
+from bootpress.core.retention import rules, service, sweep
 from bootpress.core.retention.reports import SweepReport
-from bootpress.wiring import of_process
-from tasks.retries import ONCE, RETRIED
+from bootpress.wiring import get_context
+from tasks.retries import NO_RETRY_TASK, RETRYABLE_TASK
 
 
-@task(name="platforms to sweep", **ONCE)
+@task(name="platforms to sweep", **NO_RETRY_TASK)
 def platforms_to_sweep(platform: str | None) -> list[UUID]:
     """Return one platform's id, found by id or slug, or those of all platforms."""
-    return service.platforms_to_sweep(of_process(), account_id=None, platform=platform)
+    return service.platforms_to_sweep(get_context(), account_id=None, platform=platform)
 
 
-@task(name="sweep platform", **RETRIED)
+@task(name="sweep platform", **RETRYABLE_TASK)
 def sweep_platform(platform_id: UUID, unreachable: Mapping[str, str]) -> SweepReport:
     """Retire what lies beyond the count, and purge what was retired seven days ago; the report says what failed.
 
@@ -27,13 +27,13 @@ def sweep_platform(platform_id: UUID, unreachable: Mapping[str, str]) -> SweepRe
         platform_id: The platform.
         unreachable: Registries that gave no answer in this run so far, and why.
     """
-    return sweeping.sweep_platform(of_process(), platform_id, actor="retention", unreachable=unreachable)
+    return sweep.sweep_platform(get_context(), platform_id, actor="retention", unreachable=unreachable)
 
 
-@task(name="preview platform", **ONCE)
+@task(name="preview platform", **NO_RETRY_TASK)
 def preview_platform(platform_id: UUID) -> rules.Plan:
     """Say what a sweep would do, and do nothing."""
-    return service.preview_by_id(of_process(), platform_id)
+    return service.preview_by_id(get_context(), platform_id)
 
 
 def fail_if_incomplete(outcomes: Sequence[tuple[UUID, SweepReport | Exception]]) -> None:
@@ -41,4 +41,4 @@ def fail_if_incomplete(outcomes: Sequence[tuple[UUID, SweepReport | Exception]])
     for _, outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-        sweeping.raise_if_failed(outcome)
+        sweep.raise_if_failed(outcome)

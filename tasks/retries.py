@@ -26,7 +26,7 @@ def is_retryable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> boo
     return False
 
 
-RETRIED: Final[dict[str, Any]] = {
+RETRYABLE_TASK: Final[dict[str, Any]] = {
     "retries": TRIES - 1,
     "retry_delay_seconds": exponential_backoff(backoff_factor=1),
     "retry_jitter_factor": 0.5,
@@ -36,5 +36,5 @@ RETRIED: Final[dict[str, Any]] = {
 }
 """Options of a task that talks to somebody who may be away."""
 
-ONCE: Final[dict[str, Any]] = {"cache_policy": NO_CACHE, "persist_result": False}
+NO_RETRY_TASK: Final[dict[str, Any]] = {"cache_policy": NO_CACHE, "persist_result": False}
 """Options of a task that is not tried again by itself."""

@@ -4,57 +4,57 @@ from __future__ import annotations
 
 from prefect import task
 
-from bootpress.core.workers import provisioning, terminating
-from bootpress.core.workers.procedures import Hold
-from bootpress.wiring import of_process
-from tasks.retries import RETRIED
+from bootpress.core.sagas.store import SagaLease
+from bootpress.core.workers import provision_runner, terminate_worker
+from bootpress.wiring import get_context
+from tasks.retries import RETRYABLE_TASK
 
-abandon = provisioning.abandon
+abandon = provision_runner.roll_back
 
 
-@task(name="worker", **RETRIED)
-def settle_worker(hold: Hold) -> None:
+@task(name="worker", **RETRYABLE_TASK)
+def settle_worker(hold: SagaLease) -> None:
     """Make the worker if there is none of the label."""
-    provisioning.settle_worker(of_process(), hold)
+    provision_runner.ensure_worker(get_context(), hold)
 
 
-@task(name="container", **RETRIED)
-def start_container(hold: Hold) -> None:
+@task(name="container", **RETRYABLE_TASK)
+def start_container(hold: SagaLease) -> None:
     """Run the runner's container, and deregister the one that it replaces; one that runs as is wanted is kept."""
-    provisioning.start_container(of_process(), hold)
+    provision_runner.start_container(get_context(), hold)
 
 
-@task(name="runner", **RETRIED)
-def await_runner(hold: Hold) -> None:
+@task(name="runner", **RETRYABLE_TASK)
+def await_runner(hold: SagaLease) -> None:
     """Wait until the forge says that the runner is online."""
-    provisioning.await_runner(of_process(), hold)
+    provision_runner.await_runner(get_context(), hold)
 
 
-@task(name="conclude", **RETRIED)
-def conclude(hold: Hold) -> None:
+@task(name="conclude", **RETRYABLE_TASK)
+def conclude(hold: SagaLease) -> None:
     """Take the token from the container, and answer."""
-    provisioning.conclude(of_process(), hold)
+    provision_runner.finalize(get_context(), hold)
 
 
-@task(name="remove container", **RETRIED)
-def remove_container(hold: Hold) -> None:
+@task(name="remove container", **RETRYABLE_TASK)
+def remove_container(hold: SagaLease) -> None:
     """Stop and remove the container of a runner that we run."""
-    terminating.remove_container(of_process(), hold)
+    terminate_worker.remove_container(get_context(), hold)
 
 
-@task(name="find runners", **RETRIED)
-def find_runners(hold: Hold) -> None:
+@task(name="find runners", **RETRYABLE_TASK)
+def find_runners(hold: SagaLease) -> None:
     """Ask the forge which runners belong to the worker."""
-    terminating.find_runners(of_process(), hold)
+    terminate_worker.find_runners(get_context(), hold)
 
 
-@task(name="deregister", **RETRIED)
-def deregister(hold: Hold) -> None:
+@task(name="deregister", **RETRYABLE_TASK)
+def deregister(hold: SagaLease) -> None:
     """Deregister the worker's runners at the forge."""
-    terminating.deregister(of_process(), hold)
+    terminate_worker.deregister(get_context(), hold)
 
 
-@task(name="revoke", **RETRIED)
-def revoke(hold: Hold) -> None:
+@task(name="revoke", **RETRYABLE_TASK)
+def revoke(hold: SagaLease) -> None:
     """Revoke the worker and its read tokens, and answer."""
-    terminating.revoke(of_process(), hold)
+    terminate_worker.revoke(get_context(), hold)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 from xdist.remote import Producer
 
-from tests.support import parts, postgres
+from tests.support import postgres, services
 from tests.support.gitea import Gitea, running_gitea
 from tests.support.ports import free_port as _free_port
 from tests.support.prefect_server import PrefectServer, prefect_server
@@ -73,13 +73,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or in CI fail, a test whose `part` markers name something that is not here."""
     for marker in item.iter_markers("part"):
         for name in marker.args:
-            parts.require(name)
+            services.require(name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end what was not tested for want of a part, and how to repeat alone what failed."""
     found = [
-        re.search(rf"{parts.MISSING} (\S+): (.*)", str(r.longrepr)) for r in terminalreporter.getreports("skipped")
+        re.search(rf"{services.MISSING} (\S+): (.*)", str(r.longrepr)) for r in terminalreporter.getreports("skipped")
     ]
     counts = Counter((match[1], match[2].rstrip("')")) for match in found if match)
     for (name, remedy), count in sorted(counts.items()):

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
-from tests.support import parts, postgres
-from tests.support.recording import Studio, record
+from tests.support import postgres
+from tests.support import services as parts
 from tests.support.registry import running_registry
 from tests.support.sigstore_live import running_sigstore
+from tests.support.vector_recorder import VectorRecorder, record
 from tests.support.vectors import VECTORS, Vector, load_vectors
 
 
@@ -58,7 +59,7 @@ def _record(target: Path, scratch: Path) -> None:
         running_sigstore(cluster.create_database()) as services,
         running_registry(scratch / "registry") as host,
     ):
-        record(target, Studio(services, host, scratch))
+        record(target, VectorRecorder(services, host, scratch))
 
 
 def _keep(recorded: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """`python -m bootpress` is the program `bootpress`."""
 
-from bootpress.surfaces.cli.main import main
+from bootpress.entrypoints.cli.main import main
 
 if __name__ == "__main__":
     main()

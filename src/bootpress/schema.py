@@ -10,19 +10,19 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.errors import Conflict
 
 _LOCK = 0x626F6F74
 """An advisory lock of PostgreSQL, so that two starts do not migrate at once."""
 
 
-def migrate(catalog: Catalog, *, to: str = "head") -> None:
+def migrate(catalog: Database, *, to: str = "head") -> None:
     """Run every version up to `to` that the database lacks, in one transaction; several callers take turns.
 
     Raises CatalogUnavailable, and Conflict when the database belongs to a version that this code does not know.
     """
-    with catalog.altering() as connection:
+    with catalog.schema_transaction() as connection:
         if not catalog.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config()
@@ -36,9 +36,9 @@ def migrate(catalog: Catalog, *, to: str = "head") -> None:
             ) from error
 
 
-def is_current(catalog: Catalog) -> bool:
+def is_current(catalog: Database) -> bool:
     """Tell whether the database has exactly the version that this code needs."""
-    with catalog.reading() as session:
+    with catalog.read_session() as session:
         return _version(session.connection()) == ScriptDirectory.from_config(_config()).get_current_head()
 
 

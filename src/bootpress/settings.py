@@ -17,8 +17,8 @@ from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootpress.core.addresses import check_authorities, check_base, check_host, check_networks
 from bootpress.core.errors import InvalidInput
+from bootpress.core.url_validation import check_authorities, check_host, check_networks, parse_base_url
 
 DRIVERS: Final = {
     **dict.fromkeys(("postgres", "postgresql", "postgresql+psycopg"), "postgresql+psycopg"),
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
-        return check_base(url, field="BOOTPRESS_PUBLIC_URL") if url is not None else None
+        return parse_base_url(url, field="BOOTPRESS_PUBLIC_URL") if url is not None else None
 
     @field_validator("trusted_proxies")
     @classmethod

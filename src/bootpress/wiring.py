@@ -10,19 +10,19 @@ from typing import Any
 
 import bootpress.core.models  # noqa: F401 - the mapper must know every table before the first query
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.forges.local import Bounds, Keeper, Keepers
-from bootpress.adapters.forges.opening import OpenForges
+from bootpress.adapters.forges.embedded import RunLimits, RunScheduler, RunSchedulers
+from bootpress.adapters.forges.factory import ConnectionForgeFactory
 from bootpress.adapters.oci import OciRegistries
-from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.connections import PrefectConnections
-from bootpress.adapters.orchestrator.events import PrefectEvents
-from bootpress.adapters.orchestrator.launcher import PrefectLauncher
-from bootpress.adapters.orchestrator.wakeup import wakeup_of
+from bootpress.adapters.prefect_api.api import PrefectApi
+from bootpress.adapters.prefect_api.connections import PrefectConnections
+from bootpress.adapters.prefect_api.events import PrefectEvents
+from bootpress.adapters.prefect_api.launcher import PrefectLauncher
+from bootpress.adapters.prefect_api.wakeup import wakeup_path
 from bootpress.adapters.runner_hosts import DockerHosts
-from bootpress.core.builds.callbacks import CallbackLauncher
-from bootpress.core.catalog import Catalog
+from bootpress.core.builds.callbacks import BuildAwareLauncher
 from bootpress.core.context import Context, Limits
-from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.core.database import Database
+from bootpress.core.encryption import SecretCipher
 from bootpress.packaged import build_repository
 from bootpress.settings import Settings
 
@@ -38,23 +38,23 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def production(settings: Settings) -> Context:
+def create_context(settings: Settings) -> Context:
     """Wire the real adapters; nothing is contacted yet. One context per process is enough, and shared by threads.
 
     Raises OrchestratorUnavailable when PREFECT_API_URL is not set.
     """
     prefect = PrefectApi.from_environment()
-    catalog = Catalog(settings.catalog_url)
+    catalog = Database(settings.catalog_url)
     return Context(
         catalog=catalog,
         clock=SystemClock(),
-        secrets=SecretBox(settings.encryption_keys),
+        secrets=SecretCipher(settings.encryption_keys),
         verifier=CosignVerifier(),
-        forges=open_forges(settings),
+        forges=create_forge_factory(settings),
         runner_hosts=DockerHosts(settings.docker_host),
         registries=OciRegistries(docker_config=settings.docker_config),
         connections=PrefectConnections(prefect),
-        launcher=CallbackLauncher(PrefectLauncher(prefect, wakeup=wakeup_of(settings.home)), catalog),
+        launcher=BuildAwareLauncher(PrefectLauncher(prefect, wakeup=wakeup_path(settings.home)), catalog),
         event_sink=PrefectEvents(prefect),
         public_url=public_url(settings),
         limits=limits(settings),
@@ -76,20 +76,20 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def open_forges(settings: Settings) -> OpenForges:
+def create_forge_factory(settings: Settings) -> ConnectionForgeFactory:
     """Return what opens forges; nothing is contacted yet."""
-    return OpenForges(local_folder=_forge_folder(settings), box=SecretBox(settings.encryption_keys))
+    return ConnectionForgeFactory(local_folder=_forge_folder(settings), box=SecretCipher(settings.encryption_keys))
 
 
-def forge_keepers(settings: Settings) -> Keepers:
+def create_run_schedulers(settings: Settings) -> RunSchedulers:
     """Return what runs the workflows of every account's embedded forge; for the process that is to do so."""
-    bounds = Bounds(
+    bounds = RunLimits(
         wait_hours=settings.run_wait_hours, wait_hours_without_worker=settings.run_wait_hours_without_worker
     )
     make = functools.partial(
-        Keeper, box=SecretBox(settings.encryption_keys), docker=settings.docker_host, bounds=bounds
+        RunScheduler, box=SecretCipher(settings.encryption_keys), docker=settings.docker_host, bounds=bounds
     )
-    return Keepers(_forge_folder(settings).absolute(), make)
+    return RunSchedulers(_forge_folder(settings).absolute(), make)
 
 
 def _forge_folder(settings: Settings) -> Path:
@@ -97,9 +97,9 @@ def _forge_folder(settings: Settings) -> Path:
 
 
 @functools.cache
-def of_process() -> Context:
+def get_context() -> Context:
     """Return the context of this process, wired from its environment at the first call."""
-    return production(Settings())
+    return create_context(Settings())
 
 
 def public_url(settings: Settings) -> str:

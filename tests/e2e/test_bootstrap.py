@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import parts
+from tests.support import services
 from tests.support.forge_proxy import ForgeProxy, running_proxy
 from tests.support.gitea import Gitea, running_gitea
 from tests.support.running_stack import Stack, running_stack
@@ -29,7 +29,7 @@ LABEL = "ubuntu-2404-amd64-builder"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LiveGitea:
     """A stack, a Gitea, and what passes between them."""
 
     stack: Stack
@@ -54,8 +54,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    parts.require("docker-registry")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGitea]:
+    services.require("docker-registry")
     with ExitStack() as running:
         gitea = running.enter_context(running_gitea())
         forge = running.enter_context(running_proxy(gitea.url))
@@ -63,10 +63,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         environment = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_EXTRA_LOGGERS": "bootpress"}
         stack = running.enter_context(running_stack(folder, environment))
         stack.call("system_connect_forge", kind="gitea", url=forge.url, token=gitea.token)
-        yield Place(stack, gitea, forge)
+        yield LiveGitea(stack, gitea, forge)
 
 
-def test_gitea_is_asked_for_nothing_twice_and_has_what_the_answer_says(place: Place) -> None:
+def test_gitea_is_asked_for_nothing_twice_and_has_what_the_answer_says(place: LiveGitea) -> None:
     for round_ in ("created", "rotated"):
         begun = len(place.forge.asked)
         answer = place.bootstrap(platform_slug="edge")
@@ -92,7 +92,7 @@ def test_gitea_is_asked_for_nothing_twice_and_has_what_the_answer_says(place: Pl
     assert rung.status_code == httpx.codes.ACCEPTED
 
 
-def test_a_worker_that_is_killed_after_gitea_took_a_secret_is_followed_by_a_run_that_goes_on(place: Place) -> None:
+def test_a_worker_that_is_killed_after_gitea_took_a_secret_is_followed_by_a_run_that_goes_on(place: LiveGitea) -> None:
     answers: list[dict[str, Any]] = []
     begun = len(place.forge.asked)
     place.forge.hold("/actions/secrets/POWERNODE_DISK_IMAGE_WEBHOOK_SECRET")
@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_after_gitea_took_a_secret_is_followed_by_a_run_
     assert [one["name"] for one in workers].count("killed") == [one["label"] for one in webhooks].count("killed") == 1
 
 
-def test_a_person_reads_what_to_keep_and_what_to_do(place: Place) -> None:
+def test_a_person_reads_what_to_keep_and_what_to_do(place: LiveGitea) -> None:
     fields = [f"owner={place.gitea.user}", "repo=read", "label=read", "create_platform_read_token=true"]
     done = subprocess.run(
         [PROGRAM, "call", "bootstrap_disk_image_ci", *fields],
@@ -134,7 +134,7 @@ def test_a_person_reads_what_to_keep_and_what_to_do(place: Place) -> None:
     assert "shown once" in done.stdout
 
 
-def test_what_gitea_refuses_leaves_nothing_behind(place: Place) -> None:
+def test_what_gitea_refuses_leaves_nothing_behind(place: LiveGitea) -> None:
     before = (place.stack.call("system_list_ci_workers"), place.stack.call("system_list_disk_image_webhooks"))
     for owner, said in (("nobody", "no organisation nobody"),):
         with pytest.raises(AssertionError, match=said):
@@ -145,7 +145,7 @@ def test_what_gitea_refuses_leaves_nothing_behind(place: Place) -> None:
     )
 
 
-def test_what_is_shown_once_is_shown_by_no_replay_and_written_nowhere(place: Place) -> None:
+def test_what_is_shown_once_is_shown_by_no_replay_and_written_nowhere(place: LiveGitea) -> None:
     token = (place.stack.home / "admin.token").read_text().strip()
     url = f"{place.stack.endpoints['api_url']}/api/v1/operations/bootstrap_disk_image_ci"
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}

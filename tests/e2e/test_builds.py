@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from benchmarks.pipeline import Pipeline
-from bootpress.adapters.orchestrator.api import PrefectApi
-from tests.support import parts
+from bootpress.adapters.prefect_api.api import PrefectApi
+from tests.support import services
 from tests.support.prefect_worker import start
 from tests.support.processes import wait_for
 from tests.support.running_stack import Stack, running_stack
@@ -56,7 +56,7 @@ jobs:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run a stack whose embedded forge has a repository, set up by bootpress, with a workflow of the test's."""
-    parts.require("docker-registry")
+    services.require("docker-registry")
     folder = tmp_path_factory.mktemp("builds")
     with running_stack(folder / "home") as running:
         forge = running.call("system_connect_forge", kind="local")["connection"]["url"]

@@ -17,7 +17,7 @@ import docker
 import httpx
 import pytest
 
-from tests.support import parts
+from tests.support import services
 from tests.support.docker_daemon import running_daemon
 from tests.support.gitea import Gitea, running_gitea
 from tests.support.processes import wait_for
@@ -45,7 +45,7 @@ jobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LiveGitea:
     """A stack with a Gitea and a Docker daemon, and a build repository that is set up."""
 
     stack: Stack
@@ -64,9 +64,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    parts.require("docker-registry")
-    act, git, bash = parts.require("act"), parts.require("git"), Path("/bin/bash")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGitea]:
+    services.require("docker-registry")
+    act, git, bash = services.require("act"), services.require("git"), Path("/bin/bash")
     helper = Path("/usr/lib/git-core/git-remote-http")
     folder = tmp_path_factory.mktemp("workers")
     with ExitStack() as running:
@@ -81,10 +81,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         stack = running.enter_context(running_stack(folder / "home", environment))
         stack.call("system_connect_forge", kind="gitea", url=gitea.url, token=gitea.token)
         made = stack.call("bootstrap_disk_image_ci", owner=gitea.user, repo="disk-images", label=LABEL)
-        yield Place(stack, gitea, client, url, f"{gitea.user}/disk-images", made["ci_worker_token"])
+        yield LiveGitea(stack, gitea, client, url, f"{gitea.user}/disk-images", made["ci_worker_token"])
 
 
-def test_what_docker_refuses_is_told_and_leaves_the_worker_as_it_was(place: Place) -> None:
+def test_what_docker_refuses_is_told_and_leaves_the_worker_as_it_was(place: LiveGitea) -> None:
     before = place.stack.call("system_list_ci_workers")
     name = f"bootpress-runner-{before['workers'][0]['id']}"
     taken = place.docker.create_container(IMAGE, name=name)["Id"]
@@ -98,7 +98,7 @@ def test_what_docker_refuses_is_told_and_leaves_the_worker_as_it_was(place: Plac
     assert place.stack.call("system_list_ci_workers") == before
 
 
-def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> None:
+def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: LiveGitea) -> None:
     stack = place.stack
     answer = stack.call("system_provision_ci_worker", name=LABEL)
     worker = answer["worker"]
@@ -136,7 +136,7 @@ def test_a_runner_is_provisioned_takes_a_job_and_is_terminated(place: Place) -> 
     assert (repeated["worker"]["status"], repeated["flow_run_id"]) == ("revoked", None)
 
 
-def doctor_says(place: Place) -> set[tuple[str, str]]:
+def doctor_says(place: LiveGitea) -> set[tuple[str, str]]:
     """Return how things are, by the first two words of each line."""
     words = [sys.executable, "-m", "bootpress", "doctor", "--home", str(place.stack.home)]
     environment = os.environ | {"DOCKER_HOST": place.docker_url}
@@ -145,17 +145,17 @@ def doctor_says(place: Place) -> set[tuple[str, str]]:
     return {(line[0], line[1]) for line in lines}
 
 
-def put_workflow(place: Place) -> None:
+def put_workflow(place: LiveGitea) -> None:
     content = base64.b64encode(WORKFLOW.encode()).decode()
     path = f"/repos/{place.repo}/contents/.gitea/workflows/hello.yml"
     place.gitea.call("POST", path, {"content": content, "message": "Greet", "branch": "main"})
 
 
-def run_of(place: Place, run_id: str) -> dict[str, Any]:
+def run_of(place: LiveGitea, run_id: str) -> dict[str, Any]:
     return place.stack.call("get_gitea_workflow_run", repo=place.repo, run_id=run_id)
 
 
-def assert_nowhere(place: Place, token: str) -> None:
+def assert_nowhere(place: LiveGitea, token: str) -> None:
     """The registration token is in no file of ours, and in nothing that Prefect tells or that Docker shows or keeps."""
     search = Search({"registration token": token})
     found = [str(path) for path, content in files_below(place.stack.home) if list(search.within(content))]

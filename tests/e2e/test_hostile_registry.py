@@ -1,6 +1,6 @@
 """A hostile registry against the running stack: what Prefect tries again, and what it does not.
 
-The whole table is in tests/faults; here are those whose count of tries is Prefect's.
+The whole table is in tests/adversarial; here are those whose count of tries is Prefect's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bootpress.adapters.orchestrator.api import PrefectApi
-from tests.faults.hostile.answers import altered
-from tests.faults.hostile.case import TRIES, Mischief, changed, once
-from tests.faults.hostile.tokens import expiring
+from bootpress.adapters.prefect_api.api import PrefectApi
+from tests.adversarial.hostile.answers import altered
+from tests.adversarial.hostile.case import TRIES, Mischief, changed, once
+from tests.adversarial.hostile.tokens import expiring
 from tests.support.fakes import eventually
 from tests.support.hostile_registry import answer, hostile_registry
 from tests.support.running_stack import Stack

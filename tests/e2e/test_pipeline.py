@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import parts
+from tests.support import services
 from tests.support.build_repository import PACKAGES, link_programs
 from tests.support.gitea import Gitea
 from tests.support.processes import wait_for
@@ -47,7 +47,7 @@ def test_a_dispatch_and_a_tag_are_published_from_either_registry_before_and_afte
     version: str, cosign: int, open_gitea: Callable[[str], Gitea], tmp_path: Path
 ) -> None:
     for part in (f"gitea{version}", f"cosign{cosign}", "docker-registry"):
-        parts.require(part)
+        services.require(part)
     gitea = open_gitea(version)
     gitea.call("POST", "/orgs", {"username": OWNER, "visibility": "private"})
     asked = {"owner": OWNER, "repo": "disk-images", "label": "builder", "platform_slug": SLUG}

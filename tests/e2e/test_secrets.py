@@ -22,7 +22,7 @@ from bootpress.stack.ui import sign_in_pages
 from tests.support.postgres import Cluster
 from tests.support.registry import running_registry
 from tests.support.running_stack import running_stack
-from tests.support.secret_life import Life, live
+from tests.support.secret_life import SecretScenario, live
 from tests.support.secret_search import Search, files_below, odd, prefects_answers, processes
 from tests.support.token_service import running_token_service
 
@@ -116,7 +116,7 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
         with running_stack(watched / "home", environment) as stack:
             if "Prefect's password" not in known:
                 known["Prefect's password"] = stack.prefect_auth_string
-            life = Life(stack, elsewhere, known)
+            life = SecretScenario(stack, elsewhere, known)
             live(life, service, registry)
             sign_in(life)
             known |= {f"registry token {number}": token for number, token in enumerate(service.granted)}
@@ -129,7 +129,7 @@ def test_no_secret_is_written_anywhere_in_the_whole_life_of_an_image(
     assert after <= allowed.keys()
 
 
-def sign_in(life: Life) -> None:
+def sign_in(life: SecretScenario) -> None:
     """Sign a browser in at both pages, and leave a code of each that nobody takes."""
     taken, left = [sign_in_pages(Home(life.stack.home)) for _ in range(2)]
     for page in taken:
@@ -150,7 +150,7 @@ def written(folder: Path, databases: Databases) -> Iterator[tuple[str, bytes]]:
     yield from databases.read()
 
 
-def everything(life: Life) -> Iterator[tuple[str, bytes]]:
+def everything(life: SecretScenario) -> Iterator[tuple[str, bytes]]:
     """Yield all that was answered and all that is told, piece by piece, each with its place."""
     yield from life.kept
     endpoints = json.loads((life.stack.home / "endpoints.json").read_text())

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import gitea_runner, parts
+from tests.support import gitea_runner, services
 from tests.support.build_repository import PACKAGES, link_programs
 from tests.support.gitea import Gitea
 from tests.support.processes import Program, wait_for
@@ -158,7 +158,7 @@ def reader(open_gitea: Callable[[str], Gitea], tmp_path: Path) -> Iterator[Reade
     scopes = ("write:organization", "write:repository", "write:user")
     (tmp_path / "gitea.token").write_text(gitea.create_token("tutorial", *scopes))
     programs = link_programs(tmp_path / "bin")
-    (programs / "act").symlink_to(parts.require("act"))
+    (programs / "act").symlink_to(services.require("act"))
     (programs / "bootpress").symlink_to(Path(sys.executable).with_name("bootpress"))
     runner = programs / "act_runner"
     runner.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{gitea_runner.__file__}" "$@"\n')

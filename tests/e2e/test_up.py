@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import parts
+from tests.support import services
 from tests.support.listeners import tree
 from tests.support.processes import Program, is_alive, wait_for
 from tests.support.running_stack import Stack, running_stack
@@ -28,7 +28,7 @@ STOP_SECONDS = 20
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run a stack that the last tests of this module stop."""
-    parts.require("docker-registry")
+    services.require("docker-registry")
     with running_stack(tmp_path_factory.mktemp("up") / "home") as stack:
         yield stack
 

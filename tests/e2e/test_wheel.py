@@ -53,7 +53,7 @@ def test_the_wheel_carries_all_packages_and_what_prefect_deploys_from(installed:
     expected |= {"bootpress/py.typed", "bootpress/data/prefect.yaml"}
     template = "bootpress/data/deployments/build-repo"
     expected |= {f"{template}/.gitea/workflows/build-disk-image.yml", f"{template}/.gitignore", f"{template}/build.sh"}
-    console = "bootpress/surfaces/console"
+    console = "bootpress/entrypoints/console"
     expected |= {f"{console}/console.css", f"{console}/templates/base.html", f"{console}/templates/publication.html"}
     assert expected - names == set()
     assert not [name for name in names if name.startswith(("tests/", "tools/", "benchmarks/", "docs/"))]

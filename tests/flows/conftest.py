@@ -13,24 +13,24 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from bootpress.adapters.oci import OciRegistries
-from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.launcher import PrefectLauncher
-from bootpress.core.builds.callbacks import CallbackLauncher
+from bootpress.adapters.prefect_api.api import PrefectApi
+from bootpress.adapters.prefect_api.launcher import PrefectLauncher
+from bootpress.core.builds.callbacks import BuildAwareLauncher
 from bootpress.core.context import Context
-from bootpress.wiring import of_process
+from bootpress.wiring import get_context
 from tests.support.layout_server import served
 from tests.support.prefect_server import PrefectServer
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 
 
 @dataclass
-class Stage:
+class FlowHarness:
     """An operator's side of the catalog that the flows work on, and what Prefect says of their runs.
 
     The operator lives in the past: what he retires is due for the flows.
     """
 
-    yard: Yard
+    yard: RetentionHarness
     repository: str
     api: PrefectApi
 
@@ -55,10 +55,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage(prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlowHarness]:
     """Make a catalog with the platform `edge`, whose images are served, and let flows of this process use it."""
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    yard = Yard(url)
+    yard = RetentionHarness(url)
     environment = {
         "BOOTPRESS_HOME": str(tmp_path),
         "BOOTPRESS_DATABASE_URL": url,
@@ -72,10 +72,10 @@ def stage(prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with served(yard.registry) as host, temporary_settings(settings):
         repository = f"{host}/os/images"
         yard.call("system_update_node_platform", id="edge", oci_repository=repository)
-        of_process.cache_clear()
-        yield Stage(yard, repository, api)
-        _close(of_process())
-        of_process.cache_clear()
+        get_context.cache_clear()
+        yield FlowHarness(yard, repository, api)
+        _close(get_context())
+        get_context.cache_clear()
     api.close()
     yard.catalog.close()
 
@@ -83,7 +83,7 @@ def stage(prefect: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def _close(context: Context) -> None:
     """Close what the process would have kept to its end."""
     assert isinstance(context.registries, OciRegistries)
-    assert isinstance(context.launcher, CallbackLauncher)
+    assert isinstance(context.launcher, BuildAwareLauncher)
     assert isinstance(context.launcher.inner, PrefectLauncher)
     context.registries.close()
     context.launcher.inner._api.close()

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bootpress.core.context import Limits
-from bootpress.core.webhooks import attempts
-from flows.backlog import backlog
-from tests.flows.conftest import Stage
+from bootpress.core.deliveries import attempts
+from flows.ingest_batch import backlog
+from tests.flows.conftest import FlowHarness
 from tests.support.fakes import RealClock
 
 
-def test_a_batch_tells_what_became_of_each_delivery_without_a_task_for_each(stage: Stage) -> None:
+def test_a_batch_tells_what_became_of_each_delivery_without_a_task_for_each(stage: FlowHarness) -> None:
     world = stage.yard
     good = {world.announce(ref=f"{stage.repository}@{world.images.image()}") for _ in range(3)}
     bad = {world.announce(slug="edge", ref=f"elsewhere.example/os/images:v{number}") for number in range(2)}
     context = replace(world.context, clock=RealClock(), limits=Limits(launches_in_flight=1))
-    attempts.relay(context)
+    attempts.launch_due(context)
     [batch] = world.launcher.batches
 
     state = backlog(batch.key, return_state=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from bootpress.core.workers.models import Procedure
+from bootpress.core.workers.models import Saga
 from bootpress.core.workers.states import ProcedureKind
-from bootpress.wiring import of_process
+from bootpress.wiring import get_context
 from flows.bootstrap import bootstrap
-from tests.flows.conftest import Stage
+from tests.flows.conftest import FlowHarness
 
 
-def enter(stage: Stage, status: str) -> UUID:
+def enter(stage: FlowHarness, status: str) -> UUID:
     """Add a procedure without the findings that its first step reads."""
-    context = of_process()
+    context = get_context()
     now = context.clock.now()
-    with context.catalog.writing() as session:
-        row = Procedure(
+    with context.catalog.transaction() as session:
+        row = Saga(
             id=uuid4(),
             account_id=stage.yard.account_id,
             kind=ProcedureKind.BOOTSTRAP,
@@ -33,18 +33,18 @@ def enter(stage: Stage, status: str) -> UUID:
         return row.id
 
 
-def test_a_run_whose_procedure_is_over_has_nothing_to_do(stage: Stage) -> None:
+def test_a_run_whose_procedure_is_over_has_nothing_to_do(stage: FlowHarness) -> None:
     state = bootstrap(enter(stage, "failed"), return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", "Superseded")
     assert "Nothing to do" in str(state.message)
 
 
-def test_a_defect_of_ours_ends_the_procedure_without_its_words(stage: Stage) -> None:
+def test_a_defect_of_ours_ends_the_procedure_without_its_words(stage: FlowHarness) -> None:
     procedure_id = enter(stage, "queued")
     state = bootstrap(procedure_id, return_state=True)
     assert state.type.value == "FAILED"
-    with of_process().catalog.reading() as session:
-        row = session.get_one(Procedure, procedure_id)
+    with get_context().catalog.read_session() as session:
+        row = session.get_one(Saga, procedure_id)
     assert (row.status, row.answer) == ("failed", None)
     assert row.error is not None
     assert row.error["message"].startswith("something failed that should not:")

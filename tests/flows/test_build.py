@@ -14,23 +14,23 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.deploying import deploy
-from bootpress.adapters.orchestrator.launcher import PrefectLauncher
-from bootpress.core.builds import tending
-from bootpress.core.builds.callbacks import CallbackLauncher
+from bootpress.adapters.prefect_api.api import PrefectApi
+from bootpress.adapters.prefect_api.deployments import deploy
+from bootpress.adapters.prefect_api.launcher import PrefectLauncher
+from bootpress.core.builds import reconciler
+from bootpress.core.builds.callbacks import BuildAwareLauncher
 from bootpress.core.builds.models import Build
-from bootpress.core.ports import Resumption
-from bootpress.core.webhooks import attempts
+from bootpress.core.deliveries import attempts
+from bootpress.core.ports import ResumeResult
 from bootpress.core.webhooks.models import Attempt
-from tests.support.builds import Foundry
-from tests.support.core_world import World
+from tests.support.build_harness import BuildHarness
+from tests.support.core_harness import CoreHarness
 from tests.support.fakes import RealClock
 from tests.support.layout_server import served
 from tests.support.prefect_server import PrefectServer
 from tests.support.prefect_worker import resident_worker, state, wait_for_state
 from tests.support.processes import Program, wait_for
-from tests.support.purges import AnsweringRegistry
+from tests.support.retention_harness import AnsweringRegistry
 
 POOL = "builds-of-a-test"
 DEPLOYMENTS = f"""
@@ -46,23 +46,23 @@ deployments:
 """
 
 
-class Hall:
+class BuildFlowHarness:
     """A foundry whose flows run on a worker process; the world has a real clock and a real launcher."""
 
     def __init__(self, server: PrefectServer, folder: Path, stack: ExitStack) -> None:
         url = f"sqlite:///{folder / 'catalog.db'}"
         self.registry = AnsweringRegistry()
-        self.world = World(url)
+        self.world = CoreHarness(url)
         self.world.layout = self.world.images.registry = self.registry
         self.api = PrefectApi(server.api_url)
         self.launcher = PrefectLauncher(self.api)
         self.world.context = replace(
-            self.world.context, clock=RealClock(), launcher=CallbackLauncher(self.launcher, self.world.catalog)
+            self.world.context, clock=RealClock(), launcher=BuildAwareLauncher(self.launcher, self.world.catalog)
         )
         host = stack.enter_context(served(self.world.layout))
         self.repository = f"{host}/os/images"
         self.world.platform(oci_repository=self.repository)
-        self.foundry = Foundry(self.world)
+        self.foundry = BuildHarness(self.world)
         self.server = server
         self.folder = folder
         self.environment = {
@@ -87,7 +87,7 @@ class Hall:
         said = {"dispatch_id": build.dispatch_id, "run_id": build.run_id, "git_sha": build.head_sha}
         reference = f"{self.repository}@{digest or self.world.images.image()}"
         delivery_id = self.world.announce(ref=reference, **said)
-        attempts.relay(self.world.context)
+        attempts.launch_due(self.world.context)
         return delivery_id
 
     def wait(self, build: Build, name: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Hall:
 
     def is_woken(self, build: Build) -> bool:
         """Wake a build; a run that has just said that it sleeps may not take it yet."""
-        return self.launcher.resume(flow_run(build)) is Resumption.RESUMED
+        return self.launcher.resume(flow_run(build)) is ResumeResult.RESUMED
 
     def report(self, build: Build) -> str:
         """Return the Markdown that a build's flow run left."""
@@ -117,15 +117,15 @@ def flow_run(build: Build) -> UUID:
 
 
 @pytest.fixture(scope="module")
-def hall(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+def hall(prefect: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildFlowHarness]:
     with ExitStack() as stack:
-        hall = Hall(prefect, tmp_path_factory.mktemp("hall"), stack)
+        hall = BuildFlowHarness(prefect, tmp_path_factory.mktemp("hall"), stack)
         yield hall
         hall.api.close()
         hall.world.catalog.close()
 
 
-def test_a_worker_that_is_killed_while_builds_sleep_and_ingest_loses_neither(hall: Hall) -> None:
+def test_a_worker_that_is_killed_while_builds_sleep_and_ingest_loses_neither(hall: BuildFlowHarness) -> None:
     """The first of these tests: no other worker of this name may live beside these two."""
     held, killed = threading.Event(), threading.Event()
     asleep, busy = hall.dispatch(), hall.dispatch()
@@ -144,7 +144,7 @@ def test_a_worker_that_is_killed_while_builds_sleep_and_ingest_loses_neither(hal
     run_out(hall.world)
 
     with hall.worker():
-        attempts.relay(hall.world.context)
+        attempts.launch_due(hall.world.context)
         hall.wait(asleep, "Completed")
         wait_for(lambda: hall.world.delivery(delivery_id).status == "done", what="a run of its own has published it")
     assert {hall.foundry.build(build.id).status for build in (asleep, busy)} == {"published"}
@@ -157,20 +157,20 @@ def hold(held: threading.Event, until: threading.Event) -> None:
     until.wait(30)
 
 
-def run_out(world: World) -> None:
+def run_out(world: CoreHarness) -> None:
     """Let the leases of whoever works run out."""
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         session.execute(update(Attempt).where(Attempt.status == "running").values(lease_until=Attempt.created_at))
 
 
 @pytest.fixture(scope="module")
-def worker(hall: Hall) -> Iterator[Program]:
+def worker(hall: BuildFlowHarness) -> Iterator[Program]:
     with hall.worker() as running:
         yield running
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_build_sleeps_until_its_callback_wakes_it_and_ends_with_a_report(hall: Hall) -> None:
+def test_a_build_sleeps_until_its_callback_wakes_it_and_ends_with_a_report(hall: BuildFlowHarness) -> None:
     build = hall.dispatch()
     hall.wait(build, "Suspended")
     assert hall.api.get(f"/flow_runs/{flow_run(build)}")["name"] == f"edge @ {build.run_id}"
@@ -188,7 +188,7 @@ def test_a_build_sleeps_until_its_callback_wakes_it_and_ends_with_a_report(hall:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_build_that_is_resumed_by_hand_goes_back_to_sleep_and_publishes_nothing(hall: Hall) -> None:
+def test_a_build_that_is_resumed_by_hand_goes_back_to_sleep_and_publishes_nothing(hall: BuildFlowHarness) -> None:
     build = hall.dispatch()
     for times in (1, 2, 3):
         wait_for(partial(hall.has_slept, build, times), what=f"it went to sleep {times} times")
@@ -202,7 +202,7 @@ def test_a_build_that_is_resumed_by_hand_goes_back_to_sleep_and_publishes_nothin
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_bad_image_fails_the_run_of_its_build_with_the_reason(hall: Hall) -> None:
+def test_a_bad_image_fails_the_run_of_its_build_with_the_reason(hall: BuildFlowHarness) -> None:
     build = hall.dispatch()
     hall.wait(build, "Suspended")
 
@@ -213,7 +213,7 @@ def test_a_bad_image_fails_the_run_of_its_build_with_the_reason(hall: Hall) -> N
 
 
 @pytest.mark.usefixtures("worker")
-def test_callbacks_that_come_at_any_moment_of_going_to_sleep_are_never_slept_over(hall: Hall) -> None:
+def test_callbacks_that_come_at_any_moment_of_going_to_sleep_are_never_slept_over(hall: BuildFlowHarness) -> None:
     builds = [hall.dispatch() for _ in range(6)]
 
     deliveries = [hall.call_back(build) for build in builds]
@@ -223,14 +223,14 @@ def test_callbacks_that_come_at_any_moment_of_going_to_sleep_are_never_slept_ove
     assert [hall.foundry.build(build.id).delivery_id for build in builds] == deliveries
 
 
-def test_a_run_says_whether_it_was_woken_sleeps_not_yet_or_is_over(hall: Hall, worker: Program) -> None:
+def test_a_run_says_whether_it_was_woken_sleeps_not_yet_or_is_over(hall: BuildFlowHarness, worker: Program) -> None:
     build = hall.dispatch()
     hall.wait(build, "Suspended")
-    assert hall.launcher.resume(flow_run(build)) is Resumption.RESUMED
-    assert hall.launcher.resume(flow_run(build)) in {Resumption.NOT_YET, Resumption.RESUMED}
+    assert hall.launcher.resume(flow_run(build)) is ResumeResult.RESUMED
+    assert hall.launcher.resume(flow_run(build)) in {ResumeResult.NOT_YET, ResumeResult.RESUMED}
     hall.api.post(f"/flow_runs/{flow_run(build)}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
-    assert hall.launcher.resume(flow_run(build)) is Resumption.OVER
-    assert hall.launcher.resume(uuid4()) is Resumption.OVER
+    assert hall.launcher.resume(flow_run(build)) is ResumeResult.OVER
+    assert hall.launcher.resume(uuid4()) is ResumeResult.OVER
 
     delivery_id = hall.call_back(build)
 
@@ -240,13 +240,13 @@ def test_a_run_says_whether_it_was_woken_sleeps_not_yet_or_is_over(hall: Hall, w
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_build_that_times_out_ends_its_run_with_the_reason(hall: Hall) -> None:
+def test_a_build_that_times_out_ends_its_run_with_the_reason(hall: BuildFlowHarness) -> None:
     build = hall.dispatch()
     hall.wait(build, "Suspended")
-    with hall.world.catalog.writing() as session:
+    with hall.world.catalog.transaction() as session:
         session.get_one(Build, build.id).deadline_at = build.created_at
 
-    assert tending.tend(hall.world.context).ended == 1
+    assert reconciler.reconcile_builds(hall.world.context).ended == 1
 
     assert hall.wait(build, "Failed")["message"].startswith(f"timed out: run {build.run_id} did not call back")
     wait_for(lambda: hall.foundry.build(build.id).reported_at is not None, what="it has reported")

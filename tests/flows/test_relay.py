@@ -11,21 +11,21 @@ from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.ports import ForgeConnection, ForgeKind
 from bootpress.core.references import canonical_host
 from bootpress.core.webhooks.models import Delivery
-from bootpress.wiring import of_process
+from bootpress.wiring import get_context
 from flows.relay import relay
-from tests.flows.conftest import Stage
-from tests.support.builds import Foundry
+from tests.flows.conftest import FlowHarness
+from tests.support.build_harness import BuildHarness
 from tests.support.fakes import RealClock
 from tests.support.ports import free_port
 
 
-def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Stage) -> None:
+def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: FlowHarness) -> None:
     stage.yard.context = replace(stage.yard.context, clock=RealClock())
-    foundry = Foundry(stage.yard)
+    foundry = BuildHarness(stage.yard)
     build_id = foundry.dispatch()["build_id"]
     away = ForgeConnection("default", ForgeKind.GITEA, f"http://127.0.0.1:{free_port()}", "t0ken")
     GiteaForge.register_type_and_schema()
-    of_process().connections.save_forge(stage.yard.account_id, away)
+    get_context().connections.save_forge(stage.yard.account_id, away)
 
     state = relay(return_state=True)
 
@@ -41,24 +41,24 @@ def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Stag
     assert build.looked_at is not None  # it was tried, and is behind the others in the next tick
 
 
-def test_history_is_pruned_by_the_tick(stage: Stage) -> None:
+def test_history_is_pruned_by_the_tick(stage: FlowHarness) -> None:
     delivery_id = stage.yard.announce(slug="nobody")
     assert stage.yard.process(delivery_id) == "failed"
 
     state = relay(return_state=True)  # a year after what the operator did
 
     assert state.name == "Completed"
-    with stage.yard.catalog.reading() as session:
+    with stage.yard.catalog.read_session() as session:
         assert session.get(Delivery, delivery_id) is None
 
 
-def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_by_the_tick(stage: Stage) -> None:
+def test_what_waits_for_a_day_at_a_host_that_fails_is_failed_by_the_tick(stage: FlowHarness) -> None:
     yard = stage.yard
     delivery_id = yard.announce()  # a year ago
     host, now = stage.repository.partition("/")[0], RealClock().now()
     row = CircuitBreaker(id=uuid4(), account_id=yard.account_id, host=canonical_host(host), failures=9, openings=6)
     row.reason, row.failing_since, row.failed_at = "timed out", now - timedelta(days=2), now
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         session.add(row)
 
     state = relay(return_state=True)

@@ -6,12 +6,12 @@ import pytest
 
 from bootpress.core.errors import NotFound, RegistryUnavailable
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.ports import Deletion
+from bootpress.core.ports import DeleteResult
 from flows.retention import sweep
-from tests.flows.conftest import Stage
+from tests.flows.conftest import FlowHarness
 
 
-def due(stage: Stage, slug: str = "edge") -> str:
+def due(stage: FlowHarness, slug: str = "edge") -> str:
     """Publish and retire an image; return its digest."""
     digest = stage.yard.images.image()
     stage.publish(digest, slug=slug)
@@ -21,7 +21,7 @@ def due(stage: Stage, slug: str = "edge") -> str:
     return digest
 
 
-def test_a_sweep_purges_what_is_due_and_shows_what_it_did(stage: Stage) -> None:
+def test_a_sweep_purges_what_is_due_and_shows_what_it_did(stage: FlowHarness) -> None:
     digest = due(stage)
     foreseen = sweep(dry_run=True, return_state=True)
     assert foreseen.name == "Completed"
@@ -37,10 +37,10 @@ def test_a_sweep_purges_what_is_due_and_shows_what_it_did(stage: Stage) -> None:
     assert f"| `{stage.yard.edge}` | 0 | 1 | 0 |" in report
 
 
-def test_what_fails_on_one_platform_stops_no_other_and_fails_the_run_at_its_end(stage: Stage) -> None:
+def test_what_fails_on_one_platform_stops_no_other_and_fails_the_run_at_its_end(stage: FlowHarness) -> None:
     stage.yard.platform("a-broken", retention_count=1, oci_repository=stage.repository)
     broken, healthy = due(stage, "a-broken"), due(stage)
-    with stage.yard.catalog.writing() as session:
+    with stage.yard.catalog.transaction() as session:
         session.query(NodePlatform).filter(NodePlatform.slug == "a-broken").one().registry_name = "gone"
     state = sweep(return_state=True)
     assert state.name == "Failed"
@@ -52,9 +52,9 @@ def test_what_fails_on_one_platform_stops_no_other_and_fails_the_run_at_its_end(
     assert r"connection \'gone\' does not exist" in report
 
 
-def test_what_a_registry_will_not_delete_is_said_and_fails_nothing(stage: Stage) -> None:
+def test_what_a_registry_will_not_delete_is_said_and_fails_nothing(stage: FlowHarness) -> None:
     digest = due(stage)
-    stage.yard.registry.answers["*"] = Deletion.REFUSED
+    stage.yard.registry.answers["*"] = DeleteResult.REFUSED
     state = sweep(return_state=True)
     assert state.name == "Completed"
     assert stage.yard.has(digest) == [True]

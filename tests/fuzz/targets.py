@@ -12,26 +12,27 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from bootpress.adapters.cosign import claims, keys, legacy_keyless, rekor
+from bootpress.adapters.cosign import keys, legacy_keyless, rekor, signed_payloads
 from bootpress.adapters.cosign.bundles import Bundle
-from bootpress.adapters.cosign.candidates import MAX_CANDIDATE, LegacySignature, read_layer
 from bootpress.adapters.cosign.identities import Expression, IdentityRule, check_leaf
 from bootpress.adapters.cosign.policies import KeysPolicy
 from bootpress.adapters.cosign.roots import read_root
+from bootpress.adapters.cosign.signature_locations import MAX_CANDIDATE, LegacySignature, read_layer
 from bootpress.adapters.cosign.verifier import CosignVerifier
-from bootpress.adapters.oci.challenges import choose_challenge
 from bootpress.adapters.oci.limits import MAX_BLOB, MAX_MANIFEST, MAX_REFERRERS
 from bootpress.adapters.oci.manifests import ACCEPTED, digest_of, parse_manifest, parse_referrers
+from bootpress.adapters.oci.www_authenticate import choose_challenge
 from bootpress.core import strict_json
+from bootpress.core.deliveries import payload as announcement
 from bootpress.core.errors import BootpressError, ContentRejected, InvalidInput, SignatureRejected
-from bootpress.core.field_errors import invalid_input
 from bootpress.core.platforms.trust import KeysTrust, TrustPolicy
 from bootpress.core.ports import Descriptor, Manifest
-from bootpress.core.publications.contents import MAX_CONFIG
+from bootpress.core.publications.artifacts import MAX_CONFIG
 from bootpress.core.publications.image_configs import CONFIGS, read_architecture
 from bootpress.core.references import is_loopback, parse_digest, parse_reference, parse_repository
-from bootpress.core.texts import refuse_unstorable
-from bootpress.core.webhooks import announcement, signatures
+from bootpress.core.texts import reject_unstorable_text
+from bootpress.core.validation_errors import invalid_input
+from bootpress.core.webhooks import hmac_signature
 from tests.fuzz import seeds, verifying
 from tests.support.go_json import Members, read_as_go
 from tests.support.vectors import trusted_root
@@ -87,10 +88,10 @@ _HMAC = hmac.digest(seeds.SECRET.encode(), seeds.BODY, "sha256")
 
 def _read_signature_header(raw: bytes) -> None:
     value = raw.decode("latin-1")
-    given = signatures.decode(value)
+    given = hmac_signature.decode(value)
     assert given is None or len(given) == len(_HMAC)
-    assert signatures.matches(seeds.BODY, value, ["other", seeds.SECRET]) == (given == _HMAC)
-    assert not signatures.matches(seeds.BODY, value, [])
+    assert hmac_signature.verify(seeds.BODY, value, ["other", seeds.SECRET]) == (given == _HMAC)
+    assert not hmac_signature.verify(seeds.BODY, value, [])
 
 
 def _read_manifest(raw: bytes) -> None:
@@ -153,7 +154,7 @@ def _check_descriptor(descriptor: Descriptor) -> None:
 
 def _check_storable(value: object) -> None:
     """Make sure that both databases take it: no NUL, no half of a surrogate pair."""
-    assert refuse_unstorable(value) is value
+    assert reject_unstorable_text(value) is value
 
 
 _KEYS = KeysPolicy(KeysTrust(mode="keys", public_keys=tuple(seeds.VECTORS["keys-rotation"].trust["public_keys"])))
@@ -214,7 +215,7 @@ def _read_claims(raw: bytes) -> None:
     """Read a payload as either kind of statement about two images; it can be one of them, about one of them."""
     refusals = []
     for digest in _CLAIMED:
-        for check in (claims.check_statement, claims.check_simple_signing):
+        for check in (signed_payloads.check_statement, signed_payloads.check_simple_signing):
             try:
                 check(raw, digest)
             except SignatureRejected as refusal:
@@ -246,7 +247,7 @@ def _read_certificate(raw: bytes) -> None:
 def _read_public_key(raw: bytes) -> None:
     key = keys.load_pem(raw.decode(errors="replace"))
     assert len(key.sha256) == 2 * len(_HMAC)
-    assert not key.holds(raw, raw)
+    assert not key.verifies(raw, raw)
 
 
 class _Request(BaseModel):

@@ -19,7 +19,7 @@ from tests.fuzz import planted
 from tests.fuzz.mutations import change
 from tests.fuzz.session import CORPUS, committed, fuzz
 from tests.fuzz.targets import TARGETS, Target
-from tests.support import parts
+from tests.support import services
 
 ALL = pytest.mark.parametrize("target", list(TARGETS.values()), ids=lambda target: target.name)
 # cryptography warns of what it will refuse one day; outsiders' certificates are full of it.
@@ -110,7 +110,7 @@ def test_the_largest_input_that_callers_let_through_is_bounded(target: Target, s
 
 def require_atheris() -> None:
     if importlib.util.find_spec("atheris") is None:
-        parts.miss("atheris", "make setup installs it")
+        services.miss("atheris", "make setup installs it")
 
 
 @pytest.mark.parametrize("target", list(TARGETS.values()) if HAS_ATHERIS else [], ids=lambda target: target.name)

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.parts import miss
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
+from tests.support.services import miss
 from tools import parts
 from tools.shell import Failed
 

@@ -21,13 +21,13 @@ from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.accounts import service as accounts
 from bootpress.core.context import Context
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.ports import Connections
-from bootpress.core.secrets_at_rest import SecretBox
-from bootpress.core.webhooks.rates import RateLimiter
+from bootpress.core.rate_limit import RateLimiter
+from bootpress.entrypoints.api.app import create_app
+from bootpress.entrypoints.api.http_protocol import ConnectionLimits
+from bootpress.entrypoints.api.server import server
 from bootpress.settings import Settings
-from bootpress.surfaces.api.app import create_app
-from bootpress.surfaces.api.connections import Bounds
-from bootpress.surfaces.api.serve import server
 from bootpress.wiring import limits
 from tests.support.databases import open_catalog
 from tests.support.fake_forge import FakeForges, FakeRunnerHosts
@@ -43,7 +43,7 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
 
 
 @dataclass(frozen=True)
-class Press:
+class ApiServer:
     """A running API and what a test needs to look behind it."""
 
     context: Context
@@ -63,7 +63,7 @@ class Press:
     def mint(self, *permissions: str, account: str = "default") -> str:
         """Mint a token in an account, which is made if there is none."""
         account_id = accounts.create_account(self.context, account)
-        return accounts.mint_token(self.context, account_id=account_id, name="somebody", permissions=permissions)[1]
+        return accounts.create_token(self.context, account_id=account_id, name="somebody", permissions=permissions)[1]
 
     def call(
         self, name: str, fields: Any = None, /, *, token: str | None = None, headers: Mapping[str, str] | None = None
@@ -79,10 +79,10 @@ class Press:
         found: dict[str, Any] = answer.json()
         return found
 
-    def provision(self, label: str = "ci") -> Bell:
+    def provision(self, label: str = "ci") -> WebhookClient:
         """Provision a webhook."""
         made = self.called("provision_disk_image_webhook", label=label)
-        return Bell(self, made["webhook_id"], made["webhook_secret"])
+        return WebhookClient(self, made["webhook_id"], made["webhook_secret"])
 
     def create_platform(self, slug: str = "edge", **fields: Any) -> dict[str, Any]:
         """Create a platform that trusts a key."""
@@ -97,10 +97,10 @@ class Press:
 
 
 @dataclass(frozen=True)
-class Bell:
+class WebhookClient:
     """A webhook, and how its pipeline rings it."""
 
-    press: Press
+    press: ApiServer
     webhook_id: str
     secret: str
 
@@ -135,9 +135,9 @@ def running_press(
     token_rates: RateLimiter | None = None,
     account_rates: RateLimiter | None = None,
     connections: Connections | None = None,
-    bounds: Bounds | None = None,
+    bounds: ConnectionLimits | None = None,
     **settings: Any,
-) -> Iterator[Press]:
+) -> Iterator[ApiServer]:
     """Serve the API on a free port of this machine, with an admin's token for the account `default`."""
     key = Fernet.generate_key().decode()
     chosen = Settings(database_url=database_url, encryption_key=key, **settings)
@@ -147,7 +147,7 @@ def running_press(
     context = Context(
         catalog=catalog,
         clock=RealClock(),
-        secrets=SecretBox(chosen.encryption_keys),
+        secrets=SecretCipher(chosen.encryption_keys),
         verifier=CosignVerifier(),
         registries=registries,
         forges=FakeForges(),
@@ -159,14 +159,14 @@ def running_press(
         limits=limits(chosen),
     )
     account_id = accounts.create_account(context, "default")
-    _, token = accounts.mint_token(context, account_id=account_id, name="admin", permissions=["*"])
+    _, token = accounts.create_token(context, account_id=account_id, name="admin", permissions=["*"])
     # Tests call faster than a person; the default is tested in tests/integration/api/test_defaults.py.
     rates = token_rates or RateLimiter(rate=10_000, burst=10_000)
     with (
         serving(context, chosen, rates, bounds, account_rates) as port,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
     ):
-        yield Press(context, http, account_id, token, launcher, sink, chosen, port)
+        yield ApiServer(context, http, account_id, token, launcher, sink, chosen, port)
     registries.close()
     catalog.close()
 
@@ -176,7 +176,7 @@ def serving(
     context: Context,
     settings: Settings,
     rates: RateLimiter,
-    bounds: Bounds | None = None,
+    bounds: ConnectionLimits | None = None,
     account_rates: RateLimiter | None = None,
 ) -> Iterator[int]:
     """Serve a context on a free port of this machine; yield the port."""

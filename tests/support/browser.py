@@ -9,7 +9,7 @@ from pathlib import Path
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from tests.support import parts
+from tests.support import services
 from tools import packages
 
 FLAGS = (
@@ -30,7 +30,7 @@ def browser(folder: Path, *flags: str) -> Iterator[Chrome]:
     driver = packages.find_program("chromedriver")
     assert driver is not None, "the part chromium is both"
     options = ChromeOptions()
-    options.binary_location = str(parts.require("chromium"))
+    options.binary_location = str(services.require("chromium"))
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}", *flags):
         options.add_argument(flag)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bootpress import packaged
-from tests.support import parts
+from tests.support import services
 from tests.support.ports import free_port
 from tools.shell import CACHE
 
@@ -29,10 +29,10 @@ def lay_out(folder: Path) -> Path:
 
 def link_programs(folder: Path, *, cosign: int = 3) -> Path:
     """Make a folder with `oras` and one major version of `cosign` under their own names, to be put on PATH."""
-    parts.require("image-tools")
+    services.require("image-tools")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "oras").symlink_to(parts.require("oras"))
-    (folder / "cosign").symlink_to(parts.require(f"cosign{cosign}"))
+    (folder / "oras").symlink_to(services.require("oras"))
+    (folder / "cosign").symlink_to(services.require(f"cosign{cosign}"))
     return folder
 
 

@@ -34,7 +34,7 @@ jobs:
 """
 
 
-class Site(Protocol):
+class ForgeUnderTest(Protocol):
     """A forge, the name of a repository that is not there yet, and what happens at a forge without our doing."""
 
     forge: Forge
@@ -57,7 +57,7 @@ class Site(Protocol):
         """Let a runner take every job that waits, until all have ended."""
 
 
-def begin(site: Site, *, workflow: str = WORKFLOW) -> GitRepository:
+def begin(site: ForgeUnderTest, *, workflow: str = WORKFLOW) -> GitRepository:
     """Create the repository, with two workflows."""
     site.forge.create_repository(site.repository)
     files = {PATH: workflow.encode(), f".gitea/workflows/{OTHER}": workflow.encode()}
@@ -65,7 +65,7 @@ def begin(site: Site, *, workflow: str = WORKFLOW) -> GitRepository:
     return site.repository
 
 
-def dispatch(site: Site, *, workflow: str = FILE, ref: str = "main", dispatch_id: str = "d-1") -> str:
+def dispatch(site: ForgeUnderTest, *, workflow: str = FILE, ref: str = "main", dispatch_id: str = "d-1") -> str:
     """Dispatch a workflow, which must say the run's id."""
     run_id = site.forge.dispatch(
         site.repository, workflow, ref=ref, inputs={"dispatch_id": dispatch_id}, dispatch_id=dispatch_id
@@ -74,14 +74,14 @@ def dispatch(site: Site, *, workflow: str = FILE, ref: str = "main", dispatch_id
     return run_id
 
 
-def run(site: Site, run_id: str) -> WorkflowRun:
+def run(site: ForgeUnderTest, run_id: str) -> WorkflowRun:
     """Return a run that is there."""
     found = site.forge.find_run(site.repository, run_id)
     assert found is not None
     return found
 
 
-def read_log(site: Site, job: Job) -> bytes:
+def read_log(site: ForgeUnderTest, job: Job) -> bytes:
     """Read the whole log of a job."""
     with site.forge.open_log(site.repository, job.id) as pieces:
         return b"".join(pieces)
@@ -109,13 +109,15 @@ def at_once(calls: list[Callable[[], None]]) -> None:
 class ForgeConformance:
     """The tests; `site` is new for each."""
 
-    def test_it_says_its_version_and_whose_token_ours_is(self, site: Site) -> None:
+    def test_it_says_its_version_and_whose_token_ours_is(self, site: ForgeUnderTest) -> None:
         info = site.forge.check()
         assert info.version
         assert info.user
         assert info.actions_enabled in {True, None}
 
-    def test_a_repository_that_is_not_there_is_none_and_what_is_asked_of_it_is_not_found(self, site: Site) -> None:
+    def test_a_repository_that_is_not_there_is_none_and_what_is_asked_of_it_is_not_found(
+        self, site: ForgeUnderTest
+    ) -> None:
         forge, absent = site.forge, site.repository
         assert forge.find_repository(absent) is None
         calls: list[Callable[[], object]] = [
@@ -136,7 +138,7 @@ class ForgeConformance:
             with pytest.raises(NotFound):
                 call()
 
-    def test_a_created_repository_is_empty_and_ours_and_counts_as_created_again(self, site: Site) -> None:
+    def test_a_created_repository_is_empty_and_ours_and_counts_as_created_again(self, site: ForgeUnderTest) -> None:
         created = site.forge.create_repository(site.repository)
         assert created.repository == site.repository
         assert created.default_branch == "main"
@@ -149,7 +151,7 @@ class ForgeConformance:
         assert not again.is_empty
         assert site.forge.read_file(site.repository, "a") == b"1"
 
-    def test_files_are_added_and_none_is_overwritten(self, site: Site) -> None:
+    def test_files_are_added_and_none_is_overwritten(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, site.repository
         forge.create_repository(repository)
         assert forge.add_files(repository, {}, message="Nothing") == []
@@ -162,7 +164,7 @@ class ForgeConformance:
         for path, content in {**second, **first}.items():
             assert forge.read_file(repository, path) == content
 
-    def test_a_file_is_read_at_a_branch_a_tag_or_a_commit(self, site: Site) -> None:
+    def test_a_file_is_read_at_a_branch_a_tag_or_a_commit(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, begin(site)
         forge.add_files(repository, {"early": b"1"}, message="Early")
         site.add_tag(repository, "v1")
@@ -174,7 +176,7 @@ class ForgeConformance:
         assert forge.read_file(repository, "late", ref="main") == b"2"
         assert forge.read_file(repository, "late") == b"2"
 
-    def test_a_file_that_is_not_there_is_none(self, site: Site) -> None:
+    def test_a_file_that_is_not_there_is_none(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, site.repository
         forge.create_repository(repository)
         assert forge.read_file(repository, "a") is None
@@ -182,7 +184,7 @@ class ForgeConformance:
         for path, ref in (("b", None), ("folder", None), ("folder/b", None), ("folder/a", "nowhere")):
             assert forge.read_file(repository, path, ref=ref) is None
 
-    def test_secrets_are_set_replaced_and_deleted_and_only_their_names_are_told(self, site: Site) -> None:
+    def test_secrets_are_set_replaced_and_deleted_and_only_their_names_are_told(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, site.repository
         forge.create_repository(repository)
         for name, value in (("ONE", "first value"), ("TWO", "-----BEGIN\nlines\n"), ("ONE", "second value")):
@@ -192,14 +194,14 @@ class ForgeConformance:
         forge.delete_secret(repository, "ONE")
         assert forge.list_secrets(repository) == ["TWO"]
 
-    def test_variables_are_set_and_replaced(self, site: Site) -> None:
+    def test_variables_are_set_and_replaced(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, site.repository
         forge.create_repository(repository)
         for name, value in (("ONE", "first"), ("TWO", "https://bootpress.example/x?y=1"), ("ONE", "second")):
             forge.set_variable(repository, name, value)
         assert forge.list_variables(repository) == {"ONE": "second", "TWO": "https://bootpress.example/x?y=1"}
 
-    def test_a_dispatched_run_is_found_and_listed(self, site: Site) -> None:
+    def test_a_dispatched_run_is_found_and_listed(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         before = datetime.now(UTC) - timedelta(seconds=2)  # forges count whole seconds
         run_id = dispatch(site)
@@ -213,7 +215,7 @@ class ForgeConformance:
         assert site.forge.list_runs(repository) == [found]
         assert site.inputs_of(repository, run_id)["dispatch_id"] == "d-1"
 
-    def test_runs_are_listed_newest_first_and_by_workflow(self, site: Site) -> None:
+    def test_runs_are_listed_newest_first_and_by_workflow(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         ids = [dispatch(site, workflow=name) for name in (FILE, OTHER, FILE)]
         assert [found.id for found in site.forge.list_runs(repository)] == ids[::-1]
@@ -222,12 +224,12 @@ class ForgeConformance:
         assert [found.id for found in site.forge.list_runs(repository, workflow=FILE, limit=1)] == [ids[2]]
         assert site.forge.list_runs(repository, workflow="none.yml") == []
 
-    def test_a_tag_is_dispatched_by_its_name(self, site: Site) -> None:
+    def test_a_tag_is_dispatched_by_its_name(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         site.add_tag(repository, "v1.0")
         assert run(site, dispatch(site, ref="v1.0")).ref == "v1.0"
 
-    def test_a_workflow_or_a_ref_that_is_not_there_is_not_dispatched(self, site: Site) -> None:
+    def test_a_workflow_or_a_ref_that_is_not_there_is_not_dispatched(self, site: ForgeUnderTest) -> None:
         site.forge.create_repository(site.repository)
         with pytest.raises(NotFound):
             dispatch(site)
@@ -239,7 +241,7 @@ class ForgeConformance:
         assert site.forge.list_runs(repository) == []
 
     @pytest.mark.parametrize("title", ["", "run-name: image ${{ inputs.dispatch_id }}\n"], ids=["untitled", "titled"])
-    def test_four_dispatches_at_once_get_their_own_runs(self, site: Site, title: str) -> None:
+    def test_four_dispatches_at_once_get_their_own_runs(self, site: ForgeUnderTest, title: str) -> None:
         repository = begin(site, workflow=title + WORKFLOW)
         found: dict[str, str] = {}
 
@@ -251,7 +253,7 @@ class ForgeConformance:
         for dispatch_id, run_id in found.items():
             assert site.inputs_of(repository, run_id)["dispatch_id"] == dispatch_id
 
-    def test_a_run_of_another_repository_is_nobodys(self, site: Site) -> None:
+    def test_a_run_of_another_repository_is_nobodys(self, site: ForgeUnderTest) -> None:
         begin(site)
         run_id = dispatch(site)
         job = site.forge.list_jobs(site.repository, run_id)[0]
@@ -263,7 +265,7 @@ class ForgeConformance:
         with pytest.raises(NotFound), site.forge.open_log(another, job.id):
             pass
 
-    def test_odd_ids_are_ids_of_nothing(self, site: Site) -> None:
+    def test_odd_ids_are_ids_of_nothing(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         dispatch(site)
         for odd in ("0", "", "-1", "x", "../1", "1/jobs", "9" * 18, "9" * 40, "१"):
@@ -274,7 +276,7 @@ class ForgeConformance:
                 pass
             site.forge.delete_runner(repository, odd)
 
-    def test_a_job_that_waits_has_an_empty_log_and_its_name_as_it_is_written(self, site: Site) -> None:
+    def test_a_job_that_waits_has_an_empty_log_and_its_name_as_it_is_written(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         run_id = dispatch(site)
         (job,) = site.forge.list_jobs(repository, run_id)
@@ -283,7 +285,7 @@ class ForgeConformance:
         assert (job.started_at, job.completed_at) == (None, None)
         assert read_log(site, job) == b""
 
-    def test_a_run_that_ended_says_how_and_when_and_what_its_job_said(self, site: Site) -> None:
+    def test_a_run_that_ended_says_how_and_when_and_what_its_job_said(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         run_id = dispatch(site)
         site.run_jobs(repository)
@@ -299,7 +301,7 @@ class ForgeConformance:
         with site.forge.open_log(repository, job.id) as pieces:
             assert next(pieces)  # and no more: who has enough leaves
 
-    def test_a_run_is_cancelled_or_the_forge_says_what_to_do_instead(self, site: Site) -> None:
+    def test_a_run_is_cancelled_or_the_forge_says_what_to_do_instead(self, site: ForgeUnderTest) -> None:
         repository = begin(site)
         run_id = dispatch(site)
         if site.cancels_runs:
@@ -310,7 +312,9 @@ class ForgeConformance:
                 site.forge.cancel_run(repository, run_id)
             assert refused.value.hint
 
-    def test_a_repository_whose_actions_are_disabled_runs_nothing_until_they_are_enabled(self, site: Site) -> None:
+    def test_a_repository_whose_actions_are_disabled_runs_nothing_until_they_are_enabled(
+        self, site: ForgeUnderTest
+    ) -> None:
         repository = begin(site)
         site.disable_actions(repository)
         found = site.forge.find_repository(repository)
@@ -323,7 +327,7 @@ class ForgeConformance:
         site.forge.enable_actions(repository)
         assert dispatch(site)
 
-    def test_a_runner_registers_with_the_token_of_its_repository(self, site: Site) -> None:
+    def test_a_runner_registers_with_the_token_of_its_repository(self, site: ForgeUnderTest) -> None:
         forge, repository = site.forge, begin(site)
         token = forge.registration_token(repository)
         assert token

@@ -20,7 +20,7 @@ ABSENT = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Dock:
+class RunnerHostUnderTest:
     """A Docker host that has an image of a runner, and one that does not answer."""
 
     host: RunnerHost
@@ -40,7 +40,7 @@ class Dock:
 
 
 @contextmanager
-def running(dock: Dock, spec: RunnerSpec) -> Iterator[str]:
+def running(dock: RunnerHostUnderTest, spec: RunnerSpec) -> Iterator[str]:
     """Run a runner that has begun to speak; remove it afterwards."""
     container_id = dock.host.start(spec).id
     try:
@@ -54,24 +54,24 @@ def running(dock: Dock, spec: RunnerSpec) -> Iterator[str]:
 class RunnerHostConformance:
     """The tests; whatever they start they remove."""
 
-    def test_a_started_runner_runs_and_says_something(self, dock: Dock) -> None:
+    def test_a_started_runner_runs_and_says_something(self, dock: RunnerHostUnderTest) -> None:
         with running(dock, dock.spec()) as container_id:
             assert dock.host.is_running(container_id)
             assert len(dock.host.logs(container_id, lines=1)) == 1
 
-    def test_a_repeat_keeps_what_runs(self, dock: Dock) -> None:
+    def test_a_repeat_keeps_what_runs(self, dock: RunnerHostUnderTest) -> None:
         spec = dock.spec()
         with running(dock, spec) as first:
             assert dock.host.start(replace(spec, registration_token="another")) == Container(first, is_new=False)
 
-    def test_what_was_made_otherwise_is_replaced(self, dock: Dock) -> None:
+    def test_what_was_made_otherwise_is_replaced(self, dock: RunnerHostUnderTest) -> None:
         spec = dock.spec()
         with running(dock, spec) as first, running(dock, replace(spec, labels=("arm64",))) as second:
             assert second != first
             assert dock.host.is_running(second)
             assert not dock.host.is_running(first)
 
-    def test_a_removed_one_is_gone_and_others_stay(self, dock: Dock) -> None:
+    def test_a_removed_one_is_gone_and_others_stay(self, dock: RunnerHostUnderTest) -> None:
         one = dock.spec()
         with running(dock, one) as gone, running(dock, dock.spec()) as stays:
             dock.host.remove(one.worker_id)
@@ -79,18 +79,18 @@ class RunnerHostConformance:
             assert list(dock.host.logs(gone, lines=5)) == []
             assert dock.host.is_running(stays)
 
-    def test_what_is_absent_is_removed_does_not_run_and_said_nothing(self, dock: Dock) -> None:
+    def test_what_is_absent_is_removed_does_not_run_and_said_nothing(self, dock: RunnerHostUnderTest) -> None:
         dock.host.remove(uuid4())
-        dock.host.forget_token(ABSENT)
+        dock.host.clear_registration_token(ABSENT)
         assert not dock.host.is_running(ABSENT)
         assert list(dock.host.logs(ABSENT, lines=5)) == []
 
-    def test_it_says_what_it_is(self, dock: Dock) -> None:
+    def test_it_says_what_it_is(self, dock: RunnerHostUnderTest) -> None:
         info = dock.host.check()
         assert info.version
         assert info.arch in {"amd64", "arm64"}
 
-    def test_one_that_does_not_answer_is_unavailable(self, dock: Dock) -> None:
+    def test_one_that_does_not_answer_is_unavailable(self, dock: RunnerHostUnderTest) -> None:
         with pytest.raises(RunnerHostUnavailable):
             dock.away.check()
         with pytest.raises(RunnerHostUnavailable):

@@ -14,10 +14,10 @@ from uuid import UUID
 import httpx
 
 from bootpress.core.accounts import service as accounts
-from bootpress.core.webhooks.rates import RateLimiter
+from bootpress.core.rate_limit import RateLimiter
 from bootpress.settings import Settings
 from tests.support.api import serving
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 
 COOKIE = "bootpress_session"
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -28,7 +28,7 @@ FAST = RateLimiter(rate=10_000, burst=10_000)
 class Console:
     """A running console, and what a person at a browser does with it."""
 
-    world: World
+    world: CoreHarness
     http: httpx.Client
     token: str
     port: int
@@ -40,7 +40,7 @@ class Console:
     def mint(self, *permissions: str, account: str = "acme") -> tuple[UUID, str]:
         """Mint a token in an account; return its id and its text."""
         account_id = accounts.create_account(self.world.context, account)
-        return accounts.mint_token(self.world.context, account_id=account_id, name="reader", permissions=permissions)
+        return accounts.create_token(self.world.context, account_id=account_id, name="reader", permissions=permissions)
 
     def log_in(self, token: str | None = None, *, after: str = "/app/publications") -> httpx.Response:
         """Send the login form as a browser does; the client keeps the cookie."""
@@ -66,10 +66,10 @@ def running_console(
 ) -> Iterator[Console]:
     """Serve a world of one account with a platform `edge`; its clock stands still."""
     url = f"sqlite:///{folder / 'catalog.db'}"
-    world = World(url)
+    world = CoreHarness(url)
     world.context = dataclasses.replace(world.context, public_url=public_url)
     settings = Settings(database_url=url, encryption_key=world.keys[0])
-    _, token = accounts.mint_token(world.context, account_id=world.account_id, name="admin", permissions=["*"])
+    _, token = accounts.create_token(world.context, account_id=world.account_id, name="admin", permissions=["*"])
     world.platform()
     with serving(world.context, settings, rates) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
         yield Console(world, http, token, port)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpress.core.ports import RegistryConnection
-from tests.support import parts
+from tests.support import services as parts
 from tests.support.sigstore_live import Sigstore
 
 _NO_SERVICES = {

@@ -9,22 +9,22 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from bootpress import schema
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 
 
-def open_catalog(url: str) -> Catalog:
+def open_catalog(url: str) -> Database:
     """Open a database that has the current schema; a SQLite file that is not there is made."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(str(parsed.database))
         if not file.exists():
             file.write_bytes(_template())
-    return Catalog(url)
+    return Database(url)
 
 
 def migrate(url: str) -> str:
     """Give an empty database the current schema; return its URL."""
-    catalog = Catalog(url)
+    catalog = Database(url)
     schema.migrate(catalog)
     catalog.close()
     return url

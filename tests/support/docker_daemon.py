@@ -18,16 +18,16 @@ from pathlib import Path
 
 import docker
 
-from tests.support import parts
+from tests.support import services
 from tests.support.processes import Program
 
 
 @contextmanager
 def running_daemon(path: Path) -> Iterator[str]:
     """Run dockerd with everything in `path`; give the URL of its socket, for DOCKER_HOST."""
-    dockerd = parts.require("docker")
+    dockerd = services.require("docker")
     if os.geteuid() != 0:
-        parts.miss("docker", "a daemon of the tests' own needs root")
+        services.miss("docker", "a daemon of the tests' own needs root")
     path.mkdir(parents=True, exist_ok=True)
     url = f"unix://{path / 'docker.sock'}"
     words: list[str | Path] = [

@@ -302,7 +302,7 @@ class FakeRunnerHost:
             self.on_start(spec)
         return Container(container_id, is_new)
 
-    def forget_token(self, container_id: str) -> None:
+    def clear_registration_token(self, container_id: str) -> None:
         self._asked()
         self.has_token.discard(container_id)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from bootpress.core.errors import OrchestratorUnavailable, Rejected
-from bootpress.core.ports import ForgeConnection, OutgoingEvent, RegistryConnection, Resumption, Work
+from bootpress.core.ports import ForgeConnection, JobKind, OutgoingEvent, RegistryConnection, ResumeResult
 
 
 class FixedClock:
@@ -64,7 +64,7 @@ class _Away:
 class Launch:
     """One call of a launcher: `key` is the attempt's id for a delivery, the batch's for a batch."""
 
-    work: Work
+    work: JobKind
     subject: UUID
     key: UUID
     run_name: str
@@ -72,7 +72,7 @@ class Launch:
 
     @property
     def delivery_id(self) -> UUID | None:
-        return self.subject if self.work is Work.DELIVERY else None
+        return self.subject if self.work is JobKind.DELIVERY else None
 
 
 class FakeLauncher(_Away):
@@ -83,7 +83,7 @@ class FakeLauncher(_Away):
         self.asked = 0
         self.waiting: set[UUID] = set()
         """Runs that wait, and that `resume` wakes."""
-        self.runs: dict[Work, Callable[[Launch], None]] = {}
+        self.runs: dict[JobKind, Callable[[Launch], None]] = {}
         """What a run of a kind of work does, at once and in the caller's thread; nothing where none is named."""
         self.over: set[UUID] = set()
         """Runs that have ended."""
@@ -94,18 +94,18 @@ class FakeLauncher(_Away):
     @property
     def deliveries(self) -> list[Launch]:
         """The runs of single deliveries, in the order they were launched."""
-        return self.of(Work.DELIVERY)
+        return self.of(JobKind.DELIVERY)
 
     @property
     def batches(self) -> list[Launch]:
         """The runs of batches, in the order they were launched."""
-        return self.of(Work.BATCH)
+        return self.of(JobKind.BATCH)
 
-    def of(self, work: Work) -> list[Launch]:
+    def of(self, work: JobKind) -> list[Launch]:
         """Return the runs of one kind, in the order they were launched."""
         return [launch for launch in self._runs.values() if launch.work is work]
 
-    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+    def launch(self, work: JobKind, subject: UUID, *, key: UUID, run_name: str) -> UUID:
         launch = Launch(work, subject, key, run_name, uuid4())
         with self._lock:
             self.asked += 1
@@ -115,15 +115,15 @@ class FakeLauncher(_Away):
             self.runs[work](launch)
         return made.run_id
 
-    def resume(self, run_id: UUID) -> Resumption:
+    def resume(self, run_id: UUID) -> ResumeResult:
         self.answer()
         if run_id in self.over:
-            return Resumption.OVER
+            return ResumeResult.OVER
         if run_id not in self.waiting:
-            return Resumption.NOT_YET
+            return ResumeResult.NOT_YET
         self.waiting.remove(run_id)
         self.resumed.append(run_id)
-        return Resumption.RESUMED
+        return ResumeResult.RESUMED
 
 
 class FakeConnections(_Away):

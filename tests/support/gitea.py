@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from bootpress.core.ports import RegistryConnection
-from tests.support import parts
+from tests.support import services
 from tests.support.ports import free_port
 from tests.support.processes import Program
 
@@ -100,8 +100,8 @@ class Gitea:
 @contextmanager
 def running_gitea(version: str = "126", *, actions: bool = True) -> Iterator[Gitea]:
     """Run one with an empty database, and with Actions or without; `version` is the part's: 126 or 125."""
-    source = parts.require(f"gitea{version}")
-    parts.require("git")
+    source = services.require(f"gitea{version}")
+    services.require("git")
     # Not pytest's temporary folder: that one is closed to other users, and so would be the one in a private TMPDIR.
     home = Path(tempfile.mkdtemp(prefix="bootpress-gitea-", dir="/tmp" if USER else None))
     try:

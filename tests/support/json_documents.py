@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bootpress.adapters.cosign import claims
+from bootpress.adapters.cosign import signed_payloads
 from bootpress.adapters.cosign.bundles import encode_pae
 from bootpress.core.ports import Descriptor
-from tests.support.core_world import Images
+from tests.support.attack_scenarios import SERVICES, TRUST, AttackScenario
+from tests.support.core_harness import Images
 from tests.support.layouts import MANIFEST, LayoutRegistry
 from tests.support.mutations import LOG_ENTRY, SIGNATURE, put_bundle, put_legacy, put_referrers
-from tests.support.scenes import SERVICES, TRUST, Scene
 from tests.support.sigstore_services import simple_signing, statement
 
 Change = Callable[[bytes], bytes]
@@ -49,7 +49,7 @@ _FREE = {"annotations": {"note": "1", "Note": "2", "NOTE": "3"}}
 class Kind:
     """One kind of document, in an image that is published unless the document is refused."""
 
-    make: Callable[[Change], Scene]
+    make: Callable[[Change], AttackScenario]
     names: tuple[str, ...]
     """Names in it that its readers know."""
     is_open: bool = True
@@ -72,62 +72,62 @@ def _write(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def _manifest(change: Change) -> Scene:
+def _manifest(change: Change) -> AttackScenario:
     images = _new_images()
     raw = images.registry.blobs[images.image(sign=False, layers=[_layer(images)])]
     digest = images.registry.add(change(_write(json.loads(raw) | _FREE)))
     images.sign(digest)
-    return Scene(images.registry, digest, images.trust)
+    return AttackScenario(images.registry, digest, images.trust)
 
 
-def _index(change: Change) -> Scene:
+def _index(change: Change) -> AttackScenario:
     images = _new_images()
     child = images.image(sign=False, layers=[_layer(images)])
     raw = images.registry.blobs[images.index({"amd64": child}, sign=False)]
     digest = images.registry.add(change(raw))
     images.sign(digest)
-    return Scene(images.registry, digest, images.trust)
+    return AttackScenario(images.registry, digest, images.trust)
 
 
-def _config(name: str) -> Callable[[Change], Scene]:
-    def make(change: Change) -> Scene:
+def _config(name: str) -> Callable[[Change], AttackScenario]:
+    def make(change: Change) -> AttackScenario:
         images = _new_images()
         media_type, config = CONFIGS[name]
         digest = images.image(config=change(_write(config)), config_type=media_type, layers=[_layer(images)])
-        return Scene(images.registry, digest, images.trust)
+        return AttackScenario(images.registry, digest, images.trust)
 
     return make
 
 
-def _referrers(change: Change) -> Scene:
+def _referrers(change: Change) -> AttackScenario:
     images = _new_images()
     digest = images.image(layers=[_layer(images)])
     tag = digest.replace(":", "-")
     images.registry.add(change(images.registry.blobs[images.registry.tags[tag]]), tag=tag)
-    return Scene(images.registry, digest, images.trust)
+    return AttackScenario(images.registry, digest, images.trust)
 
 
-def _signature_manifest(change: Change) -> Scene:
+def _signature_manifest(change: Change) -> AttackScenario:
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
     referrer = images.key.sign(_subject(images, digest), created=datetime(2025, 6, 1, tzinfo=UTC))
     for blob in referrer.blobs:
         images.registry.add(blob)
     images.refer(digest, change(referrer.manifest))
-    return Scene(images.registry, digest, images.trust)
+    return AttackScenario(images.registry, digest, images.trust)
 
 
 def _subject(images: Images, digest: str) -> Descriptor:
     return Descriptor(MANIFEST, digest, len(images.registry.blobs[digest]))
 
 
-def _bundle(change: Change) -> Scene:
+def _bundle(change: Change) -> AttackScenario:
     """Write a keyless bundle with everything that one may hold."""
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
     raw = change(_write(SERVICES.make_bundle(digest, rekor=2)))
     put_referrers(images.registry, digest, [put_bundle(images.registry, digest, raw)])
-    return Scene(images.registry, digest, TRUST)
+    return AttackScenario(images.registry, digest, TRUST)
 
 
 class _Key:
@@ -148,7 +148,7 @@ class _Key:
 _KEY = _Key()
 
 
-def _statement(change: Change) -> Scene:
+def _statement(change: Change) -> AttackScenario:
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
     payload = change(_write(statement(digest)))
@@ -157,33 +157,33 @@ def _statement(change: Change) -> Scene:
         "verificationMaterial": {"publicKey": {"hint": "key"}},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),
-            "payloadType": claims.PAYLOAD_TYPE,
-            "signatures": [{"sig": _KEY.sign(encode_pae(claims.PAYLOAD_TYPE, payload))}],
+            "payloadType": signed_payloads.PAYLOAD_TYPE,
+            "signatures": [{"sig": _KEY.sign(encode_pae(signed_payloads.PAYLOAD_TYPE, payload))}],
         },
     }
     put_referrers(images.registry, digest, [put_bundle(images.registry, digest, _write(bundle))])
-    return Scene(images.registry, digest, _KEY.trust)
+    return AttackScenario(images.registry, digest, _KEY.trust)
 
 
-def _payload(change: Change) -> Scene:
+def _payload(change: Change) -> AttackScenario:
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
     document = simple_signing(digest) | {"optional": {"build": "1", "Build": "2"}}
     payload = change(_write(document))
     put_legacy(images.registry, digest, (payload, {SIGNATURE: _KEY.sign(payload)}))
-    return Scene(images.registry, digest, _KEY.trust)
+    return AttackScenario(images.registry, digest, _KEY.trust)
 
 
-def _log_entry(change: Change) -> Scene:
+def _log_entry(change: Change) -> AttackScenario:
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
     payload, annotations = SERVICES.make_legacy(digest)
     text = change(annotations[LOG_ENTRY].encode()).decode(errors="surrogateescape")
     put_legacy(images.registry, digest, (payload, annotations | {LOG_ENTRY: text}))
-    return Scene(images.registry, digest, TRUST)
+    return AttackScenario(images.registry, digest, TRUST)
 
 
-def _logged_body(change: Change) -> Scene:
+def _logged_body(change: Change) -> AttackScenario:
     """Write a log entry beside a signature by a key: it proves nothing there, and is read all the same."""
     images = _new_images()
     digest = images.image(sign=False, layers=[_layer(images)])
@@ -192,7 +192,7 @@ def _logged_body(change: Change) -> Scene:
     body = change(base64.b64decode(entry["Payload"]["body"]))
     entry["Payload"]["body"] = base64.b64encode(body).decode()
     put_legacy(images.registry, digest, (payload, {SIGNATURE: _KEY.sign(payload), LOG_ENTRY: json.dumps(entry)}))
-    return Scene(images.registry, digest, _KEY.trust)
+    return AttackScenario(images.registry, digest, _KEY.trust)
 
 
 _OF_MANIFESTS = ("schemaVersion", "mediaType", "artifactType", "config", "layers", "digest", "size", "annotations")

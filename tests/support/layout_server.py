@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from bootpress.core.errors import ContentRejected
-from bootpress.core.ports import Deletion
+from bootpress.core.ports import DeleteResult
 from bootpress.core.references import Repository
 from tests.support.layouts import LayoutRegistry
 
 _CONTENT = re.compile(r"/v2/.+/(manifests|blobs)/([^/?]+)")
 _STATUSES = {
-    Deletion.DELETED: 202,
-    Deletion.ABSENT: 404,
-    Deletion.UNSUPPORTED: 405,
-    Deletion.DENIED: 403,
-    Deletion.REFUSED: 409,
+    DeleteResult.DELETED: 202,
+    DeleteResult.ABSENT: 404,
+    DeleteResult.UNSUPPORTED: 405,
+    DeleteResult.DENIED: 403,
+    DeleteResult.REFUSED: 409,
 }
 
 

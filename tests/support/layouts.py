@@ -14,7 +14,7 @@ from typing import Any
 from bootpress.adapters.oci.limits import MAX_MANIFEST
 from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST, digest_of, parse_manifest, parse_referrers
 from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
-from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
+from bootpress.core.ports import DeleteResult, Descriptor, Manifest, Progress
 from bootpress.core.references import Repository
 
 MANIFEST, INDEX = OCI_MANIFEST, OCI_INDEX
@@ -130,17 +130,17 @@ class LayoutRegistry:
         self._answer("blob")
         return blob.digest in self.blobs
 
-    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+    def delete_blob(self, repository: Repository, digest: str) -> DeleteResult:
         """Forget a blob."""
-        return Deletion.ABSENT if self.blobs.pop(digest, None) is None else Deletion.DELETED
+        return DeleteResult.ABSENT if self.blobs.pop(digest, None) is None else DeleteResult.DELETED
 
-    def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
+    def delete_manifest(self, repository: Repository, digest: str) -> DeleteResult:
         """Forget a manifest and the tags that point to it."""
         self._answer(digest)
         if self.blobs.pop(digest, None) is None:
-            return Deletion.ABSENT
+            return DeleteResult.ABSENT
         self.tags = {tag: target for tag, target in self.tags.items() if target != digest}
-        return Deletion.DELETED
+        return DeleteResult.DELETED
 
     def _answer(self, what: str) -> None:
         if self.error is not None:

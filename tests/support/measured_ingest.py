@@ -24,8 +24,8 @@ from uuid import UUID
 from bootpress.adapters.oci import Limits, Network, OciRegistries
 from bootpress.core import errors
 from bootpress.core.ports import RegistryConnection
-from tests.support.core_world import World
-from tests.support.quick_time import QuickThreads
+from tests.support.clocks import PerThreadSkippingClock
+from tests.support.core_harness import CoreHarness
 from tests.support.served_images import SECRET, USER
 
 
@@ -36,11 +36,13 @@ def main(file: Path) -> None:
     names: dict[str, list[str]] = told["names"]
     network = Network(lambda: trusted, lambda host: names.get(host, [host]), lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
-        world = World(f"sqlite:///{folder}/catalog.db")
+        world = CoreHarness(f"sqlite:///{folder}/catalog.db")
         for number, job in enumerate(told["jobs"]):
             delivery_id = _announce(world, job, number)
             limits = Limits(**job["limits"])
-            with closing(OciRegistries(limits=limits, timing=QuickThreads().timing, network=network)) as registries:
+            with closing(
+                OciRegistries(limits=limits, timing=PerThreadSkippingClock().timing, network=network)
+            ) as registries:
                 world.context = replace(world.context, registries=registries)
                 found = _measure(world, delivery_id)
             sys.stdout.write(json.dumps({"name": job["name"], **found}) + "\n")
@@ -48,14 +50,14 @@ def main(file: Path) -> None:
         world.catalog.close()
 
 
-def _announce(world: World, job: dict[str, Any], number: int) -> UUID:
+def _announce(world: CoreHarness, job: dict[str, Any], number: int) -> UUID:
     connection = RegistryConnection(f"home-{number}", job["host"], USER, SECRET, plain_http=job["plain_http"])
     world.connections.save_registry(world.account_id, connection)
     world.platform(slug=f"edge-{number}", trust=job["trust"], oci_repository=job["repository"])
     return world.announce(slug=f"edge-{number}", ref=f"{job['repository']}:v1", **job["claims"])
 
 
-def _measure(world: World, delivery_id: UUID) -> dict[str, Any]:
+def _measure(world: CoreHarness, delivery_id: UUID) -> dict[str, Any]:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (proc(5)); getrusage's is the parent's too
     had = _status("VmRSS")

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from tests.support import parts
+from tests.support import services
 from tests.support.databases import migrate
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
@@ -91,7 +91,7 @@ class Cluster:
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     """Run a cluster for the length of the block."""
-    bin_folder = parts.require("postgresql").parent
+    bin_folder = services.require("postgresql").parent
     # Not pytest's temporary folder: that one is closed to other users, and so would be the one in a private TMPDIR.
     home = Path(tempfile.mkdtemp(prefix="bootpress-postgres-", dir="/tmp" if USER else None))
     try:

@@ -23,7 +23,7 @@ class PrefectServer:
         self.home = home
         port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
-        self._words = [sys.executable, "-m", "bootpress.adapters.orchestrator.server"]
+        self._words = [sys.executable, "-m", "bootpress.adapters.prefect_api.server_main"]
         self._words += ["--host", "127.0.0.1", "--port", str(port)]
         self._program: Program | None = None
 

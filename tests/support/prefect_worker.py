@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.prefect_api.api import PrefectApi
 from tests.support.prefect_server import PrefectServer
 from tests.support.processes import Program, wait_for
 
@@ -33,7 +33,7 @@ def resident_worker(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Program]:
     """Run a worker that can import the tests' flows, until the end of the block."""
-    words = [sys.executable, "-m", "bootpress.adapters.orchestrator.serve", pool, name, str(limit)]
+    words = [sys.executable, "-m", "bootpress.adapters.prefect_api.worker_main", pool, name, str(limit)]
     words += ["--grace-seconds", str(grace_seconds), *options]
     with Program(words, log=log, env=server.environment | dict(environment or {}), cwd=ROOT) as program:
         program.wait_until(lambda: "worker ready" in program.output, what="the worker is ready")

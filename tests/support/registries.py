@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootpress.core.ports import RegistryConnection
-from tests.support import parts
+from tests.support import services
 from tests.support.gitea import running_gitea
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
@@ -72,7 +72,7 @@ def running(kind: str, folder: Path) -> Iterator[RunningRegistry]:
 @contextmanager
 def _running_referrers_registry(folder: Path) -> Iterator[str]:
     port = free_port()
-    argv = [str(parts.require("referrers-registry")), f"-address=127.0.0.1:{port}"]
+    argv = [str(services.require("referrers-registry")), f"-address=127.0.0.1:{port}"]
     with Program(argv, log=folder / "registry.log") as program:
         program.wait_until(lambda: listens(port), what="the registry answers")
         yield f"127.0.0.1:{port}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.support import parts
+from tests.support import services
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens
 
@@ -28,7 +28,7 @@ def running_registry(
     `port` lets one come back where it was; `auth` is that section of its configuration; `tls` is a file with
     key and certificate.
     """
-    program_path = parts.require("docker-registry")
+    program_path = services.require("docker-registry")
     port = port or free_port()
     path.mkdir(parents=True, exist_ok=True)
     config = path / "config.yml"

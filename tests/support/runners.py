@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import gitea_runner, parts
+from tests.support import gitea_runner, services
 from tests.support.gitea import Gitea
 from tests.support.processes import Program
 
@@ -30,7 +30,7 @@ def running_runner(
     capacity: int = 1,
 ) -> Iterator[Program]:
     """Register a runner for a repository (`owner/name`) and run it; jobs find programs in `path` first, and `env`."""
-    act = parts.require("act")
+    act = services.require("act")
     folder.mkdir(parents=True, exist_ok=True)
     token = gitea.call("POST", f"/repos/{repository}/actions/runners/registration-token")["token"]
     register = ["register", f"--instance={gitea.url}", f"--token={token}", f"--name={name}"]

@@ -18,7 +18,7 @@ import httpx
 
 from bootpress.core.accounts import service as accounts
 from bootpress.settings import Settings
-from bootpress.wiring import production
+from bootpress.wiring import create_context
 from tests.support.processes import Program
 
 START_SECONDS = 90
@@ -85,11 +85,11 @@ class Stack:
         """Return the stack as another account with every permission sees it; the account is made if there is none."""
         os.environ["PREFECT_API_URL"] = f"{self.endpoints['prefect_url']}/api"
         try:
-            context = production(Settings(home=self.home))
+            context = create_context(Settings(home=self.home))
         finally:
             del os.environ["PREFECT_API_URL"]
         account_id = accounts.create_account(context, name)
-        _, token = accounts.mint_token(context, account_id=account_id, name="tests", permissions=["*"])
+        _, token = accounts.create_token(context, account_id=account_id, name="tests", permissions=["*"])
         context.catalog.close()
         return replace(self, token=token)
 

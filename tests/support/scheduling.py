@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 GROUPS = {
     "tests/integration/sigstore/": "sigstore",
     "tests/e2e/test_vectors.py": "sigstore",
-    "tests/integration/orchestrator/": "prefect",
+    "tests/integration/prefect_api/": "prefect",
     "tests/flows/": "prefect",
     "tests/integration/runner_hosts/": "docker",
     "tests/integration/forges/test_local_containers.py": "docker",

@@ -33,7 +33,7 @@ READS: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Life:
+class SecretScenario:
     """One image's life on a stack, and the secrets that were given and taken on the way."""
 
     stack: Stack
@@ -63,7 +63,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn(sample_image.Workshop):
+class LoggedIn(sample_image.SampleImageBuilder):
     """A workshop whose registry wants a password."""
 
     password: str
@@ -73,7 +73,7 @@ class LoggedIn(sample_image.Workshop):
         return RegistryConnection("secrets", self.repository.host, username="ci", token=self.password)
 
 
-def live(life: Life, service: TokenService, registry: str) -> None:
+def live(life: SecretScenario, service: TokenService, registry: str) -> None:
     """Do everything that an operator and a pipeline do with secrets."""
     home = life.stack.home
     life.secrets["admin token"] = (home / "admin.token").read_text().strip()
@@ -103,7 +103,7 @@ def live(life: Life, service: TokenService, registry: str) -> None:
         life.call(name, **fields)
 
 
-def connect(life: Life, registry: str) -> None:
+def connect(life: SecretScenario, registry: str) -> None:
     """Connect a registry: with a wrong password, with the right one, and the same once more."""
     connection: dict[str, Any] = {"name": "secrets", "host": registry, "username": "ci"}
     life.call("system_connect_registry", **connection, token=life.secrets["wrong password"], status=503)
@@ -113,7 +113,7 @@ def connect(life: Life, registry: str) -> None:
         life.call("system_connect_registry", **connection, token=life.secrets["registry password"], key="connect")
 
 
-def rotated_webhook(life: Life) -> dict[str, Any]:
+def rotated_webhook(life: SecretScenario) -> dict[str, Any]:
     """Provision a webhook and rotate its secret, the old one held for a while."""
     webhook: dict[str, Any] = life.call(
         "provision_disk_image_webhook", label="secret", key="provision", shows="webhook_secret"
@@ -127,7 +127,7 @@ def rotated_webhook(life: Life) -> dict[str, Any]:
 
 
 def publish_reject_promote_retain(
-    life: Life, workshop: LoggedIn, key: SigningKey, webhook: dict[str, Any], service: TokenService
+    life: SecretScenario, workshop: LoggedIn, key: SigningKey, webhook: dict[str, Any], service: TokenService
 ) -> None:
     """Publish two images, have one rejected, and one whose registry does not let us in any more."""
     publications = []
@@ -151,7 +151,7 @@ def publish_reject_promote_retain(
     )
 
 
-def visit_console(life: Life) -> None:
+def visit_console(life: SecretScenario) -> None:
     """Log in with a wrong token and with the right one, read a page, log out."""
     url = life.stack.endpoints["api_url"]
     with httpx.Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin"}) as browser:

@@ -18,7 +18,7 @@ from base64 import b64encode
 
 from bootpress.adapters.oci.manifests import digest_of
 from bootpress.core.ports import RegistryConnection
-from tests.support.core_world import Images
+from tests.support.core_harness import Images
 from tests.support.hostile_registry import Behaviour, Exchange, HostileRegistry, answer, demand, manifest, ranged
 from tests.support.layouts import LayoutRegistry
 
@@ -32,7 +32,7 @@ REQUESTS = 11
 """What an honest ingest asks: the tag twice, as the first request carries no credential."""
 
 
-class Gate:
+class AuthGate:
     """Lets in who brings one of `accepted` as Authorization, and asks the others for it; both may be changed."""
 
     def __init__(self, challenge: str, *accepted: str) -> None:
@@ -101,7 +101,7 @@ class ServedImage:
 
     def mend(self) -> None:
         """Serve everything as a good registry does."""
-        self.gate = Gate('Basic realm="images"', BASIC)
+        self.gate = AuthGate('Basic realm="images"', BASIC)
         self.layout.tags["v1"] = self.digest
         self.serve()
 

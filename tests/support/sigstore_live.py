@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from sqlalchemy import make_url
 
-from tests.support import parts
+from tests.support import services
 from tests.support.oidc_issuer import Issuer, running_issuer
 from tests.support.ports import free_port
 from tests.support.processes import Program, listens, wait_for
@@ -122,7 +122,7 @@ class Sigstore:
 def running_sigstore(database: str, *, issuer_port: int = 0) -> Iterator[Sigstore]:
     """Run all services; `database` is the URL of an empty PostgreSQL database."""
     for name in PARTS:
-        parts.require(name)
+        services.require(name)
     # Not pytest's temporary folder: the path of Fulcio's Unix socket would be too long there.
     folder = Path(tempfile.mkdtemp(prefix="bootpress-sigstore-"))
     try:
@@ -165,7 +165,7 @@ class _Starter:
 
     def _trillian(self, database: str) -> int:
         """Start the Merkle trees' server and sequencer; return the server's port."""
-        program = parts.require("trillian_log_server")
+        program = services.require("trillian_log_server")
         uri = make_url(database).set(drivername="postgresql")
         with psycopg.connect(uri.render_as_string(hide_password=False), autocommit=True) as connection:
             connection.execute((program.parent / "storage/postgresql/schema/storage.sql").read_bytes())
@@ -247,7 +247,7 @@ class _Starter:
         """Start the log that Fulcio's certificates go to (RFC 6962)."""
         key = self._key("ct").private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         tree = subprocess.run(
-            [parts.require("createtree"), f"--admin_server=127.0.0.1:{trillian}", "--max_root_duration=1h"],
+            [services.require("createtree"), f"--admin_server=127.0.0.1:{trillian}", "--max_root_duration=1h"],
             check=True,
             capture_output=True,
             text=True,
@@ -275,7 +275,7 @@ class _Starter:
         return self._run("fulcio", "serve", *options), f"http://127.0.0.1:{port}"
 
     def _run(self, name: str, *options: str) -> Program:
-        argv = [str(parts.require(name)), *options]
+        argv = [str(services.require(name)), *options]
         # Nothing of the developer's: the home is where some of them look for a configuration.
         environment = {"HOME": str(self._folder), "PATH": "/usr/bin:/bin", "NO_PROXY": "127.0.0.1"}
         program = Program(argv, log=self._folder / f"{name}.log", env=environment, cwd=self._folder)
@@ -348,7 +348,7 @@ def _write_configurations(sigstore: Sigstore) -> None:
 
 
 def _cosign(folder: Path, what: str, *options: str) -> None:
-    argv = [str(parts.require("cosign3")), what, "create", *options]
+    argv = [str(services.require("cosign3")), what, "create", *options]
     subprocess.run(argv, check=True, capture_output=True, env={"HOME": str(folder)}, timeout=60)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 
 
 class Counted:
@@ -49,7 +49,7 @@ class Counted:
 
 
 @contextmanager
-def counted(catalog: Catalog) -> Iterator[Counted]:
+def counted(catalog: Database) -> Iterator[Counted]:
     """Count the rows of transactions within the block."""
     found = Counted()
     listeners = (("after_cursor_execute", found.executed), ("commit", found.ended), ("rollback", found.undone))

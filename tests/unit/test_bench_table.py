@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.__main__ import conclude
-from benchmarks.table import Bar, Measured, around, at_least, at_most, faster, missed, render, share
+from benchmarks.table import Measured, Target, around, at_least, at_most, faster, missed, render, share
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ from benchmarks.table import Bar, Measured, around, at_least, at_most, faster, m
         (around(0.5, by=0.02), 1, False),
     ],
 )
-def test_a_bar_is_reached_at_its_end_and_missed_beyond(bar: Bar, value: float, holds: bool) -> None:  # noqa: FBT001 - a case
+def test_a_bar_is_reached_at_its_end_and_missed_beyond(bar: Target, value: float, holds: bool) -> None:  # noqa: FBT001 - a case
     assert bar.holds(value) is holds
 
 
 @pytest.mark.parametrize("bar", [at_most(1), at_least(1), around(1, by=1)])
-def test_what_is_no_number_reaches_no_bar(bar: Bar) -> None:
+def test_what_is_no_number_reaches_no_bar(bar: Target) -> None:
     assert not bar.holds(math.nan)
 
 

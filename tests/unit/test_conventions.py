@@ -70,7 +70,7 @@ def test_tests_are_skipped_for_missing_parts_only() -> None:
         name
         for name, tree in modules("tests")
         for node in ast.walk(tree)
-        if forbidden.fullmatch(attribute(node)) and name != "tests/support/parts.py"
+        if forbidden.fullmatch(attribute(node)) and name != "tests/support/services.py"
     }
     assert found == set()
 
@@ -78,7 +78,7 @@ def test_tests_are_skipped_for_missing_parts_only() -> None:
 def test_the_environment_is_read_where_settings_are_made() -> None:
     """Prevents a setting that only its reader knows: undocumented, untyped, read at a moment of its own."""
     # PREFECT_* are Prefect's own settings; the orchestrator adapter is where they are understood.
-    allowed = ("src/bootpress/settings.py", "src/bootpress/stack/", "src/bootpress/adapters/orchestrator/")
+    allowed = ("src/bootpress/settings.py", "src/bootpress/stack/", "src/bootpress/adapters/prefect_api/")
     found = {
         name
         for name, tree in modules(*PRODUCT)
@@ -96,7 +96,7 @@ def test_transactions_are_committed_in_one_place() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "commit"
     ]
-    assert found in ([], ["src/bootpress/core/catalog.py"])
+    assert found in ([], ["src/bootpress/core/database.py"])
 
 
 @pytest.mark.slow

@@ -12,10 +12,10 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from bootpress import packaged
-from bootpress.core.catalogue import OPERATIONS, PERMISSIONS
 from bootpress.core.events.service import Kind
+from bootpress.core.operation_registry import OPERATIONS, PERMISSIONS
+from bootpress.entrypoints.cli.main import app
 from bootpress.settings import Settings
-from bootpress.surfaces.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -15,9 +15,9 @@ SLOW = ("docker", "fastapi", "oras", "prefect", "sigstore", "sqlalchemy")
 @pytest.mark.parametrize(
     ("module", "needed"),
     [
-        ("bootpress.surfaces.cli.main", set()),
+        ("bootpress.entrypoints.cli.main", set()),
         ("bootpress.adapters.cosign.verifier", set()),
-        ("bootpress.surfaces.api.app", {"fastapi", "sqlalchemy"}),
+        ("bootpress.entrypoints.api.app", {"fastapi", "sqlalchemy"}),
     ],
 )
 def test_a_door_imports_no_more_than_it_needs(module: str, needed: set[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootpress.removal import remove_tree
-from tests.support import parts
+from tests.support import services
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ print(remove_tree(Path({str(top)!r})))
     words = ["unshare", "--map-root-user", "--mount", sys.executable, "-c", script]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if "unshare failed" in done.stderr:
-        parts.miss("user namespaces", "the kernel, or a container around us, must let us mount in one of our own")
+        services.miss("user namespaces", "the kernel, or a container around us, must let us mount in one of our own")
     assert "mount" in done.stdout, done.stderr
     assert [path.name for path in beside.iterdir()] == ["file"]
     assert len(list(top.rglob("*"))) == 3  # the two places, and the folder that one of them is in

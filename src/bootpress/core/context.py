@@ -8,18 +8,18 @@ from datetime import datetime
 from threading import BoundedSemaphore
 from uuid import UUID
 
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.ports import (
     Clock,
     Connections,
     EventSink,
-    Forges,
+    ForgeFactory,
     Launcher,
-    Registries,
-    RunnerHosts,
+    RegistryFactory,
+    RunnerHostFactory,
     SignatureVerifier,
 )
-from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.core.workers.signing_keys import SigningKeyPair, create_key_pair
 
 MAX_WAITING = 8
@@ -68,13 +68,13 @@ class Limits:
 class Context:
     """The catalog and every port; made once by `bootpress.wiring`, and by tests."""
 
-    catalog: Catalog
+    catalog: Database
     clock: Clock
-    secrets: SecretBox
+    secrets: SecretCipher
     verifier: SignatureVerifier
-    registries: Registries
-    forges: Forges
-    runner_hosts: RunnerHosts
+    registries: RegistryFactory
+    forges: ForgeFactory
+    runner_hosts: RunnerHostFactory
     connections: Connections
     launcher: Launcher
     event_sink: EventSink
@@ -102,6 +102,6 @@ class Caller:
     permissions: frozenset[str]
     expires_at: datetime | None = None
 
-    def may(self, permission: str) -> bool:
+    def has_permission(self, permission: str) -> bool:
         """Tell whether the token has a permission; `*` has all."""
         return "*" in self.permissions or permission in self.permissions

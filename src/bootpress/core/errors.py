@@ -110,7 +110,7 @@ class ForgeUnavailable(Unavailable):
     """The forge does not answer."""
 
 
-class ForgeUnsettled(ForgeUnavailable):
+class ForgeOutcomeUnknown(ForgeUnavailable):
     """The forge was asked to do something that is not to be done twice, and its answer was lost: it may have."""
 
 

@@ -1,16 +1,16 @@
 """Every table of the catalog, so that one import makes the whole schema known."""
 
-from bootpress.core.accounts.models import Account, ApiToken, StoredAnswer
+from bootpress.core.accounts.models import Account, ApiToken, IdempotencyRecord
 from bootpress.core.breakers.models import CircuitBreaker
-from bootpress.core.builds.models import Build, ListedRun
-from bootpress.core.catalog import Base
-from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.builds.models import Build, KnownRun
+from bootpress.core.database import Base
+from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.pruning.models import PruningClock
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.webhooks.models import Attempt, Delivery, Webhook
-from bootpress.core.workers.models import CiWorker, Procedure
+from bootpress.core.workers.models import CiWorker, Saga
 
 metadata = Base.metadata
 
@@ -25,13 +25,13 @@ __all__ = [
     "DeletionStep",
     "Delivery",
     "Event",
-    "ListedRun",
+    "IdempotencyRecord",
+    "KnownRun",
     "NodePlatform",
-    "Procedure",
+    "OutboxEntry",
     "PruningClock",
     "Publication",
-    "StoredAnswer",
-    "Undelivered",
+    "Saga",
     "Webhook",
     "metadata",
 ]

@@ -19,7 +19,7 @@ MAX_DEPTH = 200
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def count_marks(raw: bytes) -> int:
+def count_structural_tokens(raw: bytes) -> int:
     """Count what may be structure, without reading the text: brackets, commas and colons."""
     return sum(raw.count(mark) for mark in (b"{", b"[", b",", b":"))
 
@@ -30,7 +30,7 @@ def parse(raw: bytes, *, what: str, max_marks: int = MAX_MARKS) -> Any:
     Refused too: keys that are there twice, NaN and numbers that would become infinite, text that cannot be stored,
     nesting beyond MAX_DEPTH, and more than `max_marks` parts. The caller bounds the size before it reads.
     """
-    if count_marks(raw) > max_marks:
+    if count_structural_tokens(raw) > max_marks:
         raise InvalidInput(f"{what} has more than {max_marks} brackets, commas and colons")
     try:
         value = json.loads(

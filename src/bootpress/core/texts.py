@@ -12,7 +12,7 @@ def shown(text: str, limit: int = _MAX_SHOWN) -> str:
     return printable + "…" if len(text) > limit else printable
 
 
-def refuse_unstorable(value: object) -> object:
+def reject_unstorable_text(value: object) -> object:
     """Refuse text with a NUL, which PostgreSQL does not store, or half of a surrogate pair, which UTF-8 cannot say.
 
     Looks into lists and objects too. Raises ValueError.

@@ -10,7 +10,7 @@ from bootpress.stack.errors import StackFailed
 _PACKAGE = Path(bootpress.__file__).parent
 
 
-def prefect_file() -> Path:
+def prefect_yaml_path() -> Path:
     """Return the prefect.yaml of the wheel, or in a checkout the one at its top."""
     for found in (_PACKAGE / "data" / "prefect.yaml", _PACKAGE.parents[1] / "prefect.yaml"):
         if found.is_file():

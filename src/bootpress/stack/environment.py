@@ -29,14 +29,14 @@ def auth_string(home: Home, base: Mapping[str, str] = os.environ) -> str:
     return given or home.prefect_auth_string()
 
 
-def of_a_stranger(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+def clean_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment of somebody who has configured neither us nor Prefect."""
     return {name: value for name, value in base.items() if not name.startswith((*OURS, "PREFECT_"))}
 
 
 def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what every process gets: nobody's settings, and folders of the home for data, caches and scratch."""
-    return of_a_stranger(base) | {
+    return clean_environment(base) | {
         "XDG_DATA_HOME": str(home.folder / "data"),
         "XDG_CACHE_HOME": str(home.folder / "cache"),
         "TMPDIR": str(home.folder / "tmp"),
@@ -45,7 +45,7 @@ def common(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     }
 
 
-def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+def prefect_environment(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what Prefect, its clients included, needs in order to write to the home and to tell nobody."""
     given = {name: value for name, value in base.items() if name.startswith("PREFECT_")}
     environment = (
@@ -71,7 +71,7 @@ def of_prefect(home: Home, base: Mapping[str, str] = os.environ) -> dict[str, st
     return environment
 
 
-def of_ours(
+def service_environment(
     settings: Settings,
     home: Home,
     *,
@@ -86,7 +86,7 @@ def of_ours(
     return (
         # Prefect's clients would ask each new server first whether it wants tokens, which ours does not.
         {"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false"}
-        | of_prefect(home, of_clients)
+        | prefect_environment(home, of_clients)
         | given
         | {
             "PREFECT_API_URL": prefect_api,

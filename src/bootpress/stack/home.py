@@ -100,7 +100,7 @@ class Home:
 
     def clear(self) -> None:
         """Forget what the last start left that means nothing any more; what cannot be deleted stays."""
-        self.forget_endpoints()
+        self.remove_endpoints()
         for name in EMPTIED:
             remove_tree(self.folder / name)
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
@@ -165,7 +165,7 @@ class Home:
             return None
         return found if isinstance(found, dict) else None
 
-    def forget_endpoints(self) -> None:
+    def remove_endpoints(self) -> None:
         """Say that nothing is ready."""
         self.endpoints.unlink(missing_ok=True)
 

@@ -31,7 +31,7 @@ class Ports:
 
 
 @dataclass(slots=True)
-class Reservations:
+class PortReservations:
     """Keeps two stacks that start at once from choosing the same port; held until `release` or the process ends.
 
     A port cannot be held for a child that binds it itself. So each stack holds a name of the kernel's (an abstract
@@ -62,9 +62,9 @@ class Reservations:
         self._held.clear()
 
 
-def settle(
+def allocate_ports(
     path: Path,
-    reservations: Reservations,
+    reservations: PortReservations,
     *,
     host: str = LOOPBACK,
     fixed: int | None = None,
@@ -109,7 +109,7 @@ def _refuse_doubles(kept: dict[str, int]) -> None:
 
 
 def _wait_for(
-    name: str, port: int, host: str, reservations: Reservations, deadline: float, tick: Callable[[], None]
+    name: str, port: int, host: str, reservations: PortReservations, deadline: float, tick: Callable[[], None]
 ) -> None:
     while not reservations.take(port, host):
         if time.monotonic() > deadline:
@@ -123,7 +123,7 @@ def _wait_for(
         time.sleep(0.1)
 
 
-def _next_free(name: str, host: str, reservations: Reservations) -> int:
+def _next_free(name: str, host: str, reservations: PortReservations) -> int:
     first = PREFERRED[name]
     for port in range(first, first + TRIED):
         if (port not in PREFERRED.values() or port == first) and reservations.take(port, host):

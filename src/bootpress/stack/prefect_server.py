@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bootpress.adapters.orchestrator.api import PrefectApi
+from bootpress.adapters.prefect_api.api import PrefectApi
 from bootpress.core.errors import OrchestratorUnavailable
 from bootpress.sign_in import codes_of
-from bootpress.stack.environment import auth_string, configured, of_prefect
+from bootpress.stack.environment import auth_string, configured, prefect_environment
 from bootpress.stack.home import Home
 from bootpress.stack.ports import LOOPBACK
 from bootpress.stack.processes import Spec, python
@@ -54,7 +54,7 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ, *, allowed
 
     It always wants its authentication string, and answers `allowed_hosts` beside those of loopback.
     """
-    environment = of_prefect(home, base) | {
+    environment = prefect_environment(home, base) | {
         "PREFECT_SERVER_API_AUTH_STRING": auth_string(home, base),
         "PREFECT_LOGGING_SERVER_LEVEL": base.get("PREFECT_LOGGING_SERVER_LEVEL", "WARNING"),
         # Its UI would look for the API at Prefect's default port; so it asks whoever served it, tunnels included.
@@ -68,7 +68,7 @@ def spec(home: Home, port: int, base: Mapping[str, str] = os.environ, *, allowed
         environment[DATABASE[0]] = f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
     words = ["--host", LOOPBACK, "--port", str(port), "--sign-in", str(codes_of(home.folder, "prefect").folder)]
     words += [word for host in allowed_hosts for word in ("--allow-host", host)]
-    return Spec("prefect", python("bootpress.adapters.orchestrator.server", *words), environment)
+    return Spec("prefect", python("bootpress.adapters.prefect_api.server_main", *words), environment)
 
 
 def client(where: PrefectAddress, environment: Mapping[str, str]) -> PrefectApi:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bootpress.stack import child
+from bootpress.stack import exec_child
 
 LOG_BYTES: Final = 20_000_000
 TAIL_BYTES: Final = 2_000
@@ -43,8 +43,16 @@ class Process:
     def __init__(self, spec: Spec, *, log: Path, cwd: Path) -> None:
         self.spec = spec
         self.log = log
-        bound_log(log)
-        words = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(spec.death_signal)), *spec.words]
+        rotate_log(log)
+        words = [
+            sys.executable,
+            "-I",
+            "-S",
+            exec_child.__file__,
+            str(os.getpid()),
+            str(int(spec.death_signal)),
+            *spec.words,
+        ]
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 words,
@@ -100,7 +108,7 @@ class Process:
         return tail(self.log, lines=1)
 
 
-def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
+def rotate_log(log: Path, limit: int = LOG_BYTES) -> None:
     """Keep the old content of a log that has grown too large beside it; a writer that appends goes on undisturbed.
 
     Where the disk has no room for a second copy the content goes: the room is needed more. What a link leads to is

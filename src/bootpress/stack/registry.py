@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from bootpress.stack import container, fetching
+from bootpress.stack import registry_container, registry_download
 from bootpress.stack.environment import common
 from bootpress.stack.home import Home, write_private
 from bootpress.stack.ports import LOOPBACK
@@ -32,7 +32,7 @@ REMOVE_SECONDS: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RegistryLaunch:
     """How the registry is run (`spec`), or why it is not (`reason`)."""
 
     spec: Spec | None
@@ -58,17 +58,17 @@ class LocalRegistry:
         self._allowed_hosts = allowed_hosts
         self._deadline = time.monotonic() + fetch_seconds
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start it, or what fetches it; that goes on beside the start of everything else."""
         spec = None
         if find_program(self._home) is not None:
             spec = choose(self._home, self._port, self._allowed_hosts).spec
         self._supervisor.start(spec or _fetching(self._home))
 
-    def complete(self) -> str:
+    def wait_until_ready(self) -> str:
         """Wait until it answers, and return nothing; or return why there is none."""
         if self._supervisor.runs(FETCHING):
-            self._supervisor.let_end(FETCHING, seconds=self._deadline - time.monotonic())
+            self._supervisor.wait_or_kill(FETCHING, seconds=self._deadline - time.monotonic())
             choice = choose(self._home, self._port, self._allowed_hosts)
             if choice.spec is None:
                 return choice.reason
@@ -77,33 +77,33 @@ class LocalRegistry:
         return ""
 
 
-def choose(home: Home, port: int, allowed_hosts: Sequence[str] = ()) -> Choice:
+def choose(home: Home, port: int, allowed_hosts: Sequence[str] = ()) -> RegistryLaunch:
     """Decide how to run a registry on a port of this machine, with what is here and was fetched at this start."""
     guard = _Guard(home, port, allowed_hosts)
     program = find_program(home)
     if program is not None:
-        return Choice(_program_spec(guard, program), str(program))
-    outcome = fetching.outcome(home)
+        return RegistryLaunch(_program_spec(guard, program), str(program))
+    outcome = registry_download.outcome(home)
     if outcome.is_container:
-        return Choice(_container_spec(guard), f"a container of {container.IMAGE}")
-    return Choice(None, outcome.reason)
+        return RegistryLaunch(_container_spec(guard), f"a container of {registry_container.IMAGE}")
+    return RegistryLaunch(None, outcome.reason)
 
 
 def remove_left_container(home: Home, supervisor: Supervisor) -> None:
     """Remove a container that a killed predecessor may have left: it would hold the port that this home waits for."""
     if home.had_container.exists():
-        words = python("bootpress.stack.container", "remove", str(home.registry))
+        words = python("bootpress.stack.registry_container", "remove", str(home.registry))
         supervisor.start(Spec(REMOVING, words, common(home), once=True))
-        if supervisor.let_end(REMOVING, seconds=REMOVE_SECONDS):
+        if supervisor.wait_or_kill(REMOVING, seconds=REMOVE_SECONDS):
             home.had_container.unlink(missing_ok=True)
 
 
 def find_program(home: Home, path: str | None = None) -> Path | None:
     """Return the program where it is installed (on `path`, by default PATH), or unpacked into this home."""
-    found = shutil.which(fetching.PACKAGE, path=path)
+    found = shutil.which(registry_download.PACKAGE, path=path)
     if found:
         return Path(found)
-    unpacked = fetching.unpacked(home)
+    unpacked = registry_download.unpacked(home)
     return unpacked if os.access(unpacked, os.X_OK) else None
 
 
@@ -117,7 +117,7 @@ def is_ready(address: str) -> bool:
 
 
 def _fetching(home: Home) -> Spec:
-    return Spec(FETCHING, python("bootpress.stack.fetching", str(home.folder)), common(home), once=True)
+    return Spec(FETCHING, python("bootpress.stack.registry_download", str(home.folder)), common(home), once=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _program_spec(guard: _Guard, program: Path) -> Spec:
 
 def _container_spec(guard: _Guard) -> Spec:
     home, config = guard.home, _write_config(guard, storage="/var/lib/registry")
-    words = python("bootpress.stack.container", "run", str(home.registry), str(config), str(guard.folder))
+    words = python("bootpress.stack.registry_container", "run", str(home.registry), str(config), str(guard.folder))
     write_private(home.had_container, "")
     # It removes its container before it ends, which the kernel's SIGKILL would not let it.
     return Spec("registry", guard.before(words), common(home), death_signal=signal.SIGTERM)

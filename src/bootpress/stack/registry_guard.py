@@ -28,7 +28,7 @@ from typing import Final
 import h11
 
 from bootpress.core.request_origins import SAFE_METHODS, OwnHosts, is_browser, refusal
-from bootpress.stack import child, splicing
+from bootpress.stack import exec_child, splicing
 from bootpress.stack.idle_connections import Bounds, Connection, ConnectionTable
 from bootpress.stack.ports import LOOPBACK
 
@@ -204,7 +204,7 @@ def run(folder: Path, port: int, words: Sequence[str], own: OwnHosts) -> int:
     Path(SOCKET).unlink(missing_ok=True)
     listener = socket.create_server((LOOPBACK, port), backlog=Bounds().connections)
     guard = Guard(own, SOCKET, Bounds(connections=_affordable()))
-    mortal = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(signal.SIGTERM)), *words]
+    mortal = [sys.executable, "-I", "-S", exec_child.__file__, str(os.getpid()), str(int(signal.SIGTERM)), *words]
     with subprocess.Popen(mortal) as program:
         threading.Thread(target=guard.serve, args=(listener,), daemon=True).start()
         while program.poll() is None and signal.sigwait(_SIGNALS) == signal.SIGCHLD:

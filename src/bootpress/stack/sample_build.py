@@ -21,7 +21,7 @@ from bootpress.core.errors import BootpressError
 from bootpress.core.references import Repository
 from bootpress.stack import sample_image
 from bootpress.stack.errors import StackFailed
-from bootpress.stack.sample_bell import ring
+from bootpress.stack.sample_webhook import post_delivery
 
 LAYERS: Final = tuple((title, media_type, sample_image.MIB) for title, media_type, _ in sample_image.LAYERS)
 """Small: what is shown here is the way, and the images before were large."""
@@ -42,14 +42,14 @@ def build(given: Mapping[str, str]) -> None:
     if dispatch_id:
         annotations["io.bootpress.dispatch-id"] = dispatch_id
     with tempfile.TemporaryDirectory() as folder, closing(OciRegistries()) as registries:
-        workshop = sample_image.Workshop(Path(folder), repository, registries)
+        workshop = sample_image.SampleImageBuilder(Path(folder), repository, registries)
         image = workshop.push(tag, lambda _: None, layers=LAYERS, annotations=annotations)
         _say(f"pushed {repository}:{tag} as {image.digest}")
         workshop.sign(key, image)
     _say("signed it with the repository's key")
     said = {"platform_slug": slug, "oci_ref": f"{repository}:{tag}", "oci_digest": image.digest, "git_sha": commit}
     said |= {"run_id": run_id, "dispatch_id": dispatch_id} if dispatch_id else {"run_id": run_id}
-    _say(f"rang bootpress: delivery {ring(url, secret, said)}")
+    _say(f"rang bootpress: delivery {post_delivery(url, secret, said)}")
 
 
 def _need(given: Mapping[str, str], name: str) -> str:

@@ -26,7 +26,7 @@ SIZE = sum(size for _, _, size in LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class SampleImageBuilder:
     """Makes, pushes and signs images in one repository."""
 
     folder: Path

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from bootpress.stack.errors import StackFailed, Stopped
 from bootpress.stack.home import Home
-from bootpress.stack.processes import Process, Spec, bound_log
+from bootpress.stack.processes import Process, Spec, rotate_log
 
 DEATHS: Final = 5
 DEATHS_AT_START: Final = 1
@@ -116,7 +116,7 @@ class Supervisor:
         """Tell whether a process was started and is not done with."""
         return name in self._watched
 
-    def let_end(self, name: str, *, seconds: float) -> bool:
+    def wait_or_kill(self, name: str, *, seconds: float) -> bool:
         """Give a process that runs once so long to end, then end it; return whether it ended well by itself."""
         deadline = time.monotonic() + seconds
         process = self._watched[name].process
@@ -151,7 +151,7 @@ class Supervisor:
         if now > self._logs_next:
             self._logs_next = now + LOGS_SECONDS
             for name in self._watched:
-                bound_log(self._home.log(name))
+                rotate_log(self._home.log(name))
         time.sleep(TICK_SECONDS)
 
     def stop(self, stages: Sequence[tuple[Sequence[str], float]]) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bootpress.adapters.orchestrator.guard import SIGN_IN as PREFECT_SIGN_IN
+from bootpress.adapters.prefect_api.guard import SIGN_IN as PREFECT_SIGN_IN
+from bootpress.entrypoints.console.csrf import SIGN_IN as CONSOLE_SIGN_IN
 from bootpress.settings import Settings
 from bootpress.sign_in import codes_of
 from bootpress.stack.environment import absolute
 from bootpress.stack.errors import StackFailed
 from bootpress.stack.home import Home, write_private
-from bootpress.surfaces.console.origins import SIGN_IN as CONSOLE_SIGN_IN
 
 _PAGE: Final = """<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">
 <meta http-equiv="refresh" content="0; url={address}"><title>bootpress</title><a href="{address}">Go on</a>

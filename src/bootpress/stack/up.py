@@ -17,10 +17,10 @@ from rich.console import Console
 
 from bootpress.settings import Settings
 from bootpress.stack import prefect_server, registry
-from bootpress.stack.environment import absolute, configured, of_ours, without_password
+from bootpress.stack.environment import absolute, configured, service_environment, without_password
 from bootpress.stack.errors import Stopped
 from bootpress.stack.home import Home, write_private
-from bootpress.stack.ports import Ports, Reservations, settle
+from bootpress.stack.ports import PortReservations, Ports, allocate_ports
 from bootpress.stack.processes import Spec, python
 from bootpress.stack.supervisor import DEATHS, DEATHS_AT_START, Signals, Supervisor
 
@@ -51,11 +51,11 @@ def up(settings: Settings) -> None:
         home.clear()
         settings.encryption_keys  # noqa: B018 - makes the key now: processes that start at once would race for it
         supervisor = Supervisor(home, signals)
-        reservations = Reservations()
+        reservations = PortReservations()
         elsewhere = {"prefect": configured(), "registry": settings.registry}
         try:
             registry.remove_left_container(home, supervisor)
-            ports = settle(
+            ports = allocate_ports(
                 home.ports,
                 reservations,
                 host=settings.host,
@@ -67,7 +67,7 @@ def up(settings: Settings) -> None:
         except Stopped:
             _say("stopping")
         finally:
-            home.forget_endpoints()
+            home.remove_endpoints()
             supervisor.stop(STAGES)
             reservations.release()
 
@@ -84,19 +84,19 @@ class _Stack:
         steps = _Steps()
         self.supervisor.deaths_allowed = DEATHS_AT_START
         prefect = prefect_server.address(self.ports.prefect)
-        environment = of_ours(
+        environment = service_environment(
             self.settings, self.home, prefect_api=prefect.api_url, api_url=self.api_url, api_port=self.ports.api
         )
         self._start_first(prefect, environment)
         hosts = self.settings.allowed_host_list
         local = registry.LocalRegistry(self.home, self.ports.registry, self.supervisor, allowed_hosts=hosts)
         if self.settings.registry is None:
-            local.begin()
+            local.start()
         database = without_password(self.settings.catalog_url)
         late = steps.late("database", f"waiting for {database}; why is in {self.home.log('prepare-catalog')}")
         self._wait(lambda: self.supervisor.is_done("prepare-catalog") or late(), "the database")
         steps.done("database", database)
-        self.supervisor.start(Spec("api", python("bootpress.surfaces.api.serve"), environment))
+        self.supervisor.start(Spec("api", python("bootpress.entrypoints.api.server"), environment))
         health = prefect_server.client(prefect, environment)
         self._wait(partial(prefect_server.is_healthy, health), "Prefect")
         steps.done("prefect", prefect.url)
@@ -107,7 +107,7 @@ class _Stack:
         steps.done("api", self.api_url)
         self._wait(self._worker_is_ready, "the worker")
         steps.done("worker", self.home.worker_name())
-        self.supervisor.start(Spec("relay", python("bootpress.stack.prepare", "relay"), environment, once=True))
+        self.supervisor.start(Spec("relay", python("bootpress.stack.init_tasks", "relay"), environment, once=True))
         self._keep(prefect.url, address)
 
     @property
@@ -122,7 +122,7 @@ class _Stack:
             hosts = self.settings.allowed_host_list
             self.supervisor.start(prefect_server.spec(self.home, self.ports.prefect, allowed_hosts=hosts))
         for task in ("catalog", "prefect"):
-            words = python("bootpress.stack.prepare", task)
+            words = python("bootpress.stack.init_tasks", task)
             self.supervisor.start(Spec(f"prepare-{task}", words, environment, once=True))
         words = python(
             "bootpress.stack.worker",
@@ -136,7 +136,7 @@ class _Stack:
         if self.settings.registry is not None:
             steps.done("registry", f"{self.settings.registry}, as configured")
             return self.settings.registry
-        refusal = local.complete()
+        refusal = local.wait_until_ready()
         if refusal:
             steps.done("registry", f"none: {refusal}. Install docker-registry, or name one with BOOTPRESS_REGISTRY")
             return None

@@ -14,10 +14,10 @@ from typing import NoReturn
 from sqlalchemy.exc import DBAPIError
 
 from bootpress import schema
-from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.adapters.orchestrator.serve import serve
-from bootpress.adapters.orchestrator.wakeup import wakeup_of
-from bootpress.core.catalog import Catalog
+from bootpress.adapters.prefect_api.api import PrefectApi
+from bootpress.adapters.prefect_api.wakeup import wakeup_path
+from bootpress.adapters.prefect_api.worker_main import serve
+from bootpress.core.database import Database
 from bootpress.core.errors import CatalogUnavailable, OrchestratorUnavailable
 from bootpress.settings import Settings
 
@@ -28,19 +28,19 @@ MIGRATION_SECONDS = 0.5
 def work(pool: str, name: str, limit: int, *, ready_file: Path, grace_seconds: float) -> NoReturn:
     """Import what the runs need, wait for the pool and for the database, serve the pool."""
     import flows.ingest  # noqa: F401, PLC0415 - the largest of the flows, while the pool is still awaited
-    from bootpress.adapters.orchestrator import resident  # noqa: F401, PLC0415 - as above
+    from bootpress.adapters.prefect_api import resident  # noqa: F401, PLC0415 - as above
 
     settings = Settings()
     api = PrefectApi.from_environment()
     while not _is_there(api, pool):
         time.sleep(POLL_SECONDS)
     api.close()
-    _wait_for_migrations(Catalog(settings.catalog_url))
-    wakeup = wakeup_of(settings.home)
+    _wait_for_migrations(Database(settings.catalog_url))
+    wakeup = wakeup_path(settings.home)
     serve(pool, name, limit, ready_file=ready_file, grace_seconds=grace_seconds, wakeup=wakeup)
 
 
-def _wait_for_migrations(catalog: Catalog) -> None:
+def _wait_for_migrations(catalog: Database) -> None:
     """Wait for the version of this code: after an upgrade the pool is there already, with runs that waited."""
     if not _is_current(catalog):
         print("waiting for the database to be migrated", flush=True)  # noqa: T201 - its log
@@ -49,7 +49,7 @@ def _wait_for_migrations(catalog: Catalog) -> None:
     catalog.close()
 
 
-def _is_current(catalog: Catalog) -> bool:
+def _is_current(catalog: Database) -> bool:
     try:
         return schema.is_current(catalog)
     except (CatalogUnavailable, DBAPIError):

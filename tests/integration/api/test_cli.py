@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import EC_KEY, Press, announcement, running_press
+from tests.support.api import EC_KEY, ApiServer, announcement, running_press
 
 PROGRAM = Path(sys.executable).parent / "bootpress"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Press]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with running_press(f"sqlite:///{tmp_path_factory.mktemp('cli') / 'catalog.db'}") as press:
         yield press
 
 
 @pytest.fixture
-def home(served: Press, tmp_path: Path) -> Path:
+def home(served: ApiServer, tmp_path: Path) -> Path:
     """The home of a bootpress that runs, as `up` leaves it."""
     token_file = tmp_path / "admin.token"
     token_file.write_text(served.token + "\n")
@@ -51,7 +51,7 @@ def test_call_prints_the_answer_as_json(home: Path) -> None:
     assert json.loads(done.stdout)["action"] == "created"
 
 
-def test_call_shows_a_person_a_table_and_marks_what_is_shown_once(served: Press, home: Path) -> None:
+def test_call_shows_a_person_a_table_and_marks_what_is_shown_once(served: ApiServer, home: Path) -> None:
     made = bootpress("call", "provision_disk_image_webhook", "label=table", home=home)
     assert "webhook_secret" in made.stdout
     assert "shown once" in made.stdout
@@ -62,7 +62,7 @@ def test_call_shows_a_person_a_table_and_marks_what_is_shown_once(served: Press,
     assert "shown once" not in listed.stdout
 
 
-def test_call_builds_nested_fields_numbers_and_lists_from_words_and_files(served: Press, home: Path) -> None:
+def test_call_builds_nested_fields_numbers_and_lists_from_words_and_files(served: ApiServer, home: Path) -> None:
     key = home / "cosign.pub"
     key.write_text(EC_KEY)
     done = bootpress(
@@ -126,7 +126,7 @@ def test_where_nothing_runs_the_hint_says_how_to_start_it(home: Path, tmp_path: 
         assert "Traceback" not in done.stderr
 
 
-def test_a_url_and_a_token_file_reach_an_api_without_its_home(served: Press, home: Path, tmp_path: Path) -> None:
+def test_a_url_and_a_token_file_reach_an_api_without_its_home(served: ApiServer, home: Path, tmp_path: Path) -> None:
     poor = tmp_path / "poor.token"
     poor.write_text(served.mint("system.events.read"))
     words = ("call", "system_list_node_platforms", "--json")
@@ -172,7 +172,7 @@ def test_an_operation_that_resembles_none_is_told_where_they_are_listed(home: Pa
     assert "hint: `bootpress operations`" in bootpress("call", "xyz", home=home).stderr
 
 
-def test_what_outsiders_wrote_cannot_steer_the_terminal(served: Press, home: Path) -> None:
+def test_what_outsiders_wrote_cannot_steer_the_terminal(served: ApiServer, home: Path) -> None:
     bell = served.provision("steer")
     assert bell.ring(announcement(platform_slug="\x1b[31mred\x1b]0;title\x07[bold]")).status_code == 202
     done = bootpress("call", "system_list_disk_image_deliveries", home=home)

@@ -14,27 +14,27 @@ from pathlib import Path
 import pytest
 
 from bootpress.core.webhooks.service import PATH
-from bootpress.surfaces.api import serve
-from bootpress.surfaces.api.connections import Bounds
-from tests.support.api import Bell, Press, announcement, running_press
+from bootpress.entrypoints.api import server
+from bootpress.entrypoints.api.http_protocol import ConnectionLimits
+from tests.support.api import ApiServer, WebhookClient, announcement, running_press
 from tests.support.fakes import eventually
 from tests.support.raw_http import RawClient, connected, request
 
-HASTY = Bounds(connections=40, head=0.6, idle=1.0, body=0.6, taking=0.6)
-PATIENT = Bounds(connections=12, head=60, idle=60, body=60, taking=60)
+HASTY = ConnectionLimits(connections=40, head=0.6, idle=1.0, body=0.6, taking=0.6)
+PATIENT = ConnectionLimits(connections=12, head=60, idle=60, body=60, taking=60)
 BELL = PATH + "x"
 SOON = 4.0
 """Seconds: much more than HASTY, much less than anybody would otherwise wait."""
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Press]:
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with running_press(f"sqlite:///{tmp_path_factory.mktemp('hasty') / 'catalog.db'}", bounds=HASTY) as press:
         yield press
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Press]:
+def small(tmp_path: Path) -> Iterator[ApiServer]:
     with running_press(f"sqlite:///{tmp_path / 'catalog.db'}", bounds=PATIENT) as press:
         yield press
 
@@ -47,19 +47,19 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert said == []
 
 
-def is_served(press: Press) -> bool:
+def is_served(press: ApiServer) -> bool:
     with connected(press.port) as other:
         other.send(request())
         return other.answer().status == 200
 
 
-def test_a_client_that_sends_nothing_is_cut_off(hasty: Press) -> None:
+def test_a_client_that_sends_nothing_is_cut_off(hasty: ApiServer) -> None:
     with connected(hasty.port) as silent:
         assert is_served(hasty)
         assert silent.rest(seconds=SOON) == b""
 
 
-def test_headers_that_dribble_are_408_in_bounded_time_while_others_are_served(hasty: Press) -> None:
+def test_headers_that_dribble_are_408_in_bounded_time_while_others_are_served(hasty: ApiServer) -> None:
     with connected(hasty.port) as slow:
         begun = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
@@ -83,7 +83,7 @@ def dribble(client: RawClient, data: bytes, pause: float) -> int:
     return len(data)
 
 
-def test_a_second_request_that_dribbles_is_cut_off_too(hasty: Press) -> None:
+def test_a_second_request_that_dribbles_is_cut_off_too(hasty: ApiServer) -> None:
     with connected(hasty.port) as slow:
         slow.send(request())
         assert slow.answer().status == 200
@@ -94,7 +94,7 @@ def test_a_second_request_that_dribbles_is_cut_off_too(hasty: Press) -> None:
 
 
 @pytest.mark.parametrize("framing", ["Content-Length", "Transfer-Encoding"])
-def test_a_body_that_dribbles_is_408_in_bounded_time_while_others_are_served(hasty: Press, framing: str) -> None:
+def test_a_body_that_dribbles_is_408_in_bounded_time_while_others_are_served(hasty: ApiServer, framing: str) -> None:
     bell = hasty.provision(framing)
     body = json.dumps(announcement(padding="x" * 4000)).encode()
     value, sent = str(len(body)), body
@@ -118,14 +118,14 @@ def test_a_body_that_dribbles_is_408_in_bounded_time_while_others_are_served(has
     assert bell.ring(body=body).status_code == 202  # all at once, it is good
 
 
-def test_a_body_that_dribbles_on_after_the_answer_is_cut_off(hasty: Press) -> None:
+def test_a_body_that_dribbles_on_after_the_answer_is_cut_off(hasty: ApiServer) -> None:
     with connected(hasty.port) as slow:
         slow.send(request("POST", "/api/v1/operations/recent_events", "Content-Length: 100000"))
         assert slow.answer().status == 401
         assert dribble(slow, b"x" * 1000, 0.02) < 1000
 
 
-def test_a_client_that_takes_nothing_of_its_answers_is_cut_off(hasty: Press) -> None:
+def test_a_client_that_takes_nothing_of_its_answers_is_cut_off(hasty: ApiServer) -> None:
     with connected(hasty.port, receive_buffer=4096) as greedy:
         asked = request("GET", "/api/openapi.json", f"Authorization: Bearer {hasty.token}")
         greedy.send(asked * 100)
@@ -135,7 +135,7 @@ def test_a_client_that_takes_nothing_of_its_answers_is_cut_off(hasty: Press) -> 
         assert len(greedy.rest(seconds=SOON)) < 100 * size
 
 
-def test_a_connection_that_is_used_outlives_every_bound(hasty: Press) -> None:
+def test_a_connection_that_is_used_outlives_every_bound(hasty: ApiServer) -> None:
     with connected(hasty.port) as steady:
         for _ in range(5):
             steady.send(request())
@@ -154,7 +154,7 @@ def test_a_connection_that_is_used_outlives_every_bound(hasty: Press) -> None:
     ],
     ids=["nothing", "half a head", "half a body", "half a chunk"],
 )
-def test_whoever_keeps_us_waiting_makes_room_for_others(small: Press, sent: bytes) -> None:
+def test_whoever_keeps_us_waiting_makes_room_for_others(small: ApiServer, sent: bytes) -> None:
     with ExitStack() as stack:
         crowd: list[RawClient] = []
         for _ in range(3 * PATIENT.connections):
@@ -166,12 +166,12 @@ def test_whoever_keeps_us_waiting_makes_room_for_others(small: Press, sent: byte
         assert not crowd[-1].is_cut_off()
 
 
-def test_only_where_all_are_being_answered_it_is_503(small: Press) -> None:
+def test_only_where_all_are_being_answered_it_is_503(small: ApiServer) -> None:
     bell = small.provision()
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with small.context.catalog.writing():
+        with small.context.catalog.transaction():
             held.set()
             release.wait(20)
 
@@ -193,7 +193,7 @@ def test_only_where_all_are_being_answered_it_is_503(small: Press) -> None:
     assert is_served(small)
 
 
-def ring(bell: Bell, number: int) -> bytes:
+def ring(bell: WebhookClient, number: int) -> bytes:
     body = json.dumps(announcement(run_id=number)).encode()
     signature = f"X-Powernode-Signature: {bell.sign(body).hex()}"
     return request(
@@ -201,6 +201,6 @@ def ring(bell: Bell, number: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize(("files", "connections"), [(1024, 512), (20_000, 19_488), (100, serve.BACKLOG)])
+@pytest.mark.parametrize(("files", "connections"), [(1024, 512), (20_000, 19_488), (100, server.BACKLOG)])
 def test_there_are_no_more_connections_than_open_files_allow(files: int, connections: int) -> None:
-    assert serve.affordable_connections(files) == connections
+    assert server.affordable_connections(files) == connections

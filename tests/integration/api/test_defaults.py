@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootpress.surfaces.api.operations import account_rates, token_rates
+from bootpress.entrypoints.api.operations import account_rates, token_rate_limiter
 from tests.integration.api.test_webhook import is_problem
 from tests.support.api import running_press
 
@@ -21,7 +21,7 @@ class Watch:
 
 def test_a_token_calls_a_hundred_times_a_second_unless_set_otherwise(tmp_path: Path) -> None:
     watch = Watch()
-    with running_press(f"sqlite:///{tmp_path / 'catalog.db'}", token_rates=token_rates(watch)) as press:
+    with running_press(f"sqlite:///{tmp_path / 'catalog.db'}", token_rates=token_rate_limiter(watch)) as press:
 
         def calls(count: int) -> list[int]:
             return [press.call("system_list_node_platforms").status_code for _ in range(count)]
@@ -38,7 +38,7 @@ def test_a_token_calls_a_hundred_times_a_second_unless_set_otherwise(tmp_path: P
 def test_the_tokens_of_an_account_together_call_four_hundred_times_a_second(tmp_path: Path) -> None:
     watch = Watch()
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    with running_press(url, token_rates=token_rates(watch), account_rates=account_rates(watch)) as press:
+    with running_press(url, token_rates=token_rate_limiter(watch), account_rates=account_rates(watch)) as press:
         tokens = [press.mint("*") for _ in range(5)]
         calls = [press.call("recent_events", token=token).status_code for token in tokens for _ in range(90)]
         assert calls == [200] * 400 + [429] * 50

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.surfaces.api.dispatcher import Dispatcher
-from tests.support.api import Bell, Press, announcement, running_press
+from bootpress.entrypoints.api.background import BackgroundLoops
+from tests.support.api import ApiServer, WebhookClient, announcement, running_press
 from tests.support.fakes import eventually
 
 
 @pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Press]:
+def idle(tmp_path: Path) -> Iterator[ApiServer]:
     """An API whose launcher is away, so that what it is sent lies there."""
     with running_press(f"sqlite:///{tmp_path / 'catalog.db'}") as press, press.launcher.switched_off():
         yield press
 
 
-def lying(press: Press, count: int) -> Bell:
+def lying(press: ApiServer, count: int) -> WebhookClient:
     """Leave deliveries as an earlier process may have left them."""
     bell = press.provision()
     for number in range(count):
@@ -30,10 +30,10 @@ def lying(press: Press, count: int) -> Bell:
     return bell
 
 
-def test_what_an_earlier_process_left_is_taken_up_at_the_start(idle: Press) -> None:
+def test_what_an_earlier_process_left_is_taken_up_at_the_start(idle: ApiServer) -> None:
     lying(idle, 2)
     idle.launcher.away = False
-    dispatcher = Dispatcher(idle.context, idle=60)
+    dispatcher = BackgroundLoops(idle.context, idle=60)
     dispatcher.start()
     assert eventually(lambda: len(idle.launcher.deliveries) == 2, within=2)
     dispatcher.stop()
@@ -64,7 +64,7 @@ def test_a_slow_listener_holds_up_no_launch(tmp_path: Path) -> None:
         assert press.sink.emitted == []
 
 
-def test_what_is_away_is_asked_less_and_less_and_logged_once(idle: Press, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_away_is_asked_less_and_less_and_logged_once(idle: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="bootpress"):
         bell = lying(idle, 1)
         time.sleep(1.5)
@@ -95,7 +95,7 @@ def test_a_catalog_that_is_away_for_a_while_ends_nothing(tmp_path: Path) -> None
 def test_stopping_ends_the_thread_at_once(tmp_path: Path) -> None:
     with running_press(f"sqlite:///{tmp_path / 'catalog.db'}") as press:
         before = threading.active_count()
-        dispatcher = Dispatcher(press.context, idle=60)
+        dispatcher = BackgroundLoops(press.context, idle=60)
         dispatcher.start()
         began = time.monotonic()
         dispatcher.stop()

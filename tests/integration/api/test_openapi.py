@@ -27,9 +27,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from bootpress.core.webhooks.service import PATH as WEBHOOK_PATH
-from bootpress.surfaces.api import openapi
+from bootpress.entrypoints.api import openapi
 from tests.support.console import Console, running_console
-from tests.support.core_world import REPOSITORY
+from tests.support.core_harness import REPOSITORY
 
 CHECKS = [
     status_code_conformance,

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from bootpress.surfaces.api.operations import ORDINARY
-from tests.support.api import Press
+from bootpress.entrypoints.api.operations import ORDINARY
+from tests.support.api import ApiServer
 from tests.support.processes import wait_for
 from tests.support.silent_server import SilentServer, silent_server
 
@@ -20,7 +20,7 @@ CALLS = ORDINARY.all + 8
 
 
 @contextmanager
-def waiting_calls(press: Press, silent: SilentServer) -> Iterator[list[Future[httpx.Response]]]:
+def waiting_calls(press: ApiServer, silent: SilentServer) -> Iterator[list[Future[httpx.Response]]]:
     """Let one account connect to a silent server more often than ordinary calls have threads, until the block ends."""
     with ThreadPoolExecutor(CALLS) as pool:
         calls = [
@@ -33,7 +33,7 @@ def waiting_calls(press: Press, silent: SilentServer) -> Iterator[list[Future[ht
             silent.hang_up()
 
 
-def connect(press: Press, name: str, host: str, token: str) -> httpx.Response:
+def connect(press: ApiServer, name: str, host: str, token: str) -> httpx.Response:
     fields = {"name": name, "host": host, "plain_http": True}
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.post(
@@ -41,7 +41,7 @@ def connect(press: Press, name: str, host: str, token: str) -> httpx.Response:
     )
 
 
-def test_calls_to_a_silent_server_hold_up_no_other_operation_and_no_other_account(press: Press) -> None:
+def test_calls_to_a_silent_server_hold_up_no_other_operation_and_no_other_account(press: ApiServer) -> None:
     other = press.mint("*", account="somebody-else")
     with silent_server() as silent, waiting_calls(press, silent) as calls:
         assert press.call("system_list_node_platforms").status_code == 200
@@ -54,7 +54,7 @@ def test_calls_to_a_silent_server_hold_up_no_other_operation_and_no_other_accoun
         assert not all(call.done() for call in calls)  # it was answered to none of them yet
 
 
-def test_who_finds_no_place_is_told_when_to_come_back(press: Press) -> None:
+def test_who_finds_no_place_is_told_when_to_come_back(press: ApiServer) -> None:
     with silent_server() as silent, waiting_calls(press, silent) as calls:
         wait_for(lambda: any(call.done() for call in calls), what="a call is turned away")
         answer = next(call for call in calls if call.done()).result()
@@ -66,7 +66,7 @@ def test_who_finds_no_place_is_told_when_to_come_back(press: Press) -> None:
 
 
 @pytest.mark.parametrize("round_", range(2))
-def test_places_are_given_back(press: Press, round_: int) -> None:
+def test_places_are_given_back(press: ApiServer, round_: int) -> None:
     with silent_server() as silent, waiting_calls(press, silent):
         pass
     with socket.create_server(("127.0.0.1", 0)) as gone:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from starlette.routing import Route
 
-from bootpress.surfaces.api import openapi
-from bootpress.surfaces.api.app import create_app
-from bootpress.surfaces.console.pages import STYLE_PATH
-from tests.support.api import Press
+from bootpress.entrypoints.api import openapi
+from bootpress.entrypoints.api.app import create_app
+from bootpress.entrypoints.console.templating import STYLE_PATH
+from tests.support.api import ApiServer
 
 OPEN = {
     ("GET", "/healthz"): "says that the process is up, and nothing else",
@@ -26,7 +26,7 @@ OPEN = {
 """What answers without a token, and why it may."""
 
 
-def routes(press: Press) -> Iterator[tuple[str, str]]:
+def routes(press: ApiServer) -> Iterator[tuple[str, str]]:
     """Yield every method and path template; a mounted application would hide its own, so there is to be none."""
     for route in create_app(press.context, settings=press.settings).routes:
         assert isinstance(route, Route), f"{route!r} is no route whose paths can be seen"
@@ -39,7 +39,7 @@ def filled(template: str) -> str:
     return re.sub(r"\{\w+(:path)?\}", str(UUID(int=0)), template)
 
 
-def test_every_route_that_is_not_named_as_open_wants_a_token(shared: Press) -> None:
+def test_every_route_that_is_not_named_as_open_wants_a_token(shared: ApiServer) -> None:
     asked = list(routes(shared))
     assert len(asked) > 15
     for method, path in asked:
@@ -52,11 +52,11 @@ def test_every_route_that_is_not_named_as_open_wants_a_token(shared: Press) -> N
             assert answer.status_code in {401, 403}, (method, path, answer.status_code)
 
 
-def test_what_is_open_is_there(shared: Press) -> None:
+def test_what_is_open_is_there(shared: ApiServer) -> None:
     assert OPEN.keys() <= set(routes(shared))
 
 
-def test_what_is_open_tells_nothing_of_the_installation(shared: Press) -> None:
+def test_what_is_open_tells_nothing_of_the_installation(shared: ApiServer) -> None:
     platform = shared.create_platform("not-for-all")
     for method, path in OPEN:
         answer = shared.http.request(method, filled(path))
@@ -64,7 +64,7 @@ def test_what_is_open_tells_nothing_of_the_installation(shared: Press) -> None:
             assert word not in answer.text
 
 
-def test_the_document_knows_every_route_but_the_consoles_pages(shared: Press) -> None:
+def test_the_document_knows_every_route_but_the_consoles_pages(shared: ApiServer) -> None:
     documented = {(method.upper(), path) for path, item in openapi.document()["paths"].items() for method in item}
     operations = {one for one in documented if one[1].startswith("/api/v1/operations/")}
     there = {one for one in routes(shared) if one[0] != "HEAD" and not one[1].startswith("/app")}

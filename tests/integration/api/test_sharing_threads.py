@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import text
 
 from bootpress.core.platforms.service import lock_platform
-from bootpress.surfaces.api.operations import AUTHENTICATING, ORDINARY
-from tests.support.api import Press, running_press
+from bootpress.entrypoints.api.operations import AUTHENTICATING, ORDINARY
+from tests.support.api import ApiServer, running_press
 from tests.support.processes import wait_for
 
 TOKENS = 5
@@ -31,7 +31,7 @@ BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 class Loud:
     """An account with several tokens, whose calls for changes of a platform wait for a row."""
 
-    press: Press
+    press: ApiServer
     http: httpx.Client
     platform_id: str
     tokens: list[str]
@@ -52,12 +52,12 @@ class Loud:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self.press.context.catalog.writing() as session:
+        with self.press.context.catalog.transaction() as session:
             lock_platform(session, UUID(self.platform_id))
             yield
 
     def _threads_are_held(self) -> bool:
-        with self.press.context.catalog.reading() as session:
+        with self.press.context.catalog.read_session() as session:
             return int(session.scalar(text(BLOCKED)) or 0) >= ORDINARY.per_account
 
 
@@ -71,7 +71,7 @@ def loud(postgres_catalog: str) -> Iterator[Loud]:
         yield Loud(press, http, press.create_platform()["id"], [press.mint("*") for _ in range(TOKENS)])
 
 
-def page(press: Press, token: str) -> httpx.Response:
+def page(press: ApiServer, token: str) -> httpx.Response:
     """Log in to the console and open its first page, with the cookie that a browser sends over HTTPS alone."""
     begun = press.http.post("/app/login", data={"token": token}, headers=SAME_SITE)
     assert begun.status_code == 303

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from bootpress.surfaces.api.connections import MAX_HEAD
-from tests.support.api import PUBLIC_URL, Bell, Press, announcement
+from bootpress.entrypoints.api.http_protocol import MAX_HEAD
+from tests.support.api import PUBLIC_URL, ApiServer, WebhookClient, announcement
 from tests.support.raw_http import Answer, RawClient, connected, request
 
 JSON = "Content-Type: application/json"
 
 
 @pytest.fixture
-def client(shared: Press) -> Iterator[RawClient]:
+def client(shared: ApiServer) -> Iterator[RawClient]:
     with connected(shared.port) as one:
         yield one
 
@@ -40,7 +40,7 @@ def ask(client: RawClient, method: str, target: str, *headers: str, body: bytes 
         PUBLIC_URL,
     ],
 )
-def test_a_whole_url_is_answered_like_its_path(client: RawClient, shared: Press, base: str) -> None:
+def test_a_whole_url_is_answered_like_its_path(client: RawClient, shared: ApiServer, base: str) -> None:
     base = base.format(port=shared.port)
     token = f"Authorization: Bearer {shared.token}"
     for path, status in {
@@ -65,7 +65,7 @@ def test_a_whole_url_is_answered_like_its_path(client: RawClient, shared: Press,
     assert called.status == 200
 
 
-def test_a_webhook_rings_by_a_whole_url(client: RawClient, shared: Press, shared_bell: Bell) -> None:
+def test_a_webhook_rings_by_a_whole_url(client: RawClient, shared: ApiServer, shared_bell: WebhookClient) -> None:
     body = json.dumps(announcement()).encode()
     signed = f"X-Powernode-Signature: {shared_bell.sign(body).hex()}"
     target = f"http://127.0.0.1:{shared.port}{shared_bell.path}"
@@ -75,7 +75,7 @@ def test_a_webhook_rings_by_a_whole_url(client: RawClient, shared: Press, shared
     assert b'bootpress_webhook_answers_total{status="202"}' in counted
 
 
-def test_the_host_of_a_whole_url_takes_the_place_of_the_header(client: RawClient, shared: Press) -> None:
+def test_the_host_of_a_whole_url_takes_the_place_of_the_header(client: RawClient, shared: ApiServer) -> None:
     # RFC 9112, 3.2.2: what Host says is ignored. The console compares it with where a form came from.
     form = "Content-Type: application/x-www-form-urlencoded"
     for target, status in (("http://localhost", 303), ("http://127.0.0.1", 403)):
@@ -162,13 +162,13 @@ def test_a_head_beyond_the_bound_behind_another_request_is_431_too(client: RawCl
     assert client.answer().status == 431
 
 
-def test_a_large_body_behind_a_small_head_is_no_large_head(client: RawClient, shared_bell: Bell) -> None:
+def test_a_large_body_behind_a_small_head_is_no_large_head(client: RawClient, shared_bell: WebhookClient) -> None:
     body = json.dumps(announcement(note="x" * 20_000)).encode()
     signed = f"X-Powernode-Signature: {shared_bell.sign(body).hex()}"
     assert ask(client, "POST", shared_bell.path, JSON, signed, f"Content-Length: {len(body)}", body=body).status == 202
 
 
-def test_a_head_of_just_the_bound_is_read_in_one_piece_and_in_two(shared: Press) -> None:
+def test_a_head_of_just_the_bound_is_read_in_one_piece_and_in_two(shared: ApiServer) -> None:
     bare = request("GET", "/healthz", "X-Long: ")
     sent = request("GET", "/healthz", "X-Long: " + "x" * (MAX_HEAD - len(bare)))
     assert len(sent) == MAX_HEAD

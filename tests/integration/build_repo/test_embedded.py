@@ -13,7 +13,7 @@ from bootpress import packaged
 from bootpress.core.ports import RunStatus
 from tests.support.api import running_press
 from tests.support.build_repository import PACKAGES, Checkout
-from tests.support.local_forge import REPOSITORY, Embedded, eventually, kept
+from tests.support.embedded_forge import REPOSITORY, EmbeddedForgeHarness, eventually, kept
 from tests.support.registries import RunningRegistry
 
 pytestmark = [pytest.mark.part("image-tools"), pytest.mark.part("oras"), pytest.mark.part("cosign3")]
@@ -32,7 +32,7 @@ def test_the_embedded_forge_runs_the_template_as_it_is(
 ) -> None:
     registry = open_registry("docker-registry")
     monkeypatch.setenv("PATH", f"{programs}:{built.env['PATH']}")
-    embedded = Embedded(tmp_path / "forge")
+    embedded = EmbeddedForgeHarness(tmp_path / "forge")
     with running_press(f"sqlite:///{tmp_path / 'catalog.db'}") as press, kept(embedded):
         bell = press.provision("embedded")
         embedded.forge.create_repository(REPOSITORY)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import parts
+from tests.support import services
 from tests.support.build_repository import EPOCH, Checkout
 
 pytestmark = [pytest.mark.part("image-tools"), pytest.mark.part("oras"), pytest.mark.part("cosign3")]
@@ -102,7 +102,7 @@ def test_the_image_boots_to_a_shell_that_answers_and_turns_the_machine_off(built
     words = ["-nographic", "-no-reboot", "-m", "512", "-accel", "tcg", "-nic", "user,model=virtio-net-pci"]
     words += ["-kernel", str(oci / "vmlinuz"), "-initrd", str(oci / "initramfs.cpio.zst"), "-append", cmdline]
     with subprocess.Popen(
-        [parts.require("qemu"), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [services.require("qemu"), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as machine:
         try:
             said = _wait_for(machine, PROMPT)

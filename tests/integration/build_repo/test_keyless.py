@@ -13,7 +13,7 @@ import pytest
 
 from bootpress.adapters.oci import OciRegistries
 from tests.support.build_repository import Checkout, link_programs
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 from tests.support.registries import RunningRegistry
 from tests.support.sigstore_live import FORGE, MAIN, Sigstore
 
@@ -88,7 +88,7 @@ def test_a_job_with_an_identity_signs_with_it_and_is_published(
     digest = (checkout.folder / "build" / "oci" / "digest").read_text().strip()
     repository = f"{registry.host}/acme/keyless-{major}/edge"
     registries = OciRegistries()
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}", registries=registries)
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}", registries=registries)
     with closing(registries), closing(world.catalog):
         world.platform("edge", oci_repository=repository, trust=sigstore.trust())
         delivery_id = world.announce(slug="edge", ref=f"{repository}@{digest}")

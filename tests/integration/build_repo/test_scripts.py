@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bootpress.core.builds.rules import tag_of
+from bootpress.core.builds.rules import image_tag
 from bootpress.core.references import parse_reference
-from bootpress.core.webhooks.signatures import matches
-from tests.support import parts
-from tests.support.api import Press, running_press
+from bootpress.core.webhooks.hmac_signature import verify
+from tests.support import services
+from tests.support.api import ApiServer, running_press
 from tests.support.build_repository import COMMIT, Checkout
 from tests.support.header_server import HeaderServer
 from tests.support.ports import free_port
@@ -114,18 +114,18 @@ def test_tags_are_valid_and_those_that_bootpress_expects(checkout: Checkout) -> 
     for name, tag in zip(names, tags, strict=True):
         assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag), name
         assert parse_reference(f"registry.example.org/os/edge:{tag}", default_host="localhost").tag == tag
-        assert tag == tag_of(name)
+        assert tag == image_tag(name)
         assert not re.match(r"sha256-[0-9a-f]{64}", tag)
     assert tags[2] == "feature-x-y"
 
 
 @pytest.fixture(scope="module")
-def press(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Press]:
+def press(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with running_press(f"sqlite:///{tmp_path_factory.mktemp('press') / 'catalog.db'}") as running:
         yield running
 
 
-def test_our_receiver_takes_the_announcement_and_every_claim_in_it(checkout: Checkout, press: Press) -> None:
+def test_our_receiver_takes_the_announcement_and_every_claim_in_it(checkout: Checkout, press: ApiServer) -> None:
     checkout.fake_build()
     bell = press.provision("scripts")
     rung = {
@@ -170,7 +170,7 @@ def test_any_secret_gives_the_hmac_that_our_receiver_computes(checkout: Checkout
         done = checkout.run("scripts/notify.sh", env=rung)
         [(headers, body)] = server.seen
     assert done.returncode == 0, done.stderr
-    assert matches(body, headers["X-Hub-Signature-256"], [secret])
+    assert verify(body, headers["X-Hub-Signature-256"], [secret])
     assert headers["Content-Type"] == "application/json"
 
 
@@ -202,7 +202,7 @@ def test_a_bootpress_that_stays_away_fails_only_runs_that_it_did_not_dispatch(
     assert ("is it up" in done.stderr) == (code == 1)
 
 
-def test_a_wrong_secret_fails_the_job_and_says_what_to_do(checkout: Checkout, press: Press) -> None:
+def test_a_wrong_secret_fails_the_job_and_says_what_to_do(checkout: Checkout, press: ApiServer) -> None:
     checkout.fake_build()
     bell = press.provision("wrong secret")
     done = checkout.run("scripts/notify.sh", env={"POWERNODE_DISK_IMAGE_WEBHOOK_URL": press.url + bell.path})
@@ -254,7 +254,7 @@ def test_a_registry_that_does_not_answer_fails_the_push_and_is_named(checkout: C
 def test_shellcheck_has_nothing_to_say(checkout: Checkout) -> None:
     scripts = [path.relative_to(checkout.folder) for path in checkout.folder.rglob("*.sh")]
     assert len(scripts) > 5
-    words = [str(parts.require("shellcheck")), "--external-sources", "--shell=bash", *map(str, scripts)]
+    words = [str(services.require("shellcheck")), "--external-sources", "--shell=bash", *map(str, scripts)]
     for checked in (words, [words[0], "initramfs/init"]):
         done = subprocess.run(checked, cwd=checkout.folder, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout

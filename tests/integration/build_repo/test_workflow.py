@@ -21,14 +21,14 @@ from sqlalchemy import select
 
 from bootpress import packaged
 from bootpress.adapters.oci import OciRegistries
+from bootpress.core.deliveries import attempts
 from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks import attempts
+from bootpress.core.rate_limit import RateLimiter
 from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.rates import RateLimiter
 from bootpress.settings import Settings
 from tests.support.api import serving
 from tests.support.build_repository import PACKAGES, link_programs
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 from tests.support.cosign import Cosign, Key
 from tests.support.gitea import Gitea
 from tests.support.processes import wait_for
@@ -109,7 +109,7 @@ class Pipeline:
     """A repository made of the template on a forge, our receiver, and the registries that it pushes to."""
 
     gitea: Gitea
-    world: World
+    world: CoreHarness
     registry: RunningRegistry
     folder: Path
     keys: dict[int, Key]
@@ -169,13 +169,13 @@ class Pipeline:
 
     def publish_what_was_announced(self) -> Announced:
         """Do what the flow does with the one new delivery; return what it said and what it became."""
-        with self.world.catalog.reading() as session:
+        with self.world.catalog.read_session() as session:
             (delivery_id,) = set(session.scalars(select(Delivery.id))) - self.seen
         self.seen.add(delivery_id)
         # The receiver has launched it, in its own time; we are the run.
         wait_for(lambda: self.world.delivery(delivery_id).current_attempt_id is not None, what="it is launched")
         attempt = self.world.delivery(delivery_id).current_attempt_id
-        attempts.begin(self.world.context, delivery_id, attempt_id=attempt, flow_run_id=uuid4())
+        attempts.start(self.world.context, delivery_id, attempt_id=attempt, flow_run_id=uuid4())
         assert attempt is not None
         assert self.world.work(attempt) == "published", self.world.errors
         delivery = self.world.delivery(delivery_id)
@@ -192,7 +192,7 @@ def pipeline(
     gitea, registry = open_gitea("126"), open_registry("docker-registry")
     folder = tmp_path_factory.mktemp("pipeline")
     registries = OciRegistries()
-    world = World(f"sqlite:///{folder / 'catalog.db'}", registries=registries)
+    world = CoreHarness(f"sqlite:///{folder / 'catalog.db'}", registries=registries)
     keys = {major: Cosign(major, folder / f"keys-{major}").make_key("ci") for major in (2, 3)}
     settings = Settings(database_url=f"sqlite:///{folder / 'catalog.db'}", encryption_key=world.keys[0])
     _create_repository(gitea)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bootpress.core.accounts import service as accounts
-from bootpress.core.webhooks.rates import RateLimiter
+from bootpress.core.rate_limit import RateLimiter
 from tests.support.console import COOKIE, SAME_SITE, Console, running_console, text_of
 
 HOME = "/app/publications"
@@ -115,7 +115,7 @@ def test_a_session_ends_after_twelve_hours_even_for_a_browser_that_keeps_it(cons
 def test_a_token_that_expires_ends_its_session(console: Console) -> None:
     world = console.world
     expires_at = world.clock.now() + timedelta(hours=1)
-    _, token = accounts.mint_token(
+    _, token = accounts.create_token(
         world.context, account_id=world.account_id, name="brief", permissions=["*"], expires_at=expires_at
     )
     console.log_in(token)
@@ -128,7 +128,7 @@ def test_what_was_not_sealed_as_a_session_is_none(console: Console) -> None:
     sealed = cookie_of(console.log_in()).partition(";")[0].partition("=")[2].strip('"')
     console.forget()
     other = json.dumps({"kind": "other", "token": console.token, "until": "2999-01-01T00:00:00+00:00"})
-    seal = console.world.context.secrets.seal
+    seal = console.world.context.secrets.encrypt
     forged = [
         "",
         "x",

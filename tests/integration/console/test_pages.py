@@ -14,7 +14,7 @@ from sqlalchemy import delete, update
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import MAX_TRUST_OF_A_PAGE
 from bootpress.core.publications.models import Artifact, Publication
-from bootpress.surfaces.console import pages
+from bootpress.entrypoints.console import templating
 from tests.support.console import Console, text_of
 
 HOME = "/app/publications"
@@ -25,7 +25,7 @@ def page(console: Console, publication_id: UUID) -> httpx.Response:
 
 
 def change(console: Console, publication_id: UUID, **values: Any) -> None:
-    with console.world.catalog.writing() as session:
+    with console.world.catalog.transaction() as session:
         session.execute(update(Publication).where(Publication.id == publication_id).values(**values))
 
 
@@ -145,7 +145,7 @@ def test_older_publications_of_a_platform_are_a_page_further(console: Console) -
 def test_platforms_beyond_a_page_are_behind_a_link(console: Console) -> None:
     heavy = {"trust": {**console.world.images.trust, "padding": "x" * MAX_TRUST_OF_A_PAGE}}
     console.world.platform("far")
-    with console.world.catalog.writing() as session:
+    with console.world.catalog.transaction() as session:
         session.execute(update(NodePlatform).values(**heavy))
     console.log_in()
     first = console.http.get(HOME).text
@@ -220,7 +220,7 @@ def test_what_outsiders_wrote_is_text_and_nothing_else(console: Console) -> None
         error_message=EVIL,
         signer={"mode": "keyless", "identity": EVIL, "issuer": EVIL, "key_sha256": None},
     )
-    with console.world.catalog.writing() as session:
+    with console.world.catalog.transaction() as session:
         session.execute(update(NodePlatform).values(name=EVIL))
         session.execute(
             update(Artifact)
@@ -240,7 +240,7 @@ def test_what_outsiders_wrote_is_text_and_nothing_else(console: Console) -> None
 def test_of_very_many_artifacts_the_first_are_listed(console: Console) -> None:
     publication_id = console.world.publish()
     digest = console.world.publication(publication_id).oci_digest
-    with console.world.catalog.writing() as session:
+    with console.world.catalog.transaction() as session:
         session.execute(delete(Artifact))
         session.add_all(
             Artifact(
@@ -290,7 +290,7 @@ def test_a_defect_is_500_in_words_without_its_own(console: Console, caplog: pyte
 
 def test_every_answer_carries_the_headers_that_bind_a_browser(console: Console) -> None:
     publication_id = console.world.publish()
-    closed = [console.http.get(path) for path in ("/app", HOME, "/app/login", "/app/nothing", pages.STYLE_PATH)]
+    closed = [console.http.get(path) for path in ("/app", HOME, "/app/login", "/app/nothing", templating.STYLE_PATH)]
     forbidden = console.http.post("/app/login", data={"token": console.token})
     failed = console.log_in("bp_wrong")
     opened = [console.log_in(), console.http.get(HOME), page(console, publication_id), page(console, uuid4())]
@@ -311,12 +311,12 @@ def test_every_answer_carries_the_headers_that_bind_a_browser(console: Console) 
 
 
 def test_the_style_sheet_is_kept_by_browsers_until_there_is_another(console: Console) -> None:
-    address = f"{pages.STYLE_PATH}?v={pages.STYLE_VERSION}"
+    address = f"{templating.STYLE_PATH}?v={templating.STYLE_VERSION}"
     assert f'href="{address}"' in console.http.get("/app/login").text
     answer = console.http.get(address)
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
     assert "immutable" in answer.headers["cache-control"]
-    assert answer.content == pages.STYLE
+    assert answer.content == templating.STYLE
 
 
 def test_the_console_is_no_part_of_the_api(console: Console) -> None:

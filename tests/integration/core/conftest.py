@@ -6,29 +6,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.core_world import World
-from tests.support.purges import Yard
+from tests.support.core_harness import CoreHarness
+from tests.support.retention_harness import RetentionHarness
 
 
 @pytest.fixture
-def world(catalog_url: str) -> Iterator[World]:
+def world(catalog_url: str) -> Iterator[CoreHarness]:
     """Return a world whose test runs once on SQLite and once on PostgreSQL."""
-    world = World(catalog_url)
+    world = CoreHarness(catalog_url)
     yield world
     world.catalog.close()
 
 
 @pytest.fixture
-def postgres_world(postgres_catalog: str) -> Iterator[World]:
+def postgres_world(postgres_catalog: str) -> Iterator[CoreHarness]:
     """Return a world on PostgreSQL, for what needs several writers at once: SQLite has one."""
-    world = World(postgres_catalog)
+    world = CoreHarness(postgres_catalog)
     yield world
     world.catalog.close()
 
 
 @pytest.fixture
-def yard(catalog_url: str) -> Iterator[Yard]:
+def yard(catalog_url: str) -> Iterator[RetentionHarness]:
     """Return a world of images to retire and purge, on each database too."""
-    yard = Yard(catalog_url)
+    yard = RetentionHarness(catalog_url)
     yield yard
     yard.catalog.close()

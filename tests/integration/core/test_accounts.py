@@ -12,10 +12,10 @@ from sqlalchemy import select, text
 
 from bootpress.core.accounts import service
 from bootpress.core.accounts.models import ApiToken
-from bootpress.core.catalogue import OPERATIONS, PERMISSIONS
 from bootpress.core.errors import BootpressError, Forbidden, InvalidInput, NotFound, Unauthenticated
+from bootpress.core.operation_registry import OPERATIONS, PERMISSIONS
 from bootpress.core.workers.models import CiWorker
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 
 ID_FIELDS = {"id", "publication_id", "webhook_id", "node_platform_id", "platform"}
 OF_THE_FORGE = {"run_id", "job_id"}
@@ -24,18 +24,18 @@ BY_SLUG = {"node_platform_id", "platform"}
 REQUIRED: dict[str, Any] = {"retention_count": 2}
 
 
-def mint(world: World, **fields: Any) -> tuple[UUID, str]:
+def mint(world: CoreHarness, **fields: Any) -> tuple[UUID, str]:
     given = {"name": "laptop", "permissions": ["*"], **fields}
     answer = world.call("create_api_token", **given)
     return UUID(answer["token_id"]), answer["token"]
 
 
-def test_a_token_names_its_holder_and_only_its_hash_is_kept(world: World) -> None:
+def test_a_token_names_its_holder_and_only_its_hash_is_kept(world: CoreHarness) -> None:
     token_id, token = mint(world, permissions=["system.events.read", "system.events.read"])
     caller = service.authenticate(world.context, token)
     assert (caller.account_id, caller.token_id, caller.name) == (world.account_id, token_id, "laptop")
     assert caller.permissions == {"system.events.read"}
-    with world.catalog.reading() as session:
+    with world.catalog.read_session() as session:
         row = session.scalars(select(ApiToken)).one()
         raw = session.execute(text("SELECT * FROM api_tokens")).all()
     assert row.token_sha256 == hashlib.sha256(token.encode()).hexdigest()
@@ -44,7 +44,7 @@ def test_a_token_names_its_holder_and_only_its_hash_is_kept(world: World) -> Non
     assert "token" not in world.call("list_api_tokens")["tokens"][0]
 
 
-def test_an_expired_revoked_or_unknown_token_gets_one_and_the_same_answer(world: World) -> None:
+def test_an_expired_revoked_or_unknown_token_gets_one_and_the_same_answer(world: CoreHarness) -> None:
     expires_at = world.clock.now() + timedelta(hours=1)
     _, expiring = mint(world, expires_at=expires_at.isoformat())
     revoked_id, revoked = mint(world)
@@ -61,7 +61,7 @@ def test_an_expired_revoked_or_unknown_token_gets_one_and_the_same_answer(world:
     assert len(answers) == 1
 
 
-def test_nobody_gives_away_a_permission_that_he_lacks(world: World) -> None:
+def test_nobody_gives_away_a_permission_that_he_lacks(world: CoreHarness) -> None:
     poor = world.new_caller("acme", "system.api_tokens.manage", "system.events.read")
     assert world.call("create_api_token", poor, name="x", permissions=["system.events.read"])["token"]
     for beyond in ("*", "system.node_platforms.manage"):
@@ -72,14 +72,14 @@ def test_nobody_gives_away_a_permission_that_he_lacks(world: World) -> None:
 @pytest.mark.parametrize(
     "expires_at", ["2025-06-01T12:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00"]
 )
-def test_a_token_that_cannot_expire_then_is_refused_by_name(world: World, expires_at: str) -> None:
+def test_a_token_that_cannot_expire_then_is_refused_by_name(world: CoreHarness, expires_at: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         mint(world, expires_at=expires_at)
     assert caught.value.field == "expires_at"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_needs_its_permission_by_name(world: World, name: str) -> None:
+def test_an_operation_needs_its_permission_by_name(world: CoreHarness, name: str) -> None:
     operation = OPERATIONS[name]
     others = [permission for permission in PERMISSIONS if permission != operation.permission]
     with pytest.raises(Forbidden, match=f"{name} needs the permission {operation.permission}"):
@@ -87,7 +87,7 @@ def test_an_operation_needs_its_permission_by_name(world: World, name: str) -> N
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_unknown_field_is_refused_by_name_with_those_that_are_accepted(world: World, name: str) -> None:
+def test_an_unknown_field_is_refused_by_name_with_those_that_are_accepted(world: CoreHarness, name: str) -> None:
     with pytest.raises(InvalidInput, match="unknown field colour") as caught:
         world.call(name, colour="red")
     assert caught.value.field == "colour"
@@ -96,7 +96,7 @@ def test_an_unknown_field_is_refused_by_name_with_those_that_are_accepted(world:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_account_id_must_be_the_tokens_own(world: World, name: str) -> None:
+def test_an_account_id_must_be_the_tokens_own(world: CoreHarness, name: str) -> None:
     rows = rows_of(world)
     fields = {field: rows[name, field] for field in ID_FIELDS if (name, field) in rows}
     for account_id in (uuid4(), world.new_caller("rival").account_id):
@@ -116,8 +116,8 @@ class Rows(dict[tuple[str, str], str]):
     """For each operation and field, the id of a row of the world's account."""
 
 
-def rows_of(world: World) -> Rows:
-    with world.catalog.reading() as session:
+def rows_of(world: CoreHarness) -> Rows:
+    with world.catalog.read_session() as session:
         token_id = session.scalar(select(ApiToken.id))
     platform_id = world.platform("edge")
     publication_id = world.publish()
@@ -139,10 +139,10 @@ def rows_of(world: World) -> Rows:
     return rows
 
 
-def add_worker(world: World) -> UUID:
+def add_worker(world: CoreHarness) -> UUID:
     """Add a CI worker that no forge is asked about."""
     at = world.clock.now()
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         worker = CiWorker(account_id=world.account_id, label="ci", label_key="ci", status="revoked", forge_name="none",
                           labels=[], created_at=at, revoked_at=at)  # fmt: skip
         session.add(worker)
@@ -150,7 +150,7 @@ def add_worker(world: World) -> UUID:
         return worker.id
 
 
-def answer(world: World, name: str, caller: Any, fields: dict[str, str]) -> str:
+def answer(world: CoreHarness, name: str, caller: Any, fields: dict[str, str]) -> str:
     """Return what somebody is told, with the ids taken out that he himself gave."""
     try:
         world.call(name, caller, **fields, **extra(name))
@@ -162,7 +162,7 @@ def answer(world: World, name: str, caller: Any, fields: dict[str, str]) -> str:
     return "done"
 
 
-def test_every_operation_with_an_id_answers_a_foreign_one_exactly_like_an_unknown_one(world: World) -> None:
+def test_every_operation_with_an_id_answers_a_foreign_one_exactly_like_an_unknown_one(world: CoreHarness) -> None:
     rows = rows_of(world)
     rival = world.new_caller("rival")
     for (name, field), value in rows.items():
@@ -182,7 +182,7 @@ def test_no_field_that_names_a_row_is_missing_from_these_tests() -> None:
     assert {field for field in named if field.endswith("id")} - {"account_id"} - OF_THE_FORGE <= ID_FIELDS
 
 
-def test_nobody_sees_rows_of_another_account_in_a_list(world: World) -> None:
+def test_nobody_sees_rows_of_another_account_in_a_list(world: CoreHarness) -> None:
     rows_of(world)
     mint(world)
     rival = world.new_caller("rival")
@@ -197,7 +197,7 @@ def test_nobody_sees_rows_of_another_account_in_a_list(world: World) -> None:
             assert [value for value in own.values() if value], name
 
 
-def test_what_one_account_does_leaves_another_ones_rows_alone(world: World) -> None:
+def test_what_one_account_does_leaves_another_ones_rows_alone(world: CoreHarness) -> None:
     platform_id = world.platform("edge")
     rival = world.new_caller("rival")
     own = world.platform("edge", caller=rival)
@@ -210,7 +210,9 @@ def test_what_one_account_does_leaves_another_ones_rows_alone(world: World) -> N
     ("permissions", "hint"),
     [(["system.event.read"], "did you mean system.events.read?"), (["*", "all"], "there are: *, system.")],
 )
-def test_a_permission_that_does_not_exist_is_refused_by_name(world: World, permissions: list[str], hint: str) -> None:
+def test_a_permission_that_does_not_exist_is_refused_by_name(
+    world: CoreHarness, permissions: list[str], hint: str
+) -> None:
     with pytest.raises(InvalidInput, match=repr(permissions[-1])) as caught:
         world.call("create_api_token", name="robot", permissions=permissions)
     assert caught.value.field == "permissions"

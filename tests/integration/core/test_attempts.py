@@ -8,36 +8,36 @@ from uuid import uuid4
 
 import pytest
 
+from bootpress.core.deliveries import attempts
 from bootpress.core.errors import NotFound, Superseded
-from bootpress.core.publications import ingest, settling
-from bootpress.core.webhooks import attempts
+from bootpress.core.publications import completion, ingest
 from tests.support.attempts import announce_many, begin_launched, find_attempt, prove
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 
 
-def test_an_attempt_lives_as_long_as_it_is_renewed(world: World) -> None:
+def test_an_attempt_lives_as_long_as_it_is_renewed(world: CoreHarness) -> None:
     [delivery_id] = announce_many(world, 1)
     attempt_id = world.begin(delivery_id)
     for _ in range(5):
         world.clock.advance(seconds=29)
         attempts.renew(world.context, [attempt_id])
-        assert attempts.relay(world.context).launched == 0
+        assert attempts.launch_due(world.context).launched == 0
     world.clock.advance(seconds=30)
-    assert attempts.relay(world.context).launched == 1
+    assert attempts.launch_due(world.context).launched == 1
     assert find_attempt(world, attempt_id).outcome == "lease ran out"
 
 
-def test_an_attempt_that_lost_its_lease_can_decide_nothing_any_more(world: World) -> None:
+def test_an_attempt_that_lost_its_lease_can_decide_nothing_any_more(world: CoreHarness) -> None:
     world.platform()
     world.images.image(tag="v1")
     delivery_id = world.announce()
     old = world.begin(delivery_id)
     prove(world, old)
     world.clock.advance(seconds=31)
-    attempts.relay(world.context)
+    attempts.launch_due(world.context)
     with pytest.raises(Superseded):
-        settling.publish(world.context, old)
-    assert settling.settle(world.context, old, RuntimeError()) == "superseded"
+        completion.publish(world.context, old)
+    assert completion.finish_with_error(world.context, old, RuntimeError()) == "superseded"
     with pytest.raises(Superseded):
         ingest.read_manifest(world.context, old)
     attempts.renew(world.context, [old])
@@ -47,27 +47,27 @@ def test_an_attempt_that_lost_its_lease_can_decide_nothing_any_more(world: World
     assert world.work(new) == "published"
 
 
-def test_a_run_whose_attempt_was_taken_over_does_not_begin(world: World) -> None:
+def test_a_run_whose_attempt_was_taken_over_does_not_begin(world: CoreHarness) -> None:
     [delivery_id] = announce_many(world, 1)
     attempts.launch(world.context, delivery_id)
     [launch] = world.launcher.deliveries
     world.clock.advance(seconds=31)
-    attempts.relay(world.context)
+    attempts.launch_due(world.context)
     with pytest.raises(Superseded, match="held by another attempt"):
         begin_launched(world, launch)
 
 
-def test_a_run_started_by_hand_takes_a_delivery_that_nobody_holds(world: World) -> None:
+def test_a_run_started_by_hand_takes_a_delivery_that_nobody_holds(world: CoreHarness) -> None:
     [delivery_id] = announce_many(world, 1)
-    attempt_id = attempts.begin(world.context, delivery_id, attempt_id=None, flow_run_id=None)
+    attempt_id = attempts.start(world.context, delivery_id, attempt_id=None, flow_run_id=None)
     assert world.delivery(delivery_id).status == "processing"
     with pytest.raises(Superseded, match="held by another attempt"):
-        attempts.begin(world.context, delivery_id, attempt_id=None, flow_run_id=None)
-    assert attempts.begin(world.context, delivery_id, attempt_id=attempt_id, flow_run_id=None) == attempt_id
-    assert attempts.relay(world.context).launched == 0
+        attempts.start(world.context, delivery_id, attempt_id=None, flow_run_id=None)
+    assert attempts.start(world.context, delivery_id, attempt_id=attempt_id, flow_run_id=None) == attempt_id
+    assert attempts.launch_due(world.context).launched == 0
 
 
-def test_a_finished_or_unknown_delivery_does_not_begin(world: World) -> None:
+def test_a_finished_or_unknown_delivery_does_not_begin(world: CoreHarness) -> None:
     delivery_id = world.announce(slug="nobody")
     assert world.process(delivery_id) == "failed"
     with pytest.raises(Superseded, match="is failed already"):
@@ -76,17 +76,17 @@ def test_a_finished_or_unknown_delivery_does_not_begin(world: World) -> None:
         world.begin(uuid4())
 
 
-def test_a_postponed_delivery_waits_for_its_moment(world: World) -> None:
+def test_a_postponed_delivery_waits_for_its_moment(world: CoreHarness) -> None:
     world.platform()
     delivery_id = world.announce()
     with world.registry_away("v1"):
         assert world.process(delivery_id) == "postponed"
-    assert attempts.relay(world.context).launched == 0
+    assert attempts.launch_due(world.context).launched == 0
     world.clock.advance(seconds=15)
-    assert attempts.relay(world.context).launched == 1
+    assert attempts.launch_due(world.context).launched == 1
 
 
-def test_of_many_that_begin_at_once_one_holds_the_delivery(world: World) -> None:
+def test_of_many_that_begin_at_once_one_holds_the_delivery(world: CoreHarness) -> None:
     [delivery_id] = announce_many(world, 1)
     gate = threading.Barrier(8)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from bootpress.core.accounts.service import authenticate, mint_token
+from bootpress.core.accounts.service import authenticate, create_token
 from bootpress.core.errors import (
     Conflict,
     Forbidden,
@@ -22,8 +22,8 @@ from bootpress.core.errors import (
 )
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.workers.signing_keys import create_key_pair
-from tests.support.bootstraps import ASKED, IMAGES, PUBLIC_REGISTRY, TEMPLATE, WORKFLOW, Pipelines
-from tests.support.core_world import World
+from tests.support.bootstrap_harness import ASKED, IMAGES, PUBLIC_REGISTRY, TEMPLATE, WORKFLOW, BootstrapHarness
+from tests.support.core_harness import CoreHarness
 
 URL = "https://press.example/api/v1/system/webhooks/disk_image/built/"
 BASE = ["POWERNODE_WEBHOOK_URL", "POWERNODE_WEBHOOK_SECRET", "POWERNODE_DISK_IMAGE_WEBHOOK_SECRET"]
@@ -31,11 +31,11 @@ KEY = ["COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"]
 
 
 @pytest.fixture
-def pipelines(world: World) -> Pipelines:
-    return Pipelines(world)
+def pipelines(world: CoreHarness) -> BootstrapHarness:
+    return BootstrapHarness(world)
 
 
-def rings(pipelines: Pipelines, answer: dict[str, Any], secret: str) -> bool:
+def rings(pipelines: BootstrapHarness, answer: dict[str, Any], secret: str) -> bool:
     try:
         pipelines.world.post(pipelines.world.body(), secret=secret, webhook_id=UUID(answer["webhook_id"]))
     except Unauthenticated:
@@ -43,7 +43,7 @@ def rings(pipelines: Pipelines, answer: dict[str, Any], secret: str) -> bool:
     return True
 
 
-def test_a_first_bootstrap_makes_everything_that_a_pipeline_needs(pipelines: Pipelines) -> None:
+def test_a_first_bootstrap_makes_everything_that_a_pipeline_needs(pipelines: BootstrapHarness) -> None:
     answer = pipelines.call(create_platform_read_token=True)
 
     assert (answer["ok"], answer["action"], answer["repo_created"]) == (True, "created", True)
@@ -74,7 +74,7 @@ def test_a_first_bootstrap_makes_everything_that_a_pipeline_needs(pipelines: Pip
     assert (procedure.status, procedure.answer, str(procedure.flow_run_id)) == ("done", None, answer["flow_run_id"])
 
 
-def test_a_bootstrap_asks_the_forge_for_nothing_twice(pipelines: Pipelines) -> None:
+def test_a_bootstrap_asks_the_forge_for_nothing_twice(pipelines: BootstrapHarness) -> None:
     pipelines.call(platform_slug="edge", create_platform_read_token=True)
     first = pipelines.asked()
     assert max(first.values()) == 1
@@ -91,7 +91,7 @@ def test_a_bootstrap_asks_the_forge_for_nothing_twice(pipelines: Pipelines) -> N
     assert set(first) - set(again) == {"create_repository", *(f"set_secret {name}" for name in KEY)}
 
 
-def test_a_repeat_rotates_and_never_duplicates(pipelines: Pipelines) -> None:
+def test_a_repeat_rotates_and_never_duplicates(pipelines: BootstrapHarness) -> None:
     first = pipelines.call(create_platform_read_token=True)
     old = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
     key = pipelines.at_forge().secrets["COSIGN_PRIVATE_KEY"]
@@ -113,7 +113,7 @@ def test_a_repeat_rotates_and_never_duplicates(pipelines: Pipelines) -> None:
     assert any("ci_worker_token is the same as before" in said for said in again["warnings"])
 
 
-def test_after_a_rotation_the_old_secret_holds_for_builds_in_flight_and_no_longer(pipelines: Pipelines) -> None:
+def test_after_a_rotation_the_old_secret_holds_for_builds_in_flight_and_no_longer(pipelines: BootstrapHarness) -> None:
     pipelines.world.platform("edge", build_timeout_minutes=30)
     first = pipelines.call(platform_slug="edge")
     second = pipelines.call(platform_slug="edge")
@@ -122,7 +122,9 @@ def test_after_a_rotation_the_old_secret_holds_for_builds_in_flight_and_no_longe
     assert [rings(pipelines, first, one["webhook_secret"]) for one in (first, second)] == [False, True]
 
 
-def test_while_a_rotation_is_not_confirmed_both_secrets_hold_and_a_third_is_never_made(pipelines: Pipelines) -> None:
+def test_while_a_rotation_is_not_confirmed_both_secrets_hold_and_a_third_is_never_made(
+    pipelines: BootstrapHarness,
+) -> None:
     first = pipelines.call()
     pipelines.forge.fail_at = ["set_secret POWERNODE_DISK_IMAGE_WEBHOOK_SECRET"]
     with pytest.raises(ForgeUnavailable):
@@ -135,7 +137,7 @@ def test_while_a_rotation_is_not_confirmed_both_secrets_hold_and_a_third_is_neve
     assert len(pipelines.world.events("webhook_secret_rotated")) == 1
 
 
-def test_files_of_the_repository_are_left_as_they_are(pipelines: Pipelines) -> None:
+def test_files_of_the_repository_are_left_as_they_are(pipelines: BootstrapHarness) -> None:
     pipelines.call()
     pipelines.at_forge().files[WORKFLOW] = b"ours"
     pipelines.at_forge().files.pop("build.sh")
@@ -143,7 +145,7 @@ def test_files_of_the_repository_are_left_as_they_are(pipelines: Pipelines) -> N
     assert pipelines.at_forge().files == {WORKFLOW: b"ours", "build.sh": TEMPLATE["build.sh"]}
 
 
-def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: Pipelines) -> None:
+def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: BootstrapHarness) -> None:
     info = pipelines.forge.create_repository(IMAGES)
     pipelines.at_forge().info = replace(info, actions_enabled=False)
     assert pipelines.call()["repo_created"] is False
@@ -151,7 +153,7 @@ def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: Pip
     assert pipelines.asked()["enable_actions"] == 1
 
 
-def test_of_two_bootstraps_at_once_one_waits_for_the_other_and_rotates(pipelines: Pipelines) -> None:
+def test_of_two_bootstraps_at_once_one_waits_for_the_other_and_rotates(pipelines: BootstrapHarness) -> None:
     context = pipelines.world.context
     pipelines.world.context = replace(context, limits=replace(context.limits, procedure_seconds=20))
     slow = threading.Event()
@@ -184,14 +186,14 @@ def test_of_two_bootstraps_at_once_one_waits_for_the_other_and_rotates(pipelines
         ({"token": "x"}, "token"),
     ],
 )
-def test_what_is_malformed_is_refused_by_name(pipelines: Pipelines, fields: dict[str, Any], field: str) -> None:
+def test_what_is_malformed_is_refused_by_name(pipelines: BootstrapHarness, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         pipelines.call(**fields)
     assert caught.value.field == field
     assert nothing_is_there(pipelines)
 
 
-def test_what_the_forge_would_refuse_is_refused_before_a_row_is_written(pipelines: Pipelines) -> None:
+def test_what_the_forge_would_refuse_is_refused_before_a_row_is_written(pipelines: BootstrapHarness) -> None:
     forge = pipelines.forge
     forge.fail_at, forge.fail_with = ["check"], ForgeRefused("the token is not accepted", hint="make another")
     with pytest.raises(ForgeRefused, match="not accepted"):
@@ -215,18 +217,18 @@ def test_what_the_forge_would_refuse_is_refused_before_a_row_is_written(pipeline
     assert pipelines.procedures() == []
 
 
-def test_without_a_forge_the_operation_to_connect_one_is_named(world: World) -> None:
+def test_without_a_forge_the_operation_to_connect_one_is_named(world: CoreHarness) -> None:
     with pytest.raises(Conflict) as caught:
         world.call("bootstrap_disk_image_ci", **ASKED)
     assert "system_connect_forge" in str(caught.value.hint)
 
 
-def test_whoever_lacks_the_permission_is_told_its_name(pipelines: Pipelines) -> None:
+def test_whoever_lacks_the_permission_is_told_its_name(pipelines: BootstrapHarness) -> None:
     with pytest.raises(Forbidden, match=r"system\.disk_image_ci\.bootstrap"):
         pipelines.world.call("bootstrap_disk_image_ci", pipelines.world.new_caller("acme", "other"), **ASKED)
 
 
-def test_an_owner_that_does_not_exist_leaves_no_row_behind(pipelines: Pipelines) -> None:
+def test_an_owner_that_does_not_exist_leaves_no_row_behind(pipelines: BootstrapHarness) -> None:
     pipelines.forge.fail_at = ["create_repository"]
     pipelines.forge.fail_with = ForgeRefused("there is no organisation acme", hint="create it")
     with pytest.raises(ForgeRefused, match="no organisation acme") as caught:
@@ -245,7 +247,7 @@ def test_an_owner_that_does_not_exist_leaves_no_row_behind(pipelines: Pipelines)
     ],
 )
 def test_a_first_bootstrap_that_the_forge_refuses_leaves_no_row_secret_or_token(
-    pipelines: Pipelines, call: str
+    pipelines: BootstrapHarness, call: str
 ) -> None:
     pipelines.forge.fail_at, pipelines.forge.fail_with = [call], ForgeRefused("this name is not allowed")
     with pytest.raises(ForgeRefused, match="not allowed"):
@@ -257,7 +259,7 @@ def test_a_first_bootstrap_that_the_forge_refuses_leaves_no_row_secret_or_token(
     authenticate(pipelines.world.context, pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"])
 
 
-def test_a_webhook_that_was_there_before_a_bootstrap_failed_is_there_after_it(pipelines: Pipelines) -> None:
+def test_a_webhook_that_was_there_before_a_bootstrap_failed_is_there_after_it(pipelines: BootstrapHarness) -> None:
     made = pipelines.world.call("provision_disk_image_webhook", label="edge-builder")
     pipelines.forge.fail_at = [f"set_secret {BASE[0]}"]
     with pytest.raises(ForgeUnavailable):
@@ -267,21 +269,23 @@ def test_a_webhook_that_was_there_before_a_bootstrap_failed_is_there_after_it(pi
     assert pipelines.call()["action"] == "rotated"
 
 
-def nothing_is_there(pipelines: Pipelines) -> bool:
+def nothing_is_there(pipelines: BootstrapHarness) -> bool:
     return not (pipelines.workers() or pipelines.webhooks() or pipelines.tokens())
 
 
 # ---- keys
 
 
-def test_where_jobs_have_an_identity_no_key_is_made_unless_asked_for(pipelines: Pipelines) -> None:
+def test_where_jobs_have_an_identity_no_key_is_made_unless_asked_for(pipelines: BootstrapHarness) -> None:
     pipelines.forge.has_oidc = True
     answer = pipelines.call()
     assert (answer["cosign_public_key"], answer["gitea_secrets_set"]) == (None, BASE)
     assert pipelines.call(create_signing_key=True)["cosign_public_key"].startswith("-----BEGIN PUBLIC KEY")
 
 
-def test_a_key_is_rotated_when_asked_for_and_made_again_when_the_repository_lost_it(pipelines: Pipelines) -> None:
+def test_a_key_is_rotated_when_asked_for_and_made_again_when_the_repository_lost_it(
+    pipelines: BootstrapHarness,
+) -> None:
     first = pipelines.call()
     second = pipelines.call(rotate_signing_key=True)
     assert second["cosign_public_key"] != first["cosign_public_key"]
@@ -293,7 +297,7 @@ def test_a_key_is_rotated_when_asked_for_and_made_again_when_the_repository_lost
     assert any("has the signing key of before no more" in said for said in third["warnings"])
 
 
-def test_a_key_that_was_not_made_here_is_replaced_only_when_asked_for(pipelines: Pipelines) -> None:
+def test_a_key_that_was_not_made_here_is_replaced_only_when_asked_for(pipelines: BootstrapHarness) -> None:
     pipelines.forge.create_repository(IMAGES)
     theirs = {"COSIGN_PRIVATE_KEY": "theirs", "COSIGN_PASSWORD": "too"}
     pipelines.at_forge().secrets |= theirs
@@ -305,7 +309,7 @@ def test_a_key_that_was_not_made_here_is_replaced_only_when_asked_for(pipelines:
     assert "PRIVATE KEY" in pipelines.at_forge().secrets["COSIGN_PRIVATE_KEY"]
 
 
-def test_a_platform_that_does_not_trust_the_key_is_named(pipelines: Pipelines) -> None:
+def test_a_platform_that_does_not_trust_the_key_is_named(pipelines: BootstrapHarness) -> None:
     pipelines.world.platform("edge")
     answer = pipelines.call(platform_slug="edge")
     assert any("the platform edge does not trust the key" in said for said in answer["warnings"])
@@ -320,7 +324,9 @@ def test_a_platform_that_does_not_trust_the_key_is_named(pipelines: Pipelines) -
 
 
 @pytest.mark.parametrize("slug", ["Not Valid", "edge/", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"])
-def test_a_slug_that_no_platform_can_have_is_refused_before_anything_is_made(pipelines: Pipelines, slug: str) -> None:
+def test_a_slug_that_no_platform_can_have_is_refused_before_anything_is_made(
+    pipelines: BootstrapHarness, slug: str
+) -> None:
     before = pipelines.world.call("system_list_disk_image_webhooks")
     with pytest.raises(InvalidInput, match="none can be called so") as caught:
         pipelines.call(platform_slug=slug)
@@ -332,7 +338,7 @@ def test_a_slug_that_no_platform_can_have_is_refused_before_anything_is_made(pip
 # ---- read token
 
 
-def test_a_read_token_reads_and_does_nothing_else(pipelines: Pipelines) -> None:
+def test_a_read_token_reads_and_does_nothing_else(pipelines: BootstrapHarness) -> None:
     pipelines.call(create_platform_read_token=True)
     world = pipelines.world
     caller = authenticate(world.context, pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"])
@@ -343,7 +349,7 @@ def test_a_read_token_reads_and_does_nothing_else(pipelines: Pipelines) -> None:
     assert all(permission.endswith(".read") for permission in caller.permissions)
 
 
-def test_nobody_gets_a_read_token_that_reads_more_than_he_may(pipelines: Pipelines) -> None:
+def test_nobody_gets_a_read_token_that_reads_more_than_he_may(pipelines: BootstrapHarness) -> None:
     world, may = pipelines.world, "system.disk_image_ci.bootstrap"
     asked = {**ASKED, "create_platform_read_token": True}
     with pytest.raises(Forbidden, match="lacks every permission to read"):
@@ -355,7 +361,7 @@ def test_nobody_gets_a_read_token_that_reads_more_than_he_may(pipelines: Pipelin
 
 
 def test_a_read_token_that_was_never_handed_over_is_not_handed_to_somebody_who_may_read_less(
-    pipelines: Pipelines,
+    pipelines: BootstrapHarness,
 ) -> None:
     pipelines.call()
     pipelines.forge.fail_at = [f"set_secret {BASE[0]}"]
@@ -369,12 +375,12 @@ def test_a_read_token_that_was_never_handed_over_is_not_handed_to_somebody_who_m
     assert len([one for one in pipelines.tokens() if one.ci_worker_id and not one.revoked_at]) == 1
 
 
-def test_a_read_token_ends_with_the_token_that_asked_for_it(pipelines: Pipelines) -> None:
+def test_a_read_token_ends_with_the_token_that_asked_for_it(pipelines: BootstrapHarness) -> None:
     world = pipelines.world
     asked = {**ASKED, "create_platform_read_token": True}
 
     def bootstrap(**fields: Any) -> tuple[UUID, dict[str, Any]]:
-        token_id, text = mint_token(
+        token_id, text = create_token(
             world.context, account_id=world.account_id, name="operator", permissions=["*"], **fields
         )
         return token_id, world.call("bootstrap_disk_image_ci", authenticate(world.context, text), **asked)
@@ -393,7 +399,7 @@ def test_a_read_token_ends_with_the_token_that_asked_for_it(pipelines: Pipelines
         authenticate(world.context, text)
 
 
-def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: Pipelines) -> None:
+def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: BootstrapHarness) -> None:
     pipelines.call(create_platform_read_token=True)
     token = pipelines.at_forge().secrets["POWERNODE_PLATFORM_READ_TOKEN"]
     again = pipelines.call()
@@ -407,7 +413,7 @@ def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: Pipelin
 # ---- registries, addresses, neighbours
 
 
-def test_the_registry_is_the_accounts_default_with_its_credential(pipelines: Pipelines) -> None:
+def test_the_registry_is_the_accounts_default_with_its_credential(pipelines: BootstrapHarness) -> None:
     world = pipelines.world
     world.connections.save_registry(world.account_id, RegistryConnection("other", "other.example"))
     world.connections.save_registry(
@@ -423,7 +429,7 @@ def test_the_registry_is_the_accounts_default_with_its_credential(pipelines: Pip
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost:5000", "[::1]:5000"])
-def test_what_only_this_machine_reaches_is_warned_of(pipelines: Pipelines, host: str) -> None:
+def test_what_only_this_machine_reaches_is_warned_of(pipelines: BootstrapHarness, host: str) -> None:
     pipelines.world.context = replace(pipelines.world.context, local_registry=lambda: host)
     said = pipelines.call(platform_api_base=f"http://{host}/")["warnings"]
     assert any(f"POWERNODE_OCI_REGISTRY is {host}" in one for one in said)
@@ -431,7 +437,7 @@ def test_what_only_this_machine_reaches_is_warned_of(pipelines: Pipelines, host:
     assert pipelines.at_forge().variables["POWERNODE_OCI_REGISTRY"] == host
 
 
-def test_without_a_registry_the_variable_is_left_out_and_its_absence_said(pipelines: Pipelines) -> None:
+def test_without_a_registry_the_variable_is_left_out_and_its_absence_said(pipelines: BootstrapHarness) -> None:
     pipelines.world.context = replace(pipelines.world.context, local_registry=lambda: None)
     answer = pipelines.call(platform_api_base="https://other.example/press")
     assert answer["gitea_variables_set"] == ["POWERNODE_DISK_IMAGE_WEBHOOK_URL"]
@@ -439,7 +445,7 @@ def test_without_a_registry_the_variable_is_left_out_and_its_absence_said(pipeli
     assert answer["webhook_url"].startswith("https://other.example/press/api/v1/")
 
 
-def test_a_second_label_of_one_repository_shares_its_key_and_is_told_of_the_first(pipelines: Pipelines) -> None:
+def test_a_second_label_of_one_repository_shares_its_key_and_is_told_of_the_first(pipelines: BootstrapHarness) -> None:
     first = pipelines.call()
     second = pipelines.call(label="other")
     assert second["ci_worker_id"] != first["ci_worker_id"]
@@ -448,7 +454,7 @@ def test_a_second_label_of_one_repository_shares_its_key_and_is_told_of_the_firs
 
 
 def test_a_label_that_moves_to_another_repository_takes_its_worker_along_and_gets_a_key_there(
-    pipelines: Pipelines,
+    pipelines: BootstrapHarness,
 ) -> None:
     first = pipelines.call()
     moved = pipelines.call(repo="elsewhere")
@@ -458,7 +464,7 @@ def test_a_label_that_moves_to_another_repository_takes_its_worker_along_and_get
     assert moved["gitea_secrets_set"] == [*BASE, *KEY]
 
 
-def test_a_disabled_webhook_stays_disabled_and_is_warned_of(pipelines: Pipelines) -> None:
+def test_a_disabled_webhook_stays_disabled_and_is_warned_of(pipelines: BootstrapHarness) -> None:
     first = pipelines.call()
     pipelines.world.call("system_disable_disk_image_webhook", webhook_id=first["webhook_id"])
     again = pipelines.call()
@@ -466,7 +472,7 @@ def test_a_disabled_webhook_stays_disabled_and_is_warned_of(pipelines: Pipelines
     assert pipelines.webhook_of(again).status == "disabled"
 
 
-def test_a_revoked_webhook_is_followed_by_another_of_the_same_worker(pipelines: Pipelines) -> None:
+def test_a_revoked_webhook_is_followed_by_another_of_the_same_worker(pipelines: BootstrapHarness) -> None:
     first = pipelines.call()
     pipelines.world.call("system_revoke_disk_image_webhook", webhook_id=first["webhook_id"])
     again = pipelines.call()
@@ -474,7 +480,7 @@ def test_a_revoked_webhook_is_followed_by_another_of_the_same_worker(pipelines: 
     assert (again["ci_worker_id"], again["action"]) == (first["ci_worker_id"], "created")
 
 
-def test_a_secret_that_somebody_rotates_meanwhile_is_not_confirmed(pipelines: Pipelines) -> None:
+def test_a_secret_that_somebody_rotates_meanwhile_is_not_confirmed(pipelines: BootstrapHarness) -> None:
     first = pipelines.call()
     token = pipelines.forge.registration_token
 

@@ -10,47 +10,49 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
+from bootpress.core.deliveries import budgets
+from bootpress.core.deliveries.budgets import ROW_BYTES
+from bootpress.core.deliveries.receiver import WebhookReceiver, WebhookRequest
 from bootpress.core.errors import InvalidInput, RateLimited, Unauthenticated
-from bootpress.core.webhooks import budgets
-from bootpress.core.webhooks.budgets import ROW_BYTES
 from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.receiving import Bell, Ring
 from bootpress.stack.doctor_webhooks import near_budget
-from tests.support.core_world import CLIENT, World, sign_base64
+from tests.support.core_harness import CLIENT, CoreHarness, sign_base64
 
 SIZE = 1000
 
 
-def giving(world: World, deliveries: int) -> int:
+def giving(world: CoreHarness, deliveries: int) -> int:
     """Give each webhook a daily budget for so many deliveries of SIZE bytes; return it."""
     limit = deliveries * (SIZE + ROW_BYTES)
     world.context = replace(world.context, limits=replace(world.context.limits, webhook_daily_bytes=limit))
-    world.bell = Bell(world.context, rate=50, burst=1000)
+    world.bell = WebhookReceiver(world.context, rate=50, burst=1000)
     return limit
 
 
-def body(world: World, size: int = SIZE) -> bytes:
+def body(world: CoreHarness, size: int = SIZE) -> bytes:
     """Return a body of this size that no other is like."""
     text = world.body(git_sha=uuid4().hex, note="")
     return text[:-2] + b"x" * (size - len(text)) + text[-2:]
 
 
-def ring(world: World, content: bytes) -> Ring:
-    return Ring(world.webhook_id, {"x-powernode-signature": sign_base64(world.secret, content)}, content, CLIENT)
+def ring(world: CoreHarness, content: bytes) -> WebhookRequest:
+    return WebhookRequest(
+        world.webhook_id, {"x-powernode-signature": sign_base64(world.secret, content)}, content, CLIENT
+    )
 
 
-def refusal(world: World, content: bytes) -> RateLimited:
+def refusal(world: CoreHarness, content: bytes) -> RateLimited:
     with pytest.raises(RateLimited) as caught:
         world.post(content)
     return caught.value
 
 
-def count(world: World) -> int:
-    with world.catalog.reading() as session:
+def count(world: CoreHarness) -> int:
+    with world.catalog.read_session() as session:
         return session.scalar(select(func.count(Delivery.id))) or 0
 
 
-def test_what_does_not_fit_is_refused_with_the_budget_the_setting_and_when_it_is_free_again(world: World) -> None:
+def test_what_does_not_fit_is_refused_with_the_budget_the_setting_and_when_it_is_free_again(world: CoreHarness) -> None:
     limit = giving(world, 3)
     for _ in range(3):
         world.post(body(world))
@@ -67,7 +69,7 @@ def test_what_does_not_fit_is_refused_with_the_budget_the_setting_and_when_it_is
     assert count(world) == 4
 
 
-def test_smaller_ones_fit_where_a_larger_one_does_not(world: World) -> None:
+def test_smaller_ones_fit_where_a_larger_one_does_not(world: CoreHarness) -> None:
     giving(world, 2)
     world.post(body(world))
     refusal(world, body(world, SIZE + 1))
@@ -75,7 +77,7 @@ def test_smaller_ones_fit_where_a_larger_one_does_not(world: World) -> None:
     assert world.webhook().stored_bytes == 2 * (SIZE + ROW_BYTES)
 
 
-def test_a_duplicate_costs_nothing_and_is_answered_when_the_budget_is_used_up(world: World) -> None:
+def test_a_duplicate_costs_nothing_and_is_answered_when_the_budget_is_used_up(world: CoreHarness) -> None:
     giving(world, 2)
     first, second = body(world), body(world)
     receipts = [world.post(first), *[world.post(first) for _ in range(5)], world.post(second)]
@@ -85,7 +87,7 @@ def test_a_duplicate_costs_nothing_and_is_answered_when_the_budget_is_used_up(wo
     assert world.webhook().stored_bytes == 2 * (SIZE + ROW_BYTES)
 
 
-def test_many_at_once_get_each_their_own_answer(world: World) -> None:
+def test_many_at_once_get_each_their_own_answer(world: CoreHarness) -> None:
     giving(world, 5)
     # Of those that come together, the budget goes to the first by their digests.
     one, *others = sorted((body(world) for _ in range(9)), key=lambda content: hashlib.sha256(content).digest())
@@ -100,7 +102,7 @@ def test_many_at_once_get_each_their_own_answer(world: World) -> None:
     assert len(kept) == 5
 
 
-def test_another_webhook_has_a_budget_of_its_own(world: World) -> None:
+def test_another_webhook_has_a_budget_of_its_own(world: CoreHarness) -> None:
     giving(world, 1)
     made = world.call("provision_disk_image_webhook", label="other")
     world.post(body(world))
@@ -108,7 +110,7 @@ def test_another_webhook_has_a_budget_of_its_own(world: World) -> None:
     world.post(body(world), webhook_id=UUID(made["webhook_id"]), secret=made["webhook_secret"])
 
 
-def test_what_does_not_hold_or_cannot_be_read_costs_nothing(world: World) -> None:
+def test_what_does_not_hold_or_cannot_be_read_costs_nothing(world: CoreHarness) -> None:
     giving(world, 1)
     with pytest.raises(Unauthenticated):
         world.post(body(world), secret="another")
@@ -117,18 +119,18 @@ def test_what_does_not_hold_or_cannot_be_read_costs_nothing(world: World) -> Non
     world.post(body(world))
 
 
-def test_a_restart_and_another_process_count_on(world: World) -> None:
+def test_a_restart_and_another_process_count_on(world: CoreHarness) -> None:
     giving(world, 2)
     world.post(body(world))
-    world.bell = Bell(world.context, rate=50, burst=1000)
+    world.bell = WebhookReceiver(world.context, rate=50, burst=1000)
     world.post(body(world))
-    world.bell = Bell(world.context, rate=50, burst=1000)
+    world.bell = WebhookReceiver(world.context, rate=50, burst=1000)
     refusal(world, body(world))
 
 
-def test_processes_that_store_at_once_stay_within_one_budget(world: World) -> None:
+def test_processes_that_store_at_once_stay_within_one_budget(world: CoreHarness) -> None:
     giving(world, 10)
-    bells = [Bell(world.context, rate=50, burst=1000) for _ in range(4)]
+    bells = [WebhookReceiver(world.context, rate=50, burst=1000) for _ in range(4)]
     groups = [[ring(world, body(world)) for _ in range(6)] for _ in bells]
     with ThreadPoolExecutor(len(bells)) as threads:
         outcomes = [
@@ -142,7 +144,7 @@ def test_processes_that_store_at_once_stay_within_one_budget(world: World) -> No
 
 
 @pytest.mark.parametrize("jump", [{"days": 400}, {"days": -400}, {"hours": -30}])
-def test_a_clock_that_was_wrong_locks_no_webhook_out(world: World, jump: dict[str, float]) -> None:
+def test_a_clock_that_was_wrong_locks_no_webhook_out(world: CoreHarness, jump: dict[str, float]) -> None:
     giving(world, 1)
     world.clock.advance(**jump)
     world.post(body(world))
@@ -151,14 +153,14 @@ def test_a_clock_that_was_wrong_locks_no_webhook_out(world: World, jump: dict[st
     refusal(world, body(world))
 
 
-def test_a_clock_some_minutes_behind_anothers_counts_the_same_day(world: World) -> None:
+def test_a_clock_some_minutes_behind_anothers_counts_the_same_day(world: CoreHarness) -> None:
     giving(world, 1)
     world.post(body(world))
     world.clock.advance(minutes=-10)
     refusal(world, body(world))
 
 
-def test_who_is_near_the_budget_is_named(world: World) -> None:
+def test_who_is_near_the_budget_is_named(world: CoreHarness) -> None:
     limit = giving(world, 10)
 
     def near() -> list[tuple[str, int]]:

@@ -9,19 +9,19 @@ import pytest
 
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import GitRepository, Runner
-from tests.support.bootstraps import IMAGES, Pipelines
-from tests.support.core_world import World
+from tests.support.bootstrap_harness import IMAGES, BootstrapHarness
+from tests.support.core_harness import CoreHarness
 
 SEEN = datetime(2025, 6, 1, 11, tzinfo=UTC)
 
 
 @pytest.fixture
-def pipelines(world: World) -> Pipelines:
-    return Pipelines(world)
+def pipelines(world: CoreHarness) -> BootstrapHarness:
+    return BootstrapHarness(world)
 
 
 def register(
-    pipelines: Pipelines, name: str, *labels: str, online: bool = True, at: GitRepository = IMAGES,
+    pipelines: BootstrapHarness, name: str, *labels: str, online: bool = True, at: GitRepository = IMAGES,
     seen: datetime | None = None,
 ) -> None:  # fmt: skip
     runners = pipelines.at_forge(at).runners
@@ -29,12 +29,12 @@ def register(
     runners[key] = Runner(key, name, is_online=online, is_busy=False, labels=labels, last_seen_at=seen)
 
 
-def listed(pipelines: Pipelines) -> list[dict[str, Any]]:
+def listed(pipelines: BootstrapHarness) -> list[dict[str, Any]]:
     workers: list[dict[str, Any]] = pipelines.world.call("system_list_ci_workers")["workers"]
     return workers
 
 
-def test_a_worker_is_pending_until_its_runner_registers_then_as_the_forge_says(pipelines: Pipelines) -> None:
+def test_a_worker_is_pending_until_its_runner_registers_then_as_the_forge_says(pipelines: BootstrapHarness) -> None:
     made = pipelines.call()
     [worker] = listed(pipelines)
     assert worker == {
@@ -56,14 +56,14 @@ def test_a_worker_is_pending_until_its_runner_registers_then_as_the_forge_says(p
     assert (worker["status"], worker["last_seen_at"]) == ("offline", "2025-06-01T12:00:00.000Z")
 
 
-def test_what_the_forge_says_of_when_a_runner_was_seen_counts(pipelines: Pipelines) -> None:
+def test_what_the_forge_says_of_when_a_runner_was_seen_counts(pipelines: BootstrapHarness) -> None:
     pipelines.call()
     register(pipelines, "host-7", online=False, seen=SEEN)
     assert listed(pipelines)[0]["last_seen_at"] == "2025-06-01T11:00:00.000Z"
 
 
 def test_runners_of_one_repository_go_to_the_worker_they_are_called_after_and_it_is_asked_about_once(
-    pipelines: Pipelines,
+    pipelines: BootstrapHarness,
 ) -> None:
     pipelines.call()
     pipelines.world.clock.advance(seconds=1)
@@ -79,19 +79,19 @@ def test_runners_of_one_repository_go_to_the_worker_they_are_called_after_and_it
     assert pipelines.asked() == {"list_runners": 2}
 
 
-def test_while_the_forge_is_away_no_status_is_made_up(pipelines: Pipelines) -> None:
+def test_while_the_forge_is_away_no_status_is_made_up(pipelines: BootstrapHarness) -> None:
     pipelines.call()
     pipelines.forge.away = True
     with pytest.raises(ForgeUnavailable):
         listed(pipelines)
 
 
-def test_a_repository_that_is_gone_has_no_runners(pipelines: Pipelines) -> None:
+def test_a_repository_that_is_gone_has_no_runners(pipelines: BootstrapHarness) -> None:
     pipelines.call()
     pipelines.forge.repositories.clear()
     assert [one["status"] for one in listed(pipelines)] == ["pending"]
 
 
-def test_the_forge_is_not_asked_about_nothing(pipelines: Pipelines) -> None:
+def test_the_forge_is_not_asked_about_nothing(pipelines: BootstrapHarness) -> None:
     assert listed(pipelines) == []
     assert pipelines.asked().total() == 0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bootpress.core.deliveries.receiver import WebhookReceiver
 from bootpress.core.errors import InvalidInput, RateLimited
-from bootpress.core.webhooks.receiving import Bell
 from bootpress.settings import Settings
-from tests.support.core_world import CLIENT, REPOSITORY, World, sign_base64
+from tests.support.core_harness import CLIENT, REPOSITORY, CoreHarness, sign_base64
 
 PUBLISHED = {
     *("publication_id", "node_platform_id", "platform_slug", "oci_ref", "oci_digest", "sha256", "size_bytes"),
@@ -17,7 +17,7 @@ PUBLISHED = {
 }
 
 
-def test_events_are_recorded_with_their_severity_and_payload(world: World) -> None:
+def test_events_are_recorded_with_their_severity_and_payload(world: CoreHarness) -> None:
     world.platform()
     world.publish()
     unsigned = world.images.image(sign=False)
@@ -41,7 +41,7 @@ class Watch:
         return self.now
 
 
-def is_limited(world: World, bell: Bell) -> bool:
+def is_limited(world: CoreHarness, bell: WebhookReceiver) -> bool:
     """Ring with a good signature and a body that says nothing: it counts, and stores nothing."""
     headers = {"x-powernode-signature": sign_base64(world.secret, b"{}")}
     with pytest.raises((RateLimited, InvalidInput)) as caught:
@@ -50,9 +50,9 @@ def is_limited(world: World, bell: Bell) -> bool:
 
 
 def test_a_webhook_sends_a_thousand_at_once_and_fifty_a_second_unless_set_otherwise(tmp_path: Path) -> None:
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}")
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
     settings, watch = Settings(), Watch()
-    bell = Bell(world.context, rate=settings.webhook_rate, burst=settings.webhook_burst, monotonic=watch)
+    bell = WebhookReceiver(world.context, rate=settings.webhook_rate, burst=settings.webhook_burst, monotonic=watch)
     assert [number for number in range(1100) if is_limited(world, bell)] == list(range(1000, 1100))
     watch.now += 1
     assert [number for number in range(60) if is_limited(world, bell)] == list(range(50, 60))

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from bootpress.core.errors import Conflict, IllegalTransition
-from bootpress.core.retention.purging import IN_USE, purge
+from bootpress.core.retention.purge import IN_USE, purge
 from bootpress.core.retention.service import retire
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 
 
-def test_a_retired_publication_can_be_restored_before_its_purge(yard: Yard) -> None:
+def test_a_retired_publication_can_be_restored_before_its_purge(yard: RetentionHarness) -> None:
     first = yard.retire(yard.images.image())
     answer = yard.call("system_restore_disk_image_publication", publication_id=str(first))
     assert answer["publication"]["status"] == "published"
@@ -24,7 +24,7 @@ def test_a_retired_publication_can_be_restored_before_its_purge(yard: Yard) -> N
     assert len(yard.events("restored")) == 1
 
 
-def test_what_is_wanted_again_is_not_purged(yard: Yard) -> None:
+def test_what_is_wanted_again_is_not_purged(yard: RetentionHarness) -> None:
     digest = yard.images.image()
     first = yard.retire(digest)
     yard.clock.advance(days=7)
@@ -34,7 +34,7 @@ def test_what_is_wanted_again_is_not_purged(yard: Yard) -> None:
     assert yard.has(digest) == [True]
 
 
-def test_only_a_published_publication_of_the_platform_becomes_its_default(yard: Yard) -> None:
+def test_only_a_published_publication_of_the_platform_becomes_its_default(yard: RetentionHarness) -> None:
     first = yard.retire(yard.images.image())
     with pytest.raises(Conflict, match="is retired; only a published one can be the default"):
         yard.make_default(first)
@@ -53,7 +53,9 @@ def test_only_a_published_publication_of_the_platform_becomes_its_default(yard: 
 
 
 @pytest.mark.parametrize("status", ["queued", "verifying", "failed", "purged", "revoked"])
-def test_only_a_retired_publication_can_be_restored_and_only_a_kept_one_pinned(yard: Yard, status: str) -> None:
+def test_only_a_retired_publication_can_be_restored_and_only_a_kept_one_pinned(
+    yard: RetentionHarness, status: str
+) -> None:
     publication_id = yard.publish()
     yard.set_fields(publication_id, status=status)
     with pytest.raises(IllegalTransition, match=f"that is {status} cannot become published"):
@@ -62,7 +64,7 @@ def test_only_a_retired_publication_can_be_restored_and_only_a_kept_one_pinned(y
         yard.call("system_pin_disk_image_publication", publication_id=str(publication_id))
 
 
-def test_default_and_retention_at_once_never_lock_each_other_out(yard: Yard) -> None:
+def test_default_and_retention_at_once_never_lock_each_other_out(yard: RetentionHarness) -> None:
     ids = [yard.publish() for _ in range(6)]
     with ThreadPoolExecutor(12) as pool:
         moves = [pool.submit(_try_default, yard, publication_id) for publication_id in ids * 2]
@@ -75,7 +77,7 @@ def test_default_and_retention_at_once_never_lock_each_other_out(yard: Yard) -> 
     assert len(retired) == len(set(retired))
 
 
-def _try_default(yard: Yard, publication_id: UUID) -> str:
+def _try_default(yard: RetentionHarness, publication_id: UUID) -> str:
     try:
         yard.make_default(publication_id)
     except Conflict:

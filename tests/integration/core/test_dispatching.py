@@ -15,22 +15,22 @@ from bootpress.core.errors import (
     NotFound,
     Unsupported,
 )
-from bootpress.core.ports import Work
-from tests.support.builds import REPO, WORKFLOW, Foundry
-from tests.support.core_world import World
+from bootpress.core.ports import JobKind
+from tests.support.build_harness import REPO, WORKFLOW, BuildHarness
+from tests.support.core_harness import CoreHarness
 from tests.support.fake_forge import WORKFLOWS
 
 
 @pytest.fixture
-def foundry(world: World) -> Foundry:
-    return Foundry(world)
+def foundry(world: CoreHarness) -> BuildHarness:
+    return BuildHarness(world)
 
 
-def test_a_dispatch_is_a_run_a_record_an_event_and_a_flow_that_waits(world: World, foundry: Foundry) -> None:
+def test_a_dispatch_is_a_run_a_record_an_event_and_a_flow_that_waits(world: CoreHarness, foundry: BuildHarness) -> None:
     platform_id = world.platform(build_timeout_minutes=30)
     answer = foundry.dispatch()
     [build] = world.call("system_list_disk_image_builds")["builds"]
-    [launch] = world.launcher.of(Work.BUILD)
+    [launch] = world.launcher.of(JobKind.BUILD)
     assert answer == {
         "run_id": build["run_id"],
         "build_id": build["id"],
@@ -52,7 +52,7 @@ def test_a_dispatch_is_a_run_a_record_an_event_and_a_flow_that_waits(world: Worl
 
 
 def test_the_repository_the_workflow_and_the_inputs_are_taken_as_the_tutorial_and_scripts_write_them(
-    world: World, foundry: Foundry
+    world: CoreHarness, foundry: BuildHarness
 ) -> None:
     source = b"on: {workflow_dispatch: {inputs: {platform_slug: , fast: , jobs: }}}"
     foundry.files[WORKFLOWS + WORKFLOW] = source
@@ -66,13 +66,13 @@ def test_the_repository_the_workflow_and_the_inputs_are_taken_as_the_tutorial_an
     assert foundry.build(answer["build_id"]).ref == "v1"
 
 
-def test_an_owner_beside_another_owners_repository_is_refused(foundry: Foundry) -> None:
+def test_an_owner_beside_another_owners_repository_is_refused(foundry: BuildHarness) -> None:
     with pytest.raises(InvalidInput, match="field owner: 'umbrella' is not the owner of acme/disk-images"):
         foundry.dispatch(owner="umbrella")
     assert foundry.dispatch(owner="acme")["run_id"]
 
 
-def test_a_build_of_no_known_platform_has_two_hours_and_a_warning(foundry: Foundry) -> None:
+def test_a_build_of_no_known_platform_has_two_hours_and_a_warning(foundry: BuildHarness) -> None:
     answer = foundry.dispatch(inputs={"platform_slug": "nobody"})
     [warning] = answer["warnings"]
     assert "no node platform 'nobody'" in warning
@@ -84,7 +84,9 @@ def test_a_build_of_no_known_platform_has_two_hours_and_a_warning(foundry: Found
     assert "no platform_slug is given" in warning
 
 
-def test_a_workflow_that_takes_no_dispatch_id_gets_none_and_the_answer_says_so(world: World, foundry: Foundry) -> None:
+def test_a_workflow_that_takes_no_dispatch_id_gets_none_and_the_answer_says_so(
+    world: CoreHarness, foundry: BuildHarness
+) -> None:
     world.platform()
     foundry.files[WORKFLOWS + WORKFLOW] = b"on: {workflow_dispatch: {inputs: {platform_slug: {type: string}}}}"
     answer = foundry.dispatch()
@@ -93,7 +95,7 @@ def test_a_workflow_that_takes_no_dispatch_id_gets_none_and_the_answer_says_so(w
     assert "no input dispatch_id" in warning
 
 
-def test_a_workflow_below_the_other_forges_folder_is_found(world: World, foundry: Foundry) -> None:
+def test_a_workflow_below_the_other_forges_folder_is_found(world: CoreHarness, foundry: BuildHarness) -> None:
     world.platform()
     foundry.files[f".github/workflows/{WORKFLOW}"] = foundry.files.pop(WORKFLOWS + WORKFLOW)
     with pytest.raises(NotFound, match="has no workflow"):  # the fake forge looks in its own folder alone
@@ -118,7 +120,7 @@ def test_a_workflow_below_the_other_forges_folder_is_found(world: World, foundry
     ],
 )
 def test_what_cannot_be_dispatched_leaves_nothing(
-    world: World, foundry: Foundry, fields: dict[str, object], error: type[BootpressError], said: str
+    world: CoreHarness, foundry: BuildHarness, fields: dict[str, object], error: type[BootpressError], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         foundry.dispatch(**fields)
@@ -126,25 +128,25 @@ def test_what_cannot_be_dispatched_leaves_nothing(
     assert (foundry.builds(), world.events(), world.launcher.asked) == ([], [], 0)
 
 
-def test_a_workflow_without_the_trigger_is_not_dispatched(foundry: Foundry) -> None:
+def test_a_workflow_without_the_trigger_is_not_dispatched(foundry: BuildHarness) -> None:
     foundry.files[WORKFLOWS + WORKFLOW] = b"on: {push: {tags: ['v*']}}"
     with pytest.raises(Conflict, match="no trigger workflow_dispatch"):
         foundry.dispatch()
     assert foundry.builds() == []
 
 
-def test_without_a_forge_the_answer_names_the_operation_that_connects_one(world: World) -> None:
+def test_without_a_forge_the_answer_names_the_operation_that_connects_one(world: CoreHarness) -> None:
     with pytest.raises(Conflict, match="system_connect_forge"):
         world.call("dispatch_gitea_workflow", repo=str(REPO), workflow=WORKFLOW, inputs={})
 
 
-def test_a_platforms_own_forge_is_asked(world: World, foundry: Foundry) -> None:
+def test_a_platforms_own_forge_is_asked(world: CoreHarness, foundry: BuildHarness) -> None:
     world.call("system_connect_forge", name="second", kind="gitea", url="https://two.example", token="t0ken")
     world.platform(forge="second")
     assert foundry.build(foundry.dispatch()["build_id"]).forge_name == "second"
 
 
-def test_a_forge_that_says_no_leaves_no_build(world: World, foundry: Foundry) -> None:
+def test_a_forge_that_says_no_leaves_no_build(world: CoreHarness, foundry: BuildHarness) -> None:
     world.platform()
     foundry.forge.fail_at = ["dispatch"]
     foundry.forge.fail_with = ForgeRefused("Actions are switched off", hint="switch them on")
@@ -153,7 +155,9 @@ def test_a_forge_that_says_no_leaves_no_build(world: World, foundry: Foundry) ->
     assert (foundry.builds(), world.events()) == ([], [])
 
 
-def test_a_dispatch_whose_answer_is_lost_is_on_record_and_not_made_again(world: World, foundry: Foundry) -> None:
+def test_a_dispatch_whose_answer_is_lost_is_on_record_and_not_made_again(
+    world: CoreHarness, foundry: BuildHarness
+) -> None:
     world.platform()
     build = foundry.lose_answer()
     assert (build.status, build.run_id) == ("dispatched", None)
@@ -161,7 +165,7 @@ def test_a_dispatch_whose_answer_is_lost_is_on_record_and_not_made_again(world: 
     assert world.events() == []
 
 
-def test_a_forge_that_went_away_before_it_was_asked_leaves_no_build(world: World, foundry: Foundry) -> None:
+def test_a_forge_that_went_away_before_it_was_asked_leaves_no_build(world: CoreHarness, foundry: BuildHarness) -> None:
     world.platform()
     foundry.forge.fail_at = ["dispatch"]
     with pytest.raises(ForgeUnavailable):
@@ -169,7 +173,9 @@ def test_a_forge_that_went_away_before_it_was_asked_leaves_no_build(world: World
     assert foundry.builds() == []
 
 
-def test_a_run_that_cannot_be_looked_up_yet_is_a_dispatch_all_the_same(world: World, foundry: Foundry) -> None:
+def test_a_run_that_cannot_be_looked_up_yet_is_a_dispatch_all_the_same(
+    world: CoreHarness, foundry: BuildHarness
+) -> None:
     world.platform()
     foundry.forge.fail_at = ["find_run"]
     answer = foundry.dispatch()
@@ -177,7 +183,7 @@ def test_a_run_that_cannot_be_looked_up_yet_is_a_dispatch_all_the_same(world: Wo
     assert (build.run_id, build.run_url) == (answer["run_id"], None)
 
 
-def test_prefect_away_holds_up_no_dispatch(world: World, foundry: Foundry) -> None:
+def test_prefect_away_holds_up_no_dispatch(world: CoreHarness, foundry: BuildHarness) -> None:
     world.platform()
     with world.launcher.switched_off():
         answer = foundry.dispatch()
@@ -187,7 +193,9 @@ def test_prefect_away_holds_up_no_dispatch(world: World, foundry: Foundry) -> No
     assert len(world.events("build_dispatched")) == 1
 
 
-def test_builds_are_listed_by_platform_and_status_and_only_to_their_account(world: World, foundry: Foundry) -> None:
+def test_builds_are_listed_by_platform_and_status_and_only_to_their_account(
+    world: CoreHarness, foundry: BuildHarness
+) -> None:
     platform_id = world.platform()
     mine = foundry.dispatch()["build_id"]
     foundry.dispatch(inputs={})
@@ -204,7 +212,7 @@ def test_builds_are_listed_by_platform_and_status_and_only_to_their_account(worl
         listed(status="lost")
 
 
-def test_runs_and_jobs_are_listed_as_the_forge_shows_them(world: World, foundry: Foundry) -> None:
+def test_runs_and_jobs_are_listed_as_the_forge_shows_them(world: CoreHarness, foundry: BuildHarness) -> None:
     first, second = (foundry.dispatch(inputs={})["run_id"] for _ in range(2))
     runs = world.call("list_gitea_workflow_runs", repo=str(REPO), limit=1)["runs"]
     assert [run["id"] for run in runs] == [second]
@@ -220,7 +228,7 @@ def test_runs_and_jobs_are_listed_as_the_forge_shows_them(world: World, foundry:
 
 
 def test_logs_are_read_without_naming_the_repository_of_a_run_that_was_dispatched(
-    world: World, foundry: Foundry
+    world: CoreHarness, foundry: BuildHarness
 ) -> None:
     run_id = foundry.dispatch(inputs={})["run_id"]
     foundry.forge.repositories[REPO].logs[run_id] = b"one\n\x1b[1mtwo\x1b[0m\nthree\n"
@@ -235,7 +243,7 @@ def test_logs_are_read_without_naming_the_repository_of_a_run_that_was_dispatche
         world.call("get_gitea_job_logs", world.new_caller("other"), run_id=run_id, job_id=run_id)
 
 
-def test_a_run_that_was_listed_is_known_by_its_repository(world: World, foundry: Foundry) -> None:
+def test_a_run_that_was_listed_is_known_by_its_repository(world: CoreHarness, foundry: BuildHarness) -> None:
     foundry.forge.dispatch(REPO, WORKFLOW, ref="main", inputs={}, dispatch_id=None)
     with pytest.raises(InvalidInput, match=r"repo is missing.*list_gitea_workflow_runs") as caught:
         world.call("get_gitea_job_logs", run_id="1", job_id="1")
@@ -249,7 +257,7 @@ def test_a_run_that_was_listed_is_known_by_its_repository(world: World, foundry:
         world.call("get_gitea_job_logs", run_id="1", job_id="1")
 
 
-def test_the_job_name_of_an_outsider_steers_no_terminal(world: World, foundry: Foundry) -> None:
+def test_the_job_name_of_an_outsider_steers_no_terminal(world: CoreHarness, foundry: BuildHarness) -> None:
     name = "\x1b[31mred\x1b[0m <b>\x07"
     run_id = foundry.dispatch(inputs={})["run_id"]
     found = foundry.forge.repositories[REPO]

@@ -11,24 +11,24 @@ from sqlalchemy import func, select
 
 from bootpress.core.errors import InvalidInput, OrchestratorUnavailable
 from bootpress.core.events import service
-from bootpress.core.events.models import Undelivered
-from tests.support.core_world import World
+from bootpress.core.events.models import OutboxEntry
+from tests.support.core_harness import CoreHarness
 from tests.support.fakes import FakeEventSink
 
 
-def happen(world: World, count: int) -> list[str]:
+def happen(world: CoreHarness, count: int) -> list[str]:
     """Let things happen; return the ids of their events, oldest first."""
     for _ in range(count):
         world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
     return [str(event.id) for event in world.events()]
 
 
-def waiting(world: World) -> int:
-    with world.catalog.reading() as session:
-        return session.scalar(select(func.count()).select_from(Undelivered)) or 0
+def waiting(world: CoreHarness) -> int:
+    with world.catalog.read_session() as session:
+        return session.scalar(select(func.count()).select_from(OutboxEntry)) or 0
 
 
-def test_events_are_handed_over_once_in_the_order_they_happened(world: World) -> None:
+def test_events_are_handed_over_once_in_the_order_they_happened(world: CoreHarness) -> None:
     ids = happen(world, 5)
     assert service.emit_pending(world.context, limit=3) == 3
     assert service.emit_pending(world.context) == 2
@@ -42,7 +42,7 @@ def test_events_are_handed_over_once_in_the_order_they_happened(world: World) ->
     )  # fmt: skip
 
 
-def test_what_a_sink_does_not_take_stays_in_the_outbox(world: World) -> None:
+def test_what_a_sink_does_not_take_stays_in_the_outbox(world: CoreHarness) -> None:
     ids = happen(world, 3)
     with world.sink.switched_off(), pytest.raises(OrchestratorUnavailable):
         service.emit_pending(world.context)
@@ -51,7 +51,7 @@ def test_what_a_sink_does_not_take_stays_in_the_outbox(world: World) -> None:
     assert [str(one.id) for one in world.sink.emitted] == ids
 
 
-def test_a_sink_that_fails_midway_keeps_what_it_took(world: World) -> None:
+def test_a_sink_that_fails_midway_keeps_what_it_took(world: CoreHarness) -> None:
     ids = happen(world, 3)
     service.emit_pending(world.context, limit=1)
     world.sink.failures = 1
@@ -63,7 +63,9 @@ def test_a_sink_that_fails_midway_keeps_what_it_took(world: World) -> None:
     assert waiting(world) == 0
 
 
-def test_an_event_that_a_sink_never_takes_holds_up_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_that_a_sink_never_takes_holds_up_no_other(
+    world: CoreHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     ids = happen(world, 9)
     bad = [ids[3], ids[8]]
     world.sink.unreadable = {UUID(one) for one in bad}
@@ -75,7 +77,7 @@ def test_an_event_that_a_sink_never_takes_holds_up_no_other(world: World, caplog
     assert all(one.endswith("the fake listener cannot read one of these") for one in said)
 
 
-def test_a_sink_that_goes_away_between_parts_keeps_what_it_took(world: World) -> None:
+def test_a_sink_that_goes_away_between_parts_keeps_what_it_took(world: CoreHarness) -> None:
     class Leaving(FakeEventSink):
         """Goes away once it took something."""
 
@@ -94,17 +96,17 @@ def test_a_sink_that_goes_away_between_parts_keeps_what_it_took(world: World) ->
     assert [str(one.id) for one in world.sink.emitted] == ids[2:]
 
 
-def test_a_crash_between_sink_and_outbox_sends_twice_under_one_id(world: World) -> None:
+def test_a_crash_between_sink_and_outbox_sends_twice_under_one_id(world: CoreHarness) -> None:
     [event_id] = happen(world, 1)
     service.emit_pending(world.context)
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         event = world.events()[0]
-        session.add(Undelivered(event_id=event.id, occurred_at=event.occurred_at))
+        session.add(OutboxEntry(event_id=event.id, occurred_at=event.occurred_at))
     service.emit_pending(world.context)
     assert [str(one.id) for one in world.sink.emitted] == [event_id] * 2
 
 
-def test_events_are_listed_newest_first_and_can_be_narrowed_down(world: World) -> None:
+def test_events_are_listed_newest_first_and_can_be_narrowed_down(world: CoreHarness) -> None:
     platform_id = world.platform()
     world.publish()
     world.clock.advance(hours=1)
@@ -133,12 +135,12 @@ def test_events_are_listed_newest_first_and_can_be_narrowed_down(world: World) -
         ("kind_prefix", "\ud800"),
     ],
 )
-def test_a_field_that_cannot_be_is_refused_by_name(world: World, field: str, value: object) -> None:
+def test_a_field_that_cannot_be_is_refused_by_name(world: CoreHarness, field: str, value: object) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.call("recent_events", **{field: value})
     assert caught.value.field == field
 
 
-def test_no_secret_is_in_an_event(world: World) -> None:
+def test_no_secret_is_in_an_event(world: CoreHarness) -> None:
     made = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
     assert made["webhook_secret"] not in str([event.payload for event in world.events()])

@@ -12,7 +12,7 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import MAX_TRUST_OF_A_PAGE
 from bootpress.core.platforms.trust import MAX_KEYS, MAX_PEM
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 
 
 def padded(key: SigningKey) -> str:
@@ -21,7 +21,7 @@ def padded(key: SigningKey) -> str:
 
 
 @pytest.mark.parametrize("name", ["system_create_node_platform", "system_update_node_platform"])
-def test_a_key_takes_the_room_of_a_key_whatever_stands_around_it(world: World, name: str) -> None:
+def test_a_key_takes_the_room_of_a_key_whatever_stands_around_it(world: CoreHarness, name: str) -> None:
     known = [SigningKey.create() for _ in range(MAX_KEYS)]
     trust = {"mode": "keys", "public_keys": [padded(key) for key in known]}
     platform_id = world.platform(trust=trust if name == "system_create_node_platform" else world.images.trust)
@@ -35,7 +35,7 @@ def test_a_key_takes_the_room_of_a_key_whatever_stands_around_it(world: World, n
     assert world.publication(world.publish(digest=digest)).status == "published"
 
 
-def test_a_page_ends_before_its_trust_policies_are_too_large(world: World) -> None:
+def test_a_page_ends_before_its_trust_policies_are_too_large(world: CoreHarness) -> None:
     size = 200 * 1024
     root = {
         "mode": "keyless",
@@ -45,7 +45,7 @@ def test_a_page_ends_before_its_trust_policies_are_too_large(world: World) -> No
     }
     for number in range(12):
         world.platform(f"edge-{number:02}")
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         session.execute(update(NodePlatform).values(trust=root))
         session.execute(update(NodePlatform).where(NodePlatform.slug == "edge-07").values(trust=heavier(root)))
     seen: list[str] = []

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bootpress.core.errors import ContentRejected, Superseded
-from bootpress.core.publications import ingest, settling
+from bootpress.core.publications import completion, ingest
 from tests.support.attempts import prove
-from tests.support.core_world import REPOSITORY, OneRegistry, World
+from tests.support.core_harness import REPOSITORY, CoreHarness, SingleRegistryFactory
 from tests.support.vectors import Vector, load_vectors
 
 VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().values()]
@@ -18,7 +18,7 @@ VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().val
 
 @pytest.mark.parametrize("vector", VECTORS)
 def test_every_recorded_signature_gets_its_verdict(catalog_url: str, vector: Vector) -> None:
-    world = World(catalog_url, registries=OneRegistry(vector.open()))
+    world = CoreHarness(catalog_url, registries=SingleRegistryFactory(vector.open()))
     platform_id = world.platform(trust=vector.trust, oci_repository=str(vector.repository))
     delivery_id = world.announce(ref=f"{vector.repository}:v1", git_sha="abc123")
     outcome = world.process(delivery_id)
@@ -49,7 +49,7 @@ def test_every_recorded_signature_gets_its_verdict(catalog_url: str, vector: Vec
     world.catalog.close()
 
 
-def test_the_first_publication_becomes_the_default_and_later_ones_do_not(world: World) -> None:
+def test_the_first_publication_becomes_the_default_and_later_ones_do_not(world: CoreHarness) -> None:
     platform_id = world.platform()
     first = world.publish()
     world.publish()
@@ -59,7 +59,7 @@ def test_the_first_publication_becomes_the_default_and_later_ones_do_not(world: 
     assert kinds == ["system.disk_image_published", "system.disk_image_promoted", "system.disk_image_published"]
 
 
-def test_a_published_publication_says_what_was_verified(world: World) -> None:
+def test_a_published_publication_says_what_was_verified(world: CoreHarness) -> None:
     world.platform()
     digest = world.images.image(tag="v1")
     world.process(world.announce(ref="/os/images:v1", git_sha="abc", run_id=7))
@@ -83,7 +83,9 @@ def test_a_published_publication_says_what_was_verified(world: World) -> None:
         ({"sha256": "00" * 32}, "announced with sha256 0000"),
     ],
 )
-def test_what_never_gets_a_digest_fails_without_a_publication(world: World, body: dict[str, Any], reason: str) -> None:
+def test_what_never_gets_a_digest_fails_without_a_publication(
+    world: CoreHarness, body: dict[str, Any], reason: str
+) -> None:
     world.platform()
     world.images.image(tag="v1")
     delivery_id = world.announce(**body)
@@ -104,7 +106,7 @@ def test_what_never_gets_a_digest_fails_without_a_publication(world: World, body
         ({"oci_digest": f"sha256:{'0' * 64}"}, "is not there"),
     ],
 )
-def test_a_claim_that_differs_fails_the_publication(world: World, claims: dict[str, Any], reason: str) -> None:
+def test_a_claim_that_differs_fails_the_publication(world: CoreHarness, claims: dict[str, Any], reason: str) -> None:
     world.platform()
     world.images.image(tag="v1")
     assert world.process(world.announce(**claims)) == "failed"
@@ -113,7 +115,7 @@ def test_a_claim_that_differs_fails_the_publication(world: World, claims: dict[s
     assert reason in str(publication.error_message)
 
 
-def test_claims_that_hold_are_no_obstacle(world: World) -> None:
+def test_claims_that_hold_are_no_obstacle(world: CoreHarness) -> None:
     world.platform()
     digest = world.images.image(tag="v1")
     manifest = json.loads(world.layout.blobs[digest])
@@ -122,7 +124,7 @@ def test_claims_that_hold_are_no_obstacle(world: World) -> None:
     assert world.process(world.announce(arch="x86_64", **claims)) == "published"
 
 
-def test_an_index_is_published_with_the_size_of_the_platforms_architecture(world: World) -> None:
+def test_an_index_is_published_with_the_size_of_the_platforms_architecture(world: CoreHarness) -> None:
     platform_id = world.platform()
     amd64, arm64 = world.images.image(sign=False), world.images.image(sign=False, layers=[])
     digest = world.images.index({"amd64": amd64, "arm64": arm64})
@@ -133,7 +135,7 @@ def test_an_index_is_published_with_the_size_of_the_platforms_architecture(world
 
 
 @pytest.mark.parametrize("field", ["size", "title"])
-def test_one_digest_with_two_sizes_is_rejected(world: World, field: str) -> None:
+def test_one_digest_with_two_sizes_is_rejected(world: CoreHarness, field: str) -> None:
     world.platform()
     blob = world.images.blob(b"kernel", "application/vnd.bootpress.kernel.v1")
     titled = {"annotations": {"org.opencontainers.image.title": "b"}} if field == "title" else {}
@@ -143,15 +145,15 @@ def test_one_digest_with_two_sizes_is_rejected(world: World, field: str) -> None
     assert publication.size_bytes is None
 
 
-def test_text_that_no_database_takes_is_settled_all_the_same(world: World) -> None:
+def test_text_that_no_database_takes_is_settled_all_the_same(world: CoreHarness) -> None:
     world.platform()
     delivery_id = world.announce()
     error = ContentRejected("holds a \0 and half a \ud800 pair")
-    assert settling.settle(world.context, world.begin(delivery_id), error) == "failed"
+    assert completion.finish_with_error(world.context, world.begin(delivery_id), error) == "failed"
     assert "holds a" in str(world.delivery(delivery_id).error_message)
 
 
-def test_a_delivery_keeps_to_the_digest_it_resolved_when_its_tag_moves(world: World) -> None:
+def test_a_delivery_keeps_to_the_digest_it_resolved_when_its_tag_moves(world: CoreHarness) -> None:
     world.platform()
     first = world.images.image(tag="v1")
     delivery_id = world.announce()
@@ -163,18 +165,18 @@ def test_a_delivery_keeps_to_the_digest_it_resolved_when_its_tag_moves(world: Wo
     assert {row.status for row in world.publications()} == {"published"}
 
 
-def test_evidence_of_one_try_never_publishes_the_next(world: World) -> None:
+def test_evidence_of_one_try_never_publishes_the_next(world: CoreHarness) -> None:
     world.platform()
     world.images.image(tag="v1")
     attempt_id = world.begin(world.announce())
     prove(world, attempt_id)
     ingest.resolve(world.context, attempt_id)
     with pytest.raises(Superseded, match="no evidence of: manifest, signature, blobs"):
-        settling.publish(world.context, attempt_id)
+        completion.publish(world.context, attempt_id)
 
 
 @pytest.mark.parametrize("missing", range(3))
-def test_nothing_is_published_without_evidence_of_every_step(world: World, missing: int) -> None:
+def test_nothing_is_published_without_evidence_of_every_step(world: CoreHarness, missing: int) -> None:
     world.platform()
     world.images.image(tag="v1")
     attempt_id = world.begin(world.announce())
@@ -183,5 +185,5 @@ def test_nothing_is_published_without_evidence_of_every_step(world: World, missi
         if number != missing and not (missing == 0 and number == 2):
             step(world.context, attempt_id)
     with pytest.raises(Superseded, match="no evidence"):
-        settling.publish(world.context, attempt_id)
+        completion.publish(world.context, attempt_id)
     assert world.publications()[0].status == "verifying"

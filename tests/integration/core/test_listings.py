@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
-from tests.support.core_world import HOST, World
+from tests.support.core_harness import HOST, CoreHarness
 
 
-def test_deliveries_come_in_pages_newest_first(world: World) -> None:
+def test_deliveries_come_in_pages_newest_first(world: CoreHarness) -> None:
     ids = []
     for number in range(7):
         ids.append(str(world.announce(git_sha=str(number))))
@@ -29,7 +29,7 @@ def test_deliveries_come_in_pages_newest_first(world: World) -> None:
     assert seen[0] == ids[-1]
 
 
-def test_deliveries_can_be_narrowed_down_by_status(world: World) -> None:
+def test_deliveries_can_be_narrowed_down_by_status(world: CoreHarness) -> None:
     world.process(world.announce(slug="nobody"))
     world.announce(git_sha="x")
     for status in ("received", "failed"):
@@ -37,7 +37,7 @@ def test_deliveries_can_be_narrowed_down_by_status(world: World) -> None:
         assert [row["status"] for row in rows] == [status]
 
 
-def test_publications_come_in_pages_with_their_default_marked(world: World) -> None:
+def test_publications_come_in_pages_with_their_default_marked(world: CoreHarness) -> None:
     platform_id = world.platform()
     ids = []
     for _ in range(3):
@@ -74,13 +74,13 @@ def cursor(text: str) -> str:
         cursor(f"9999-12-31T23:59:59-14:00|{SOME_ID}"),
     ],
 )
-def test_a_cursor_that_is_not_ours_is_refused_by_name(world: World, bad: str) -> None:
+def test_a_cursor_that_is_not_ours_is_refused_by_name(world: CoreHarness, bad: str) -> None:
     with pytest.raises(InvalidInput, match="not one of ours") as caught:
         world.call("system_list_disk_image_deliveries", cursor=bad)
     assert caught.value.field == "cursor"
 
 
-def test_a_cursor_without_a_time_zone_does_no_harm(world: World) -> None:
+def test_a_cursor_without_a_time_zone_does_no_harm(world: CoreHarness) -> None:
     made_up = cursor(f"2025-06-01T12:00:00|{uuid4()}")
     assert world.call("system_list_disk_image_deliveries", cursor=made_up)["deliveries"] == []
 
@@ -88,13 +88,13 @@ def test_a_cursor_without_a_time_zone_does_no_harm(world: World) -> None:
 @pytest.mark.parametrize(
     "slug", [SOME_ID, SOME_ID.replace("-", ""), "Edge", "-edge", "edge-", "e" * 64, "a b", "", "edge\n"]
 )
-def test_what_is_no_slug_or_reads_as_an_id_is_refused_by_name(world: World, slug: str) -> None:
+def test_what_is_no_slug_or_reads_as_an_id_is_refused_by_name(world: CoreHarness, slug: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.platform(slug)
     assert caught.value.field == "slug"
 
 
-def test_a_slug_is_taken_once_in_an_account(world: World) -> None:
+def test_a_slug_is_taken_once_in_an_account(world: CoreHarness) -> None:
     world.platform("edge")
     other = world.platform("other")
     with pytest.raises(Conflict, match="there is a node platform 'edge' already"):
@@ -104,7 +104,7 @@ def test_a_slug_is_taken_once_in_an_account(world: World) -> None:
     assert world.platform("edge", caller=world.new_caller("rival")) != other
 
 
-def test_a_platforms_fields_are_checked_and_its_repository_normalised(world: World) -> None:
+def test_a_platforms_fields_are_checked_and_its_repository_normalised(world: CoreHarness) -> None:
     world.platform(oci_repository="REGISTRY.example/os/images")
     row = world.call("system_get_node_platform", id="edge")["node_platform"]
     assert row["oci_repository"] == "registry.example/os/images"
@@ -121,7 +121,7 @@ def test_a_platforms_fields_are_checked_and_its_repository_normalised(world: Wor
     assert world.call("system_get_node_platform", id="edge")["node_platform"] == row
 
 
-def test_an_update_changes_what_is_given_and_nothing_else(world: World) -> None:
+def test_an_update_changes_what_is_given_and_nothing_else(world: CoreHarness) -> None:
     world.platform()
     before = world.call("system_get_node_platform", id="edge")["node_platform"]
     world.clock.advance(seconds=1)
@@ -132,7 +132,7 @@ def test_an_update_changes_what_is_given_and_nothing_else(world: World) -> None:
         world.call("system_get_node_platform", id="edge")
 
 
-def test_an_image_moves_with_its_platforms_registry_connection(world: World) -> None:
+def test_an_image_moves_with_its_platforms_registry_connection(world: CoreHarness) -> None:
     mine = {"name": "main", "username": "u", "token": "hunter2-hunter2"}
     world.call("system_connect_registry", host=HOST, **mine)
     world.platform(registry="main")
@@ -148,7 +148,7 @@ def test_an_image_moves_with_its_platforms_registry_connection(world: World) -> 
     assert "hunter2" not in str(world.call("system_list_connections"))
 
 
-def test_a_retry_is_for_what_failed(world: World) -> None:
+def test_a_retry_is_for_what_failed(world: CoreHarness) -> None:
     world.platform()
     publication_id = world.publish()
     with pytest.raises(Conflict, match="is published; only a failed one can be retried"):

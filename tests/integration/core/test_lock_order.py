@@ -15,25 +15,25 @@ import pytest
 from sqlalchemy import event
 
 from bootpress.core.errors import Conflict, SignatureRejected
-from bootpress.core.publications import ingest, settling
+from bootpress.core.publications import completion, ingest
 from bootpress.core.retention.service import retire
-from tests.support.core_world import REPOSITORY
-from tests.support.purges import Yard
+from tests.support.core_harness import REPOSITORY
+from tests.support.retention_harness import RetentionHarness
 
 pytestmark = pytest.mark.part("postgresql")
 PAUSE = 0.7
 
 
 @pytest.fixture
-def yard(postgres_catalog: str) -> Iterator[Yard]:
+def yard(postgres_catalog: str) -> Iterator[RetentionHarness]:
     """Return a world on PostgreSQL, which locks rows; SQLite has one writer."""
-    yard = Yard(postgres_catalog)
+    yard = RetentionHarness(postgres_catalog)
     yield yard
     yard.catalog.close()
 
 
 @contextmanager
-def pausing(yard: Yard) -> Iterator[threading.Event]:
+def pausing(yard: RetentionHarness) -> Iterator[threading.Event]:
     """Let the first who locks a publication rest behind its lock; the event says that it does."""
     rests = threading.Event()
 
@@ -49,16 +49,16 @@ def pausing(yard: Yard) -> Iterator[threading.Event]:
         event.remove(yard.catalog.engine, "after_cursor_execute", rest)
 
 
-def move_default(yard: Yard, publication_id: UUID) -> None:
+def move_default(yard: RetentionHarness, publication_id: UUID) -> None:
     with contextlib.suppress(Conflict):  # not published, or not any more
         yard.make_default(publication_id)
 
 
-def sweep(yard: Yard, _publication_id: UUID) -> None:
+def sweep(yard: RetentionHarness, _publication_id: UUID) -> None:
     retire(yard.context, yard.edge, actor="test")
 
 
-def reannouncing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+def reannouncing(yard: RetentionHarness) -> tuple[UUID, Callable[[], object]]:
     digest = yard.images.image()
     first = yard.publish(digest=digest)
     yard.make_default(yard.publish())
@@ -66,7 +66,7 @@ def reannouncing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
     return first, lambda: ingest.resolve(yard.context, attempt_id)
 
 
-def claiming(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+def claiming(yard: RetentionHarness) -> tuple[UUID, Callable[[], object]]:
     yard.publish()
     delivery_id = yard.announce(ref=f"{REPOSITORY}@{yard.images.image(sign=False)}")
     assert yard.process(delivery_id) == "failed"
@@ -75,7 +75,7 @@ def claiming(yard: Yard) -> tuple[UUID, Callable[[], object]]:
     return failed.id, lambda: ingest.resolve(yard.context, attempt_id)
 
 
-def at_the_end(yard: Yard) -> tuple[UUID, UUID]:
+def at_the_end(yard: RetentionHarness) -> tuple[UUID, UUID]:
     """Verify an image, and neither publish nor fail it; return the publication and the attempt."""
     yard.publish()
     attempt_id = yard.begin(yard.announce(ref=f"{REPOSITORY}@{yard.images.image()}"))
@@ -85,17 +85,19 @@ def at_the_end(yard: Yard) -> tuple[UUID, UUID]:
     return next(one.id for one in yard.publications() if one.status == "verifying"), attempt_id
 
 
-def publishing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+def publishing(yard: RetentionHarness) -> tuple[UUID, Callable[[], object]]:
     publication_id, attempt_id = at_the_end(yard)
-    return publication_id, lambda: settling.publish(yard.context, attempt_id)
+    return publication_id, lambda: completion.publish(yard.context, attempt_id)
 
 
-def failing(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+def failing(yard: RetentionHarness) -> tuple[UUID, Callable[[], object]]:
     publication_id, attempt_id = at_the_end(yard)
-    return publication_id, lambda: settling.settle(yard.context, attempt_id, SignatureRejected("it is not signed"))
+    return publication_id, lambda: completion.finish_with_error(
+        yard.context, attempt_id, SignatureRejected("it is not signed")
+    )
 
 
-def retrying(yard: Yard) -> tuple[UUID, Callable[[], object]]:
+def retrying(yard: RetentionHarness) -> tuple[UUID, Callable[[], object]]:
     failed, _ = claiming(yard)
     return failed, lambda: yard.call("system_retry_disk_image_publication", publication_id=str(failed))
 
@@ -112,9 +114,9 @@ def retrying(yard: Yard) -> tuple[UUID, Callable[[], object]]:
     ],
 )
 def test_a_change_and_a_move_at_once_never_lock_each_other_out(
-    yard: Yard,
-    change: Callable[[Yard], tuple[UUID, Callable[[], object]]],
-    other: Callable[[Yard, UUID], None],
+    yard: RetentionHarness,
+    change: Callable[[RetentionHarness], tuple[UUID, Callable[[], object]]],
+    other: Callable[[RetentionHarness, UUID], None],
 ) -> None:
     publication_id, go = change(yard)
     with pausing(yard) as rests, ThreadPoolExecutor(2) as pool:

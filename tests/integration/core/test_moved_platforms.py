@@ -10,12 +10,12 @@ import pytest
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.pruning import service as pruning
-from bootpress.core.publications import ingest, settling
+from bootpress.core.publications import completion, ingest
 from bootpress.core.publications.models import Publication
 from bootpress.core.webhooks.models import Delivery
-from tests.support.core_world import HOST, REPOSITORY, World
+from tests.support.core_harness import HOST, REPOSITORY, CoreHarness
 from tests.support.layouts import LayoutRegistry
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 
 OTHER = "127.0.0.1:5001"
 THERE = f"{OTHER}/os/images"
@@ -31,7 +31,7 @@ class ByHost:
         return self.layouts[connection.host]
 
 
-class Removal(World):
+class Removal(CoreHarness):
     """A world of two registries, `layout` and `there`, whose platform `edge` moves from one to the other."""
 
     def __init__(self, url: str) -> None:
@@ -53,7 +53,7 @@ class Removal(World):
         return self.announce(ref=f"{THERE}:v2", oci_digest=self.digest, git_sha="moved")
 
     def put(self, publication_id: UUID, **values: object) -> None:
-        with self.catalog.writing() as session:
+        with self.catalog.transaction() as session:
             row = session.get_one(Publication, publication_id)
             for name, value in values.items():
                 setattr(row, name, value)
@@ -145,8 +145,8 @@ def test_what_happens_to_it_while_it_is_verified_anew_is_not_undone(
         publication_id, **{name: removal.clock.now() if value == "now" else value for name, value in meanwhile.items()}
     )
     with pytest.raises(Conflict) as refusal:
-        settling.publish(removal.context, attempt_id)
-    assert settling.settle(removal.context, attempt_id, refusal.value) == "postponed"
+        completion.publish(removal.context, attempt_id)
+    assert completion.finish_with_error(removal.context, attempt_id, refusal.value) == "postponed"
     row = removal.publication(publication_id)
     assert (row.status, row.repository) == (meanwhile["status"], REPOSITORY)
 
@@ -161,8 +161,8 @@ def test_a_platform_that_moves_back_meanwhile_publishes_nothing_from_there(remov
         step(removal.context, attempt_id)
     removal.call("system_update_node_platform", id="edge", oci_repository=REPOSITORY)
     with pytest.raises(Conflict) as refusal:
-        settling.publish(removal.context, attempt_id)
-    settling.settle(removal.context, attempt_id, refusal.value)
+        completion.publish(removal.context, attempt_id)
+    completion.finish_with_error(removal.context, attempt_id, refusal.value)
     assert removal.publication(publication_id).repository == REPOSITORY
     assert removal.process(delivery_id) == "failed"  # it names another repository than the platform's
 
@@ -190,7 +190,7 @@ def test_a_failed_one_is_retried_where_the_platforms_images_lie_now(removal: Rem
     assert removal.publication(publication.id).repository == THERE
 
 
-def test_a_purge_keeps_what_is_verified_anew_in_its_repository(yard: Yard) -> None:
+def test_a_purge_keeps_what_is_verified_anew_in_its_repository(yard: RetentionHarness) -> None:
     digest, far = yard.images.image(), f"{HOST}/os/far"
     yard.platform("far", oci_repository=far)
     assert yard.process(yard.announce(slug="far", ref=f"{far}@{digest}")) == "published"
@@ -204,7 +204,9 @@ def test_a_purge_keeps_what_is_verified_anew_in_its_repository(yard: Yard) -> No
 
 
 @pytest.mark.parametrize("was_elsewhere", [True, False])
-def test_a_purge_keeps_what_is_to_be_verified_again_in_its_repository(yard: Yard, *, was_elsewhere: bool) -> None:
+def test_a_purge_keeps_what_is_to_be_verified_again_in_its_repository(
+    yard: RetentionHarness, *, was_elsewhere: bool
+) -> None:
     digest, far = yard.images.image(), f"{HOST}/os/far"
     yard.due(digest)
     yard.platform("far", oci_repository=far if was_elsewhere else REPOSITORY)
@@ -227,5 +229,5 @@ def test_the_delivery_that_proves_what_is_published_outlives_one_that_fails_afte
     for _ in range(3):
         removal.clock.advance(days=60)
         pruning.prune(removal.context, pause=lambda _: None)
-    with removal.catalog.reading() as session:
+    with removal.catalog.read_session() as session:
         assert session.get(Delivery, proving) is not None

@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import select
 
 from bootpress.core.publications.models import Publication
-from tests.support.core_world import REPOSITORY, World
+from tests.support.core_harness import REPOSITORY, CoreHarness
 
 
-def numbers(world: World) -> list[tuple[int, int | None]]:
-    with world.catalog.reading() as session:
+def numbers(world: CoreHarness) -> list[tuple[int, int | None]]:
+    with world.catalog.read_session() as session:
         query = select(Publication.sequence, Publication.published_sequence).order_by(Publication.sequence)
         return [(made, published) for made, published in session.execute(query)]
 
 
-def listed(world: World) -> list[str]:
+def listed(world: CoreHarness) -> list[str]:
     rows: list[str] = []
     cursor: dict[str, Any] = {}
     while True:
@@ -30,7 +30,7 @@ def listed(world: World) -> list[str]:
         cursor = {"cursor": page["next_cursor"]}
 
 
-def test_what_is_published_last_is_the_newest_whatever_the_clock_says(world: World) -> None:
+def test_what_is_published_last_is_the_newest_whatever_the_clock_says(world: CoreHarness) -> None:
     platform_id = world.platform(retention_count=2)
     ids = [world.publish()]
     for _ in range(4):
@@ -46,12 +46,12 @@ def test_what_is_published_last_is_the_newest_whatever_the_clock_says(world: Wor
     assert world.find_platform(platform_id).disk_image_oci_ref == f"{REPOSITORY}@{last.oci_digest}"
 
 
-def test_what_is_published_again_is_the_newest_and_stays_in_its_place_in_the_list(world: World) -> None:
+def test_what_is_published_again_is_the_newest_and_stays_in_its_place_in_the_list(world: CoreHarness) -> None:
     world.platform(retention_count=1)
     digest = world.images.image()
     first, second = world.publish(digest=digest), world.publish()
     before = listed(world)
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         session.get_one(Publication, first).status = "purged"
     world.clock.advance(hours=-1)
     world.publish(digest=digest)
@@ -59,7 +59,7 @@ def test_what_is_published_again_is_the_newest_and_stays_in_its_place_in_the_lis
     assert world.call("system_preview_disk_image_retention", node_platform_id="edge")["keep"] == [str(first)]
 
 
-def test_those_that_are_published_at_once_have_numbers_of_their_own(world: World) -> None:
+def test_those_that_are_published_at_once_have_numbers_of_their_own(world: CoreHarness) -> None:
     world.platform()
     digests = [world.images.image() for _ in range(8)]
     ids = [world.announce(ref=f"{REPOSITORY}@{digest}") for digest in digests]
@@ -76,7 +76,7 @@ def test_those_that_are_published_at_once_have_numbers_of_their_own(world: World
     assert last.disk_image_oci_ref == f"{REPOSITORY}@{newest.oci_digest}"
 
 
-LISTINGS: dict[str, tuple[str, Callable[[World, int], object]]] = {
+LISTINGS: dict[str, tuple[str, Callable[[CoreHarness, int], object]]] = {
     "system_list_disk_image_deliveries": ("deliveries", lambda world, n: world.announce(git_sha=str(n))),
     "recent_events": (
         "events",
@@ -99,7 +99,7 @@ LISTINGS: dict[str, tuple[str, Callable[[World, int], object]]] = {
 
 @pytest.mark.parametrize("name", LISTINGS)
 def test_each_row_that_is_there_is_on_one_page_although_others_come_and_the_clock_is_set_back(
-    world: World, name: str
+    world: CoreHarness, name: str
 ) -> None:
     field, add = LISTINGS[name]
     for number in range(5):

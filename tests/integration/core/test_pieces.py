@@ -17,45 +17,44 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from bootpress.core.accounts import idempotency
-from bootpress.core.accounts.models import StoredAnswer
+from bootpress.core.accounts.models import IdempotencyRecord
 from bootpress.core.breakers import service as breakers
 from bootpress.core.breakers.models import CircuitBreaker
+from bootpress.core.builds import reconciler
 from bootpress.core.builds import service as builds
-from bootpress.core.builds import tending
-from bootpress.core.builds.models import Build, ListedRun
-from bootpress.core.catalog import Catalog
-from bootpress.core.catalogue import OPERATIONS
+from bootpress.core.builds.models import Build, KnownRun
+from bootpress.core.database import Database
+from bootpress.core.deliveries import attempts, leases, orchestrator_outage
 from bootpress.core.errors import ForgeUnavailable, OrchestratorUnavailable
 from bootpress.core.events import service as events
+from bootpress.core.operation_registry import OPERATIONS
 from bootpress.core.pieces import ROWS
 from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository
 from bootpress.core.pruning import service as pruning
-from bootpress.core.publications import outages
 from bootpress.core.publications.models import Publication
 from bootpress.core.retention import steps
-from bootpress.core.retention.planning import Planned
-from bootpress.core.retention.purging import purge
+from bootpress.core.retention.deletion_plan import PlannedDeletion
+from bootpress.core.retention.purge import purge
 from bootpress.core.retention.reports import MAX_LISTED
 from bootpress.core.retention.service import RETIRED_AT_ONCE, retire
-from bootpress.core.retention.sweeping import sweep_platform
-from bootpress.core.webhooks import attempts, leases
+from bootpress.core.retention.sweep import sweep_platform
+from bootpress.core.sagas import store
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
-from bootpress.core.workers import procedures
-from bootpress.core.workers.models import Procedure
-from tests.support.core_world import HOST, REPOSITORY
+from bootpress.core.workers.models import Saga
+from tests.support.core_harness import HOST, REPOSITORY
 from tests.support.fakes import FixedClock
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 from tests.support.transactions import counted
 
 MANY = 2 * ROWS + 7
-Prepare = Callable[[Yard], Callable[[], object]]
+Prepare = Callable[[RetentionHarness], Callable[[], object]]
 
 
-def many_publications(yard: Yard, count: int, **fields: object) -> list[UUID]:
+def many_publications(yard: RetentionHarness, count: int, **fields: object) -> list[UUID]:
     """Store copies of a publication, a minute apart and each of another digest; return them, the newest first."""
     first = yard.publish()
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         row = session.execute(select(Publication.__table__).where(Publication.id == first)).mappings().one()
         at = yard.clock.now()
         rows = [
@@ -72,42 +71,42 @@ def many_publications(yard: Yard, count: int, **fields: object) -> list[UUID]:
     return [one["id"] for one in rows]
 
 
-def retiring(yard: Yard) -> Callable[[], object]:
+def retiring(yard: RetentionHarness) -> Callable[[], object]:
     many_publications(yard, MANY)
     return lambda: retire(yard.context, yard.edge, actor="test")
 
 
-def writing_a_plan(yard: Yard) -> Callable[[], object]:
+def writing_a_plan(yard: RetentionHarness) -> Callable[[], object]:
     first = yard.due(yard.images.image())
-    planned = [Planned(f"sha256:{number:064x}", "referrer", "sha256:00") for number in range(MANY)]
+    planned = [PlannedDeletion(f"sha256:{number:064x}", "referrer", "sha256:00") for number in range(MANY)]
     return lambda: steps.write(yard.context, first, planned)
 
 
-def purging(yard: Yard) -> Callable[[], object]:
+def purging(yard: RetentionHarness) -> Callable[[], object]:
     digest = yard.images.image()
     first = yard.due(digest)
-    planned = [Planned(f"sha256:{number:064x}", "referrer", f"sha256:{number:064x}") for number in range(MANY)]
-    steps.write(yard.context, first, [Planned(digest, "subject", digest), *planned])
+    planned = [PlannedDeletion(f"sha256:{number:064x}", "referrer", f"sha256:{number:064x}") for number in range(MANY)]
+    steps.write(yard.context, first, [PlannedDeletion(digest, "subject", digest), *planned])
     return lambda: purge(yard.context, first, actor="test")
 
 
-def recording_artifacts(yard: Yard) -> Callable[[], object]:
+def recording_artifacts(yard: RetentionHarness) -> Callable[[], object]:
     layers = [yard.images.blob(b"layer %d" % number, "application/x") for number in range(MANY)]
     digest = yard.images.image(layers=layers)
     return lambda: yard.publish(digest=digest)
 
 
-def forgetting_answers_of_idempotent_calls(yard: Yard) -> Callable[[], object]:
+def forgetting_answers_of_idempotent_calls(yard: RetentionHarness) -> Callable[[], object]:
     row = {"account_id": yard.account_id, "operation": "x", "request_hmac": b"", "created_at": yard.clock.now()}
-    with yard.catalog.writing() as session:
-        session.execute(insert(StoredAnswer), [{"id": uuid4(), "key": str(n), **row} for n in range(MANY)])
+    with yard.catalog.transaction() as session:
+        session.execute(insert(IdempotencyRecord), [{"id": uuid4(), "key": str(n), **row} for n in range(MANY)])
     yard.clock.advance(hours=25)
     operation = OPERATIONS["system_set_disk_image_retention"]
     fields = {"node_platform_id": "edge", "retention_count": 2}
     return lambda: idempotency.call_once(yard.context, yard.caller, operation, fields, "key")
 
 
-def a_procedure(yard: Yard, **fields: object) -> dict[str, object]:
+def a_procedure(yard: RetentionHarness, **fields: object) -> dict[str, object]:
     now = yard.clock.now()
     return {
         "id": uuid4(),
@@ -125,24 +124,24 @@ def a_procedure(yard: Yard, **fields: object) -> dict[str, object]:
     }
 
 
-def forgetting_old_procedures(yard: Yard) -> Callable[[], object]:
-    with yard.catalog.writing() as session:
-        session.execute(insert(Procedure), [a_procedure(yard) for _ in range(MANY)])
+def forgetting_old_procedures(yard: RetentionHarness) -> Callable[[], object]:
+    with yard.catalog.transaction() as session:
+        session.execute(insert(Saga), [a_procedure(yard) for _ in range(MANY)])
     yard.clock.advance(days=400)
-    return lambda: procedures.forget_old(yard.context)
+    return lambda: store.delete_old_sagas(yard.context)
 
 
-def forgetting_answers_of_procedures(yard: Yard) -> Callable[[], object]:
-    with yard.catalog.writing() as session:
+def forgetting_answers_of_procedures(yard: RetentionHarness) -> Callable[[], object]:
+    with yard.catalog.transaction() as session:
         rows = [a_procedure(yard, answer=b"x", answer_until=yard.clock.now()) for _ in range(MANY)]
-        session.execute(insert(Procedure), rows)
-    return lambda: procedures.forget_answers(yard.context)
+        session.execute(insert(Saga), rows)
+    return lambda: store.delete_expired_answers(yard.context)
 
 
-def remembering_listed_runs(yard: Yard) -> Callable[[], object]:
+def remembering_listed_runs(yard: RetentionHarness) -> Callable[[], object]:
     row = {"account_id": yard.account_id, "forge_name": "f", "repo": "a/b", "listed_at": yard.clock.now()}
-    with yard.catalog.writing() as session:
-        session.execute(insert(ListedRun), [{"id": uuid4(), "run_id": str(n), **row} for n in range(MANY)])
+    with yard.catalog.transaction() as session:
+        session.execute(insert(KnownRun), [{"id": uuid4(), "run_id": str(n), **row} for n in range(MANY)])
     yard.clock.advance(days=400)
     return lambda: builds._remember(yard.context, yard.account_id, "f", GitRepository.parse("a/b"), ["1"])
 
@@ -161,7 +160,7 @@ def open_away(connection: ForgeConnection) -> Any:
     return AwayForge(connection.name)
 
 
-def putting_builds_back(yard: Yard) -> Callable[[], object]:
+def putting_builds_back(yard: RetentionHarness) -> Callable[[], object]:
     now = yard.clock.now()
     row = {
         "account_id": yard.account_id,
@@ -176,68 +175,68 @@ def putting_builds_back(yard: Yard) -> Callable[[], object]:
         "created_at": now,
         "deadline_at": now + timedelta(hours=2),
     }
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         session.execute(insert(Build), [{"id": uuid4(), "dispatch_id": str(n), **row} for n in range(MANY)])
     yard.connections.save_forge(yard.account_id, ForgeConnection("gone", ForgeKind.GITEA, "https://f", "t"))
     yard.forges.open = open_away  # type: ignore[method-assign]  # a forge that is unavailable
     yard.clock.advance(minutes=5)
-    return lambda: tending.tend(yard.context)
+    return lambda: reconciler.reconcile_builds(yard.context)
 
 
-def starting_anew(yard: Yard) -> Callable[[], object]:
+def starting_anew(yard: RetentionHarness) -> Callable[[], object]:
     for number in range(MANY):
         yard.announce(ref=f"{REPOSITORY}:v{number}")
-    return lambda: leases.start_anew(yard.context)
+    return lambda: leases.shorten_leases_after_restart(yard.context)
 
 
-def giving_up_deliveries(yard: Yard) -> Callable[[], object]:
+def giving_up_deliveries(yard: RetentionHarness) -> Callable[[], object]:
     for number in range(ROWS // 3):
         yard.announce(ref=f"{REPOSITORY}:v{number}")
     yard.clock.advance(seconds=GIVE_UP_AFTER.total_seconds() + 1)
     moments = iter([0.0, GIVE_UP_AFTER.total_seconds()])
-    outage = outages.Outage(yard.context, monotonic=lambda: next(moments))
-    outage.goes_on(OrchestratorUnavailable("away"))
-    return lambda: outage.goes_on(OrchestratorUnavailable("away"))
+    outage = orchestrator_outage.OutageTimer(yard.context, monotonic=lambda: next(moments))
+    outage.record_failure(OrchestratorUnavailable("away"))
+    return lambda: outage.record_failure(OrchestratorUnavailable("away"))
 
 
-def giving_up_deliveries_at_a_host(yard: Yard) -> Callable[[], object]:
+def giving_up_deliveries_at_a_host(yard: RetentionHarness) -> Callable[[], object]:
     for number in range(ROWS // 3):
         yard.announce(ref=f"{REPOSITORY}:v{number}")
     for _ in range(25):
         breakers.note_failure(yard.context, yard.account_id, HOST, "timed out")
         yard.clock.advance(hours=1)
-    return lambda: outages.give_up_at_hosts(yard.context)
+    return lambda: orchestrator_outage.give_up_at_hosts(yard.context)
 
 
-def forgetting_circuit_breakers(yard: Yard) -> Callable[[], object]:
+def forgetting_circuit_breakers(yard: RetentionHarness) -> Callable[[], object]:
     now = yard.clock.now()
     row = {"account_id": yard.account_id, "failures": 1, "openings": 0, "reason": "", "failing_since": now}
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         rows = [{"id": uuid4(), "host": f"h{n}.example", "failed_at": now, **row} for n in range(MANY)]
         session.execute(insert(CircuitBreaker), rows)
     yard.clock.advance(hours=25)
     return lambda: breakers.forget_old(yard.context)
 
 
-def launching_batches_anew(yard: Yard) -> Callable[[], object]:
+def launching_batches_anew(yard: RetentionHarness) -> Callable[[], object]:
     for number in range(MANY):
         yard.announce(ref=f"{REPOSITORY}:v{number}")
-    attempts.relay(yard.context)
+    attempts.launch_due(yard.context)
     yard.clock.advance(hours=1)
-    return lambda: attempts.relay(yard.context)
+    return lambda: attempts.launch_due(yard.context)
 
 
-def pruning_deliveries_and_events(yard: Yard) -> Callable[[], object]:
+def pruning_deliveries_and_events(yard: RetentionHarness) -> Callable[[], object]:
     first = yard.announce(slug="nobody")
     assert yard.process(first) == "failed"
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         row = session.execute(select(Delivery.__table__).where(Delivery.id == first)).mappings().one()
         session.execute(insert(Delivery), [{**row, "id": uuid4()} for _ in range(MANY)])
     yard.clock.advance(days=200)
     return lambda: pruning.prune(yard.context, pause=lambda _: None)
 
 
-def handing_over_events(yard: Yard) -> Callable[[], object]:
+def handing_over_events(yard: RetentionHarness) -> Callable[[], object]:
     many_publications(yard, ROWS)
     retire(yard.context, yard.edge, actor="test")
 
@@ -269,7 +268,7 @@ BULK: tuple[Prepare, ...] = (
 
 
 @pytest.mark.parametrize("prepare", BULK, ids=lambda prepare: prepare.__name__)
-def test_no_transaction_grows_with_the_data(yard: Yard, prepare: Prepare) -> None:
+def test_no_transaction_grows_with_the_data(yard: RetentionHarness, prepare: Prepare) -> None:
     change = prepare(yard)
     with counted(yard.catalog) as found:
         change()
@@ -291,13 +290,13 @@ class DyingClock(FixedClock):
         return super().now()
 
 
-def status_of(yard: Yard, ids: Sequence[UUID]) -> list[str]:
-    with yard.catalog.reading() as session:
+def status_of(yard: RetentionHarness, ids: Sequence[UUID]) -> list[str]:
+    with yard.catalog.read_session() as session:
         found = {row[0]: row[1] for row in session.execute(select(Publication.id, Publication.status))}
     return [found[one] for one in ids]
 
 
-def test_a_sweep_that_is_killed_between_two_pieces_goes_on_at_the_next(yard: Yard) -> None:
+def test_a_sweep_that_is_killed_between_two_pieces_goes_on_at_the_next(yard: RetentionHarness) -> None:
     ids = many_publications(yard, 3 * RETIRED_AT_ONCE)
     dying = replace(yard.context, clock=DyingClock(yard.clock.now(), left=1))
     with pytest.raises(KeyboardInterrupt):
@@ -308,10 +307,10 @@ def test_a_sweep_that_is_killed_between_two_pieces_goes_on_at_the_next(yard: Yar
     assert len(yard.events("retired")) == len(ids)
 
 
-class Interrupted(Catalog):
+class Interrupted(Database):
     """A catalog with which something happens elsewhere before it is read for the second time."""
 
-    def __init__(self, yard: Yard, happens: Callable[[], object]) -> None:
+    def __init__(self, yard: RetentionHarness, happens: Callable[[], object]) -> None:
         super().__init__(yard.catalog.url.render_as_string(hide_password=False))
         self._left = [lambda: None, happens]
 
@@ -319,11 +318,11 @@ class Interrupted(Catalog):
     def reading(self) -> Iterator[Session]:
         if self._left:
             self._left.pop(0)()
-        with super().reading() as session:
+        with super().read_session() as session:
             yield session
 
 
-def test_what_is_wanted_again_between_two_pieces_is_not_retired(yard: Yard) -> None:
+def test_what_is_wanted_again_between_two_pieces_is_not_retired(yard: RetentionHarness) -> None:
     ids = many_publications(yard, 3 * RETIRED_AT_ONCE)
     newest_left, pinned, default = ids[RETIRED_AT_ONCE], ids[-1], ids[-2]
 
@@ -340,13 +339,13 @@ def test_what_is_wanted_again_between_two_pieces_is_not_retired(yard: Yard) -> N
     assert status_of(yard, [newest_left, pinned, default]) == ["published"] * 3
 
 
-def test_a_report_of_many_is_bounded_and_counts_all(yard: Yard) -> None:
+def test_a_report_of_many_is_bounded_and_counts_all(yard: RetentionHarness) -> None:
     many_publications(yard, MAX_LISTED + 3)
     report = sweep_platform(yard.context, yard.edge, actor="test")
     assert (len(report.retired), report.count("retired")) == (MAX_LISTED, MAX_LISTED + 3)
 
 
-def test_an_answer_of_many_is_bounded_and_says_how_many_more_there_are(yard: Yard) -> None:
+def test_an_answer_of_many_is_bounded_and_says_how_many_more_there_are(yard: RetentionHarness) -> None:
     ids = many_publications(yard, MAX_LISTED + 3)
     preview = yard.call("system_preview_disk_image_retention", node_platform_id="edge")
     assert preview["retire"] == [str(one) for one in ids[:MAX_LISTED]]

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from bootpress.core.errors import InvalidInput, NotFound, OrchestratorUnavailable, Unsupported
-from tests.support.core_world import HOST, REPOSITORY, World
+from tests.support.core_harness import HOST, REPOSITORY, CoreHarness
 
 ELSEWHERE = "registry.example.org/os/images"
 
 
-def update(world: World, **fields: Any) -> dict[str, Any]:
+def update(world: CoreHarness, **fields: Any) -> dict[str, Any]:
     changed: dict[str, Any] = world.call("system_update_node_platform", id="edge", **fields)["node_platform"]
     return changed
 
 
-def test_a_boot_check_is_refused_until_there_is_one(world: World) -> None:
+def test_a_boot_check_is_refused_until_there_is_one(world: CoreHarness) -> None:
     with pytest.raises(Unsupported, match="not built yet") as caught:
         world.platform(boot_check="required")
     assert "off" in str(caught.value.hint)
@@ -28,7 +28,7 @@ def test_a_boot_check_is_refused_until_there_is_one(world: World) -> None:
     assert (stands["boot_check"], stands["name"]) == ("off", "edge")
 
 
-def test_a_registry_connection_must_be_there_before_a_platform_names_it(world: World) -> None:
+def test_a_registry_connection_must_be_there_before_a_platform_names_it(world: CoreHarness) -> None:
     with pytest.raises(InvalidInput, match="'main' does not exist") as caught:
         world.platform(registry="main")
     assert caught.value.field == "registry"
@@ -40,13 +40,13 @@ def test_a_registry_connection_must_be_there_before_a_platform_names_it(world: W
     assert update(world, registry="main")["registry"] == "main"
 
 
-def test_a_registry_connection_of_another_account_is_none(world: World) -> None:
+def test_a_registry_connection_of_another_account_is_none(world: CoreHarness) -> None:
     world.call("system_connect_registry", world.new_caller("rival"), name="main", host=HOST)
     with pytest.raises(InvalidInput, match="'main' does not exist"):
         world.platform(registry="main")
 
 
-def test_a_registry_connection_must_be_for_the_host_of_the_images(world: World) -> None:
+def test_a_registry_connection_must_be_for_the_host_of_the_images(world: CoreHarness) -> None:
     world.call("system_connect_registry", name="main", host=HOST)
     with pytest.raises(InvalidInput, match=f"is for {HOST}; the platform's images lie on registry.example.org"):
         world.platform(registry="main", oci_repository=ELSEWHERE)
@@ -58,14 +58,14 @@ def test_a_registry_connection_must_be_for_the_host_of_the_images(world: World) 
     assert (moved["oci_repository"], moved["registry"]) == (ELSEWHERE, None)
 
 
-def test_null_takes_a_registry_connection_away(world: World) -> None:
+def test_null_takes_a_registry_connection_away(world: CoreHarness) -> None:
     world.call("system_connect_registry", name="main", host=HOST)
     world.platform(registry="main")
     assert update(world, name="Edge")["registry"] == "main"
     assert update(world, registry=None, forge=None)["registry"] is None
 
 
-def test_a_forge_that_is_not_connected_is_refused(world: World) -> None:
+def test_a_forge_that_is_not_connected_is_refused(world: CoreHarness) -> None:
     with pytest.raises(InvalidInput, match="no forge connection 'main'") as caught:
         world.platform(forge="main")
     assert caught.value.field == "forge"
@@ -73,7 +73,7 @@ def test_a_forge_that_is_not_connected_is_refused(world: World) -> None:
     world.platform(forge="main")
 
 
-def test_without_its_connections_a_platform_that_names_none_is_saved(world: World) -> None:
+def test_without_its_connections_a_platform_that_names_none_is_saved(world: CoreHarness) -> None:
     with world.connections.switched_off():
         world.platform()
         assert update(world, oci_repository=REPOSITORY)["registry"] is None
@@ -81,7 +81,7 @@ def test_without_its_connections_a_platform_that_names_none_is_saved(world: Worl
             update(world, registry="main")
 
 
-def test_an_update_of_what_is_not_there_is_not_found(world: World) -> None:
+def test_an_update_of_what_is_not_there_is_not_found(world: CoreHarness) -> None:
     with pytest.raises(NotFound):
         update(world, registry="main")
     with pytest.raises(NotFound):

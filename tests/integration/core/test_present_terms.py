@@ -17,7 +17,7 @@ from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import lock_platform
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.rules import fingerprint_root
-from tests.support.core_world import HOST, REPOSITORY, World
+from tests.support.core_harness import HOST, REPOSITORY, CoreHarness
 from tests.support.fakes import eventually
 
 ELSEWHERE = f"{HOST}/os/elsewhere"
@@ -47,25 +47,25 @@ CHANGES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
 PROMOTE, RESTORE = "system_set_default_disk_image_publication", "system_restore_disk_image_publication"
 
 
-def call(world: World, name: str, publication_id: UUID) -> dict[str, Any]:
+def call(world: CoreHarness, name: str, publication_id: UUID) -> dict[str, Any]:
     answer: dict[str, Any] = world.call(name, publication_id=str(publication_id))["publication"]
     return answer
 
 
-def change(world: World, **fields: Any) -> dict[str, Any]:
+def change(world: CoreHarness, **fields: Any) -> dict[str, Any]:
     answer: dict[str, Any] = world.call("system_update_node_platform", id="edge", **fields)["node_platform"]
     return answer
 
 
-def put(world: World, publication_id: UUID, **values: Any) -> None:
-    with world.catalog.writing() as session:
+def put(world: CoreHarness, publication_id: UUID, **values: Any) -> None:
+    with world.catalog.transaction() as session:
         session.execute(update(Publication).where(Publication.id == publication_id).values(**values))
 
 
 @pytest.mark.parametrize("kind", CHANGES)
 @pytest.mark.parametrize("name", [PROMOTE, RESTORE])
 def test_what_the_platform_no_longer_demands_is_neither_promoted_nor_restored(
-    world: World, kind: str, name: str
+    world: CoreHarness, kind: str, name: str
 ) -> None:
     platform_id = world.platform()
     first, second = world.publish(), world.publish()
@@ -82,7 +82,7 @@ def test_what_the_platform_no_longer_demands_is_neither_promoted_nor_restored(
     assert not world.events("restored")
 
 
-def test_a_changed_platform_says_in_what_its_default_differs_and_keeps_it(world: World) -> None:
+def test_a_changed_platform_says_in_what_its_default_differs_and_keeps_it(world: CoreHarness) -> None:
     platform_id = world.platform()
     first = world.publish()
     assert change(world, name="Edge")["default_publication_differences"] == []
@@ -99,7 +99,7 @@ def test_a_changed_platform_says_in_what_its_default_differs_and_keeps_it(world:
         call(world, PROMOTE, first)
 
 
-def test_another_key_beside_the_signers_and_back_again_changes_nothing(world: World) -> None:
+def test_another_key_beside_the_signers_and_back_again_changes_nothing(world: CoreHarness) -> None:
     world.platform()
     world.publish()
     second = world.publish()
@@ -122,7 +122,7 @@ def test_another_key_beside_the_signers_and_back_again_changes_nothing(world: Wo
         ("keys", "does not trust the identity"),
     ],
 )
-def test_a_keyless_signer_is_told_from_the_record(world: World, now: Any, said: str | None) -> None:
+def test_a_keyless_signer_is_told_from_the_record(world: CoreHarness, now: Any, said: str | None) -> None:
     world.platform()
     world.publish()
     second = world.publish()
@@ -143,7 +143,7 @@ def test_a_keyless_signer_is_told_from_the_record(world: World, now: Any, said: 
     assert said in str(refusal.value)
 
 
-def test_a_root_that_is_not_known_to_be_the_same_is_no_proof(world: World) -> None:
+def test_a_root_that_is_not_known_to_be_the_same_is_no_proof(world: CoreHarness) -> None:
     world.platform()
     world.publish()
     second = world.publish()
@@ -154,7 +154,7 @@ def test_a_root_that_is_not_known_to_be_the_same_is_no_proof(world: World) -> No
         call(world, PROMOTE, second)
 
 
-def test_an_announcement_verifies_anew_what_the_platform_trusts_no_more(world: World) -> None:
+def test_an_announcement_verifies_anew_what_the_platform_trusts_no_more(world: CoreHarness) -> None:
     platform_id = world.platform()
     digest = world.images.image()
     publication_id = world.publish(digest=digest)
@@ -170,37 +170,37 @@ def test_an_announcement_verifies_anew_what_the_platform_trusts_no_more(world: W
 
 
 @pytest.mark.part("postgresql")
-def test_a_promotion_beside_a_change_of_trust_waits_for_it_and_sees_it(postgres_world: World) -> None:
+def test_a_promotion_beside_a_change_of_trust_waits_for_it_and_sees_it(postgres_world: CoreHarness) -> None:
     world = postgres_world
     platform_id = world.platform()
     first, second = world.publish(), world.publish()
     with ThreadPoolExecutor(1) as pool:
-        with world.catalog.writing() as session:
+        with world.catalog.transaction() as session:
             row = lock_platform(session, platform_id)
             promoting = pool.submit(call, world, PROMOTE, second)
             waits_for_a_lock(world)
             row.trust = keys(SigningKey.create())
         with pytest.raises(Conflict, match="trust: the platform does not trust the key"):
             promoting.result(timeout=60)
-    with world.catalog.reading() as reading:
+    with world.catalog.read_session() as reading:
         assert reading.get_one(NodePlatform, platform_id).default_publication_id == first
 
 
-def waits_for_a_lock(world: World) -> None:
+def waits_for_a_lock(world: CoreHarness) -> None:
     """Return when some other transaction of this database waits for a lock."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
 
     def is_waiting() -> bool:
-        with world.catalog.reading() as session:
+        with world.catalog.read_session() as session:
             return bool(session.scalar(waiting))
 
     assert eventually(is_waiting, within=60)
 
 
 @pytest.mark.parametrize("name", [PROMOTE, RESTORE])
-def test_an_alias_of_the_same_repository_is_no_difference(world: World, name: str) -> None:
+def test_an_alias_of_the_same_repository_is_no_difference(world: CoreHarness, name: str) -> None:
     world.platform()
     world.publish()
     second = world.publish()

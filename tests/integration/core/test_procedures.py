@@ -22,19 +22,19 @@ from bootpress.core.errors import (
     RateLimited,
     Superseded,
 )
-from bootpress.core.ports import Work
-from bootpress.core.workers import calling, procedures, reviving
-from bootpress.core.workers.models import Procedure
-from bootpress.core.workers.procedures import Hold
+from bootpress.core.ports import JobKind
+from bootpress.core.sagas import caller, error_codec, store
+from bootpress.core.sagas.store import SagaLease
+from bootpress.core.workers.models import Saga
 from bootpress.core.workers.states import ProcedureKind, ProcedureStatus
-from tests.support.core_world import World
+from tests.support.core_harness import CoreHarness
 from tests.support.fakes import Launch
 
 SECRET = "registers-a-runner-0123456789"
 
 
-def call(world: World, *claims: str) -> dict[str, Any]:
-    return calling.call(
+def call(world: CoreHarness, *claims: str) -> dict[str, Any]:
+    return caller.run_saga(
         world.context,
         world.caller,
         ProcedureKind.BOOTSTRAP,
@@ -44,38 +44,38 @@ def call(world: World, *claims: str) -> dict[str, Any]:
     )
 
 
-def runs(world: World, do: Callable[[Hold], None]) -> None:
+def runs(world: CoreHarness, do: Callable[[SagaLease], None]) -> None:
     """Let runs begin, and do this."""
 
     def run(launch: Launch) -> None:
-        hold = Hold(launch.subject, launch.run_id)
-        procedures.begin(world.context, hold)
+        hold = SagaLease(launch.subject, launch.run_id)
+        store.begin(world.context, hold)
         do(hold)
 
-    world.launcher.runs[Work.BOOTSTRAP] = run
+    world.launcher.runs[JobKind.BOOTSTRAP] = run
 
 
-def finish(world: World, hold: Hold) -> None:
-    with procedures.recording(world.context, hold) as record:
-        record.note("token", {"asked": True})
-        record.keep(ci_worker_token=SECRET)
-    with procedures.recording(world.context, hold) as record:
-        record.finish({"ok": True})
+def finish(world: CoreHarness, hold: SagaLease) -> None:
+    with store.step_transaction(world.context, hold) as record:
+        record.record_result("token", {"asked": True})
+        record.store_secret_result(ci_worker_token=SECRET)
+    with store.step_transaction(world.context, hold) as record:
+        record.complete({"ok": True})
 
 
-def row(world: World) -> Procedure:
-    with world.catalog.reading() as session:
-        return session.scalars(select(Procedure).order_by(Procedure.created_at.desc())).one()
+def row(world: CoreHarness) -> Saga:
+    with world.catalog.read_session() as session:
+        return session.scalars(select(Saga).order_by(Saga.created_at.desc())).one()
 
 
-def impatient(world: World, seconds: float = 0.3) -> None:
+def impatient(world: CoreHarness, seconds: float = 0.3) -> None:
     world.context = replace(world.context, limits=replace(world.context.limits, procedure_seconds=seconds))
 
 
-def test_an_answer_is_sealed_told_once_and_deleted(world: World) -> None:
+def test_an_answer_is_sealed_told_once_and_deleted(world: CoreHarness) -> None:
     seen: list[bytes | None] = []
 
-    def do(hold: Hold) -> None:
+    def do(hold: SagaLease) -> None:
         finish(world, hold)
         seen.append(row(world).answer)
 
@@ -86,11 +86,11 @@ def test_an_answer_is_sealed_told_once_and_deleted(world: World) -> None:
     assert (row(world).status, row(world).answer, row(world).effects) == ("done", None, {"token": {"asked": True}})
 
 
-def test_what_a_run_fails_with_is_raised_to_the_caller(world: World) -> None:
-    def do(hold: Hold) -> None:
-        with procedures.recording(world.context, hold) as record:
-            record.keep(ci_worker_token=SECRET)
-        procedures.fail(world.context, hold.procedure_id, ForgeRefused("no such owner", hint="make it"), hold=hold)
+def test_what_a_run_fails_with_is_raised_to_the_caller(world: CoreHarness) -> None:
+    def do(hold: SagaLease) -> None:
+        with store.step_transaction(world.context, hold) as record:
+            record.store_secret_result(ci_worker_token=SECRET)
+        store.fail(world.context, hold.procedure_id, ForgeRefused("no such owner", hint="make it"), hold=hold)
 
     runs(world, do)
     with pytest.raises(ForgeRefused, match="no such owner") as caught:
@@ -99,33 +99,33 @@ def test_what_a_run_fails_with_is_raised_to_the_caller(world: World) -> None:
     assert (row(world).status, row(world).answer) == ("failed", None)
 
 
-def test_a_launch_that_fails_leaves_nothing_that_is_in_the_way(world: World) -> None:
+def test_a_launch_that_fails_leaves_nothing_that_is_in_the_way(world: CoreHarness) -> None:
     with world.launcher.switched_off(), pytest.raises(OrchestratorUnavailable):
         call(world)
     assert row(world).status == "failed"
     runs(world, lambda hold: finish(world, hold))
     with pytest.raises(Conflict, match="not read in time"):
-        calling._collect(world.context, uuid_of_done(world))
+        caller._collect(world.context, uuid_of_done(world))
 
 
-def uuid_of_done(world: World) -> Any:
+def uuid_of_done(world: CoreHarness) -> Any:
     call(world)
-    with world.catalog.reading() as session:
-        return session.scalars(select(Procedure.id).where(Procedure.status == "done")).one()
+    with world.catalog.read_session() as session:
+        return session.scalars(select(Saga.id).where(Saga.status == "done")).one()
 
 
-def test_what_nobody_takes_up_is_taken_back_so_that_no_late_run_does_it(world: World) -> None:
+def test_what_nobody_takes_up_is_taken_back_so_that_no_late_run_does_it(world: CoreHarness) -> None:
     impatient(world)
     with pytest.raises(OrchestratorUnavailable, match="no worker took up bootstrap edge"):
         call(world)
-    [launch] = world.launcher.of(Work.BOOTSTRAP)
+    [launch] = world.launcher.of(JobKind.BOOTSTRAP)
     with pytest.raises(Superseded, match="is failed"):
-        procedures.begin(world.context, Hold(launch.subject, launch.run_id))
+        store.begin(world.context, SagaLease(launch.subject, launch.run_id))
 
 
-def test_what_is_still_running_at_the_end_of_patience_goes_on_and_is_in_the_way(world: World) -> None:
+def test_what_is_still_running_at_the_end_of_patience_goes_on_and_is_in_the_way(world: CoreHarness) -> None:
     impatient(world)
-    holds: list[Hold] = []
+    holds: list[SagaLease] = []
     runs(world, holds.append)
     with pytest.raises(OrchestratorUnavailable, match="is still running") as caught:
         call(world)
@@ -136,43 +136,43 @@ def test_what_is_still_running_at_the_end_of_patience_goes_on_and_is_in_the_way(
     assert row(world).status == "done"
 
 
-def test_an_answer_that_nobody_reads_is_deleted_after_ten_minutes(world: World) -> None:
+def test_an_answer_that_nobody_reads_is_deleted_after_ten_minutes(world: CoreHarness) -> None:
     impatient(world)
-    holds: list[Hold] = []
+    holds: list[SagaLease] = []
     runs(world, holds.append)
     with pytest.raises(OrchestratorUnavailable):
         call(world)
     finish(world, holds[0])
     world.clock.advance(minutes=9)
-    assert procedures.forget_answers(world.context) == 0
+    assert store.delete_expired_answers(world.context) == 0
     world.clock.advance(minutes=1)
-    assert procedures.forget_answers(world.context) == 1
+    assert store.delete_expired_answers(world.context) == 1
     assert row(world).answer is None
-    assert procedures.forget_answers(world.context) == 0
+    assert store.delete_expired_answers(world.context) == 0
 
 
-def test_a_procedure_is_kept_for_thirty_days_after_its_end(world: World) -> None:
+def test_a_procedure_is_kept_for_thirty_days_after_its_end(world: CoreHarness) -> None:
     runs(world, lambda hold: finish(world, hold))
     call(world)
     world.clock.advance(days=29)
-    procedures.forget_old(world.context)
+    store.delete_old_sagas(world.context)
     assert row(world).status == ProcedureStatus.DONE
     world.clock.advance(days=2)
-    procedures.forget_old(world.context)
-    with world.catalog.reading() as session:
-        assert session.scalars(select(Procedure)).all() == []
+    store.delete_old_sagas(world.context)
+    with world.catalog.read_session() as session:
+        assert session.scalars(select(Saga)).all() == []
 
 
-def test_a_run_that_died_is_followed_by_one_that_goes_on_from_what_is_recorded(world: World) -> None:
+def test_a_run_that_died_is_followed_by_one_that_goes_on_from_what_is_recorded(world: CoreHarness) -> None:
     seen: list[dict[str, Any]] = []
-    holds: list[Hold] = []
+    holds: list[SagaLease] = []
 
-    def do(hold: Hold) -> None:
+    def do(hold: SagaLease) -> None:
         holds.append(hold)
-        seen.append(procedures.read(world.context, hold).effects)
+        seen.append(store.read(world.context, hold).effects)
         if len(holds) == 1:
-            with procedures.recording(world.context, hold) as record:
-                record.note("repository", {"created": True})
+            with store.step_transaction(world.context, hold) as record:
+                record.record_result("repository", {"created": True})
             world.clock.advance(seconds=31)  # dead
         else:
             finish(world, hold)
@@ -180,28 +180,28 @@ def test_a_run_that_died_is_followed_by_one_that_goes_on_from_what_is_recorded(w
     runs(world, do)
     assert call(world)["ok"] is True
     assert seen == [{}, {"repository": {"created": True}}]
-    with pytest.raises(Superseded), procedures.recording(world.context, holds[0]):
+    with pytest.raises(Superseded), store.step_transaction(world.context, holds[0]):
         raise AssertionError("the dead run may record")
 
 
-def test_one_that_nobody_waits_for_any_more_is_in_the_way_until_its_lease_is_over(world: World) -> None:
+def test_one_that_nobody_waits_for_any_more_is_in_the_way_until_its_lease_is_over(world: CoreHarness) -> None:
     impatient(world)
-    holds: list[Hold] = []
+    holds: list[SagaLease] = []
     runs(world, holds.append)
     with pytest.raises(OrchestratorUnavailable):
         call(world)
-    procedures.renew(world.context, holds[0])
+    store.renew(world.context, holds[0])
     world.clock.advance(seconds=31)
     runs(world, lambda hold: finish(world, hold))
     assert call(world)["ok"] is True
     with pytest.raises(Superseded):
-        procedures.read(world.context, holds[0])
+        store.read(world.context, holds[0])
 
 
-def test_of_many_at_once_with_one_claim_one_is_carried_out_and_the_others_are_told(world: World) -> None:
+def test_of_many_at_once_with_one_claim_one_is_carried_out_and_the_others_are_told(world: CoreHarness) -> None:
     started, go = threading.Event(), threading.Event()
 
-    def do(hold: Hold) -> None:
+    def do(hold: SagaLease) -> None:
         started.set()
         assert go.wait(10)
         finish(world, hold)
@@ -221,12 +221,12 @@ def test_of_many_at_once_with_one_claim_one_is_carried_out_and_the_others_are_to
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert [type(one) for one in sorted(outcomes, key=lambda one: isinstance(one, dict))] == [calling.Claimed, dict]
+    assert [type(one) for one in sorted(outcomes, key=lambda one: isinstance(one, dict))] == [caller.ResourceBusy, dict]
 
 
-def test_what_looks_around_first_waits_for_who_has_a_claim_and_is_told_in_the_end(world: World) -> None:
+def test_what_looks_around_first_waits_for_who_has_a_claim_and_is_told_in_the_end(world: CoreHarness) -> None:
     impatient(world)
-    holds: list[Hold] = []
+    holds: list[SagaLease] = []
     runs(world, holds.append)
     with pytest.raises(OrchestratorUnavailable):
         call(world)
@@ -235,16 +235,19 @@ def test_what_looks_around_first_waits_for_who_has_a_claim_and_is_told_in_the_en
         runs(world, lambda hold: finish(world, hold))
         return call(world)
 
-    with pytest.raises(calling.Claimed):
-        calling.once_free(world.context, world.account_id, ["the label edge"], look_and_call)
+    with pytest.raises(caller.ResourceBusy):
+        caller.wait_and_retry_when_busy(world.context, world.account_id, ["the label edge"], look_and_call)
     impatient(world, seconds=10)
     ending = threading.Timer(0.2, finish, [world, holds[0]])
     ending.start()
-    assert calling.once_free(world.context, world.account_id, ["the label edge"], look_and_call)["ok"] is True
+    assert (
+        caller.wait_and_retry_when_busy(world.context, world.account_id, ["the label edge"], look_and_call)["ok"]
+        is True
+    )
     ending.join()
 
 
-def test_no_more_wait_at_once_than_leave_room_for_others(world: World) -> None:
+def test_no_more_wait_at_once_than_leave_room_for_others(world: CoreHarness) -> None:
     runs(world, lambda hold: finish(world, hold))
     with ExitStack() as waiting:
         for _ in range(MAX_WAITING):
@@ -253,12 +256,12 @@ def test_no_more_wait_at_once_than_leave_room_for_others(world: World) -> None:
         with pytest.raises(RateLimited):
             call(world)
         with pytest.raises(RateLimited):
-            calling.once_free(world.context, world.account_id, ["the label edge"], lambda: None)
+            caller.wait_and_retry_when_busy(world.context, world.account_id, ["the label edge"], lambda: None)
     assert call(world)["ok"] is True
     assert call(world)["ok"] is True
 
 
-def test_procedures_of_different_claims_or_accounts_are_in_nobodys_way(world: World) -> None:
+def test_procedures_of_different_claims_or_accounts_are_in_nobodys_way(world: CoreHarness) -> None:
     impatient(world)
     runs(world, lambda _: None)
     with pytest.raises(OrchestratorUnavailable):
@@ -281,14 +284,16 @@ def test_procedures_of_different_claims_or_accounts_are_in_nobodys_way(world: Wo
     ],
 )
 def test_an_error_comes_back_as_it_went(error: BootpressError) -> None:
-    revived = reviving.revive(reviving.describe(error))
+    revived = error_codec.deserialize_error(error_codec.serialize_error(error))
     assert type(revived) is type(error)
     assert vars(revived) == vars(error)
 
 
 def test_the_words_of_an_error_that_is_not_ours_are_left_out() -> None:
-    revived = reviving.revive(reviving.describe(ValueError(f"could not read {SECRET}")))
+    revived = error_codec.deserialize_error(error_codec.serialize_error(ValueError(f"could not read {SECRET}")))
     assert SECRET not in str(revived)
     assert "ValueError" in str(revived)
-    assert isinstance(reviving.revive(reviving.describe(KeyboardInterrupt())), OrchestratorUnavailable)
-    assert type(reviving.revive({"class": "annotations"})) is BootpressError
+    assert isinstance(
+        error_codec.deserialize_error(error_codec.serialize_error(KeyboardInterrupt())), OrchestratorUnavailable
+    )
+    assert type(error_codec.deserialize_error({"class": "annotations"})) is BootpressError

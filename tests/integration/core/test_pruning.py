@@ -14,33 +14,33 @@ from sqlalchemy import event, func, insert, select, text
 
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.events import service as events
-from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.pieces import ROWS
 from bootpress.core.pruning import rules, service
 from bootpress.core.publications.models import Publication
 from bootpress.core.webhooks.models import Attempt, Delivery
-from tests.support.builds import Foundry
-from tests.support.core_world import World
-from tests.support.purges import Yard
+from tests.support.build_harness import BuildHarness
+from tests.support.core_harness import CoreHarness
+from tests.support.retention_harness import RetentionHarness
 
 
-def prune(world: World) -> service.PruneReport:
+def prune(world: CoreHarness) -> service.PruneReport:
     return service.prune(world.context, pause=lambda _: None)
 
 
-def keeping(world: World, **limits: int) -> None:
+def keeping(world: CoreHarness, **limits: int) -> None:
     """Let the installation have other limits."""
     world.context = replace(world.context, limits=replace(world.context.limits, **limits))
 
 
-def pass_days(world: World, days: int) -> None:
+def pass_days(world: CoreHarness, days: int) -> None:
     """Let days go by, at the end of which pruning has seen the clock twice: what it says is believed, but for a day."""
     for some in (days - 1, 1):
         world.clock.advance(days=some)
         prune(world)
 
 
-def failed(world: World, count: int = 1) -> list[UUID]:
+def failed(world: CoreHarness, count: int = 1) -> list[UUID]:
     """Announce images for a platform that nobody has; return the deliveries, which have failed."""
     found = []
     for _ in range(count):
@@ -51,25 +51,25 @@ def failed(world: World, count: int = 1) -> list[UUID]:
     return found
 
 
-def left(world: World, table: Any) -> set[Any]:
-    with world.catalog.reading() as session:
+def left(world: CoreHarness, table: Any) -> set[Any]:
+    with world.catalog.read_session() as session:
         return set(session.scalars(select(table)))
 
 
-def number(world: World, table: Any) -> int:
-    with world.catalog.reading() as session:
+def number(world: CoreHarness, table: Any) -> int:
+    with world.catalog.read_session() as session:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def copies(world: World, delivery_id: UUID, count: int, *, attempts: int = 0) -> None:
+def copies(world: CoreHarness, delivery_id: UUID, count: int, *, attempts: int = 0) -> None:
     """Write a finished delivery many times, as a burst would; each a second before the other, with ended attempts."""
     row = world.delivery(delivery_id)
     of_delivery = {column.key: getattr(row, column.key) for column in Delivery.__table__.columns}
-    with world.catalog.reading() as session:
+    with world.catalog.read_session() as session:
         attempt = session.scalars(select(Attempt).where(Attempt.delivery_id == delivery_id).limit(1)).one()
     of_attempt = {column.key: getattr(attempt, column.key) for column in Attempt.__table__.columns}
     ids = [uuid4() for _ in range(count)]
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         session.execute(insert(Delivery), [{**of_delivery, "id": one} for one in ids])
         for one in ids if attempts else ():
             session.execute(
@@ -78,7 +78,7 @@ def copies(world: World, delivery_id: UUID, count: int, *, attempts: int = 0) ->
 
 
 @contextmanager
-def rows_deleted(world: World) -> Iterator[list[int]]:
+def rows_deleted(world: CoreHarness) -> Iterator[list[int]]:
     """Collect how many rows each transaction deletes."""
     counts = [0]
 
@@ -98,7 +98,7 @@ def rows_deleted(world: World) -> Iterator[list[int]]:
         event.remove(world.catalog.engine, "commit", over)
 
 
-def test_finished_deliveries_go_with_their_attempts_and_events_when_they_are_too_old(world: World) -> None:
+def test_finished_deliveries_go_with_their_attempts_and_events_when_they_are_too_old(world: CoreHarness) -> None:
     old = failed(world, 2)
     pass_days(world, 80)
     young = failed(world)
@@ -114,7 +114,7 @@ def test_finished_deliveries_go_with_their_attempts_and_events_when_they_are_too
     assert world.events() == []
 
 
-def test_an_operator_decides_for_how_many_days(world: World) -> None:
+def test_an_operator_decides_for_how_many_days(world: CoreHarness) -> None:
     keeping(world, delivery_days=3, event_days=5)
     failed(world)
     events.emit_pending(world.context)
@@ -126,7 +126,7 @@ def test_an_operator_decides_for_how_many_days(world: World) -> None:
     assert number(world, Event) == 0
 
 
-def test_a_burst_goes_by_number_the_oldest_first_and_leaves_other_webhooks_theirs(world: World) -> None:
+def test_a_burst_goes_by_number_the_oldest_first_and_leaves_other_webhooks_theirs(world: CoreHarness) -> None:
     keeping(world, deliveries_kept=3, events_kept=2)
     other = world.call("provision_disk_image_webhook", label="other")
     body = world.body(slug="nobody", git_sha="of another webhook")
@@ -143,7 +143,7 @@ def test_a_burst_goes_by_number_the_oldest_first_and_leaves_other_webhooks_their
     assert len(world.events("webhook_secret_rotated")) == 1
 
 
-def test_what_ended_just_now_does_not_go_however_much_there_is(world: World) -> None:
+def test_what_ended_just_now_does_not_go_however_much_there_is(world: CoreHarness) -> None:
     keeping(world, deliveries_kept=1, events_kept=1)
     failed(world, 3)
     events.emit_pending(world.context)
@@ -151,7 +151,7 @@ def test_what_ended_just_now_does_not_go_however_much_there_is(world: World) -> 
     assert (number(world, Delivery), number(world, Event)) == (3, 3)
 
 
-def test_what_is_not_finished_stays(world: World) -> None:
+def test_what_is_not_finished_stays(world: CoreHarness) -> None:
     world.platform()
     waiting, begun = world.announce(git_sha="waits"), world.announce(git_sha="begun")
     world.begin(begun)
@@ -161,7 +161,7 @@ def test_what_is_not_finished_stays(world: World) -> None:
     assert number(world, Attempt) == 1
 
 
-def test_the_evidence_of_a_publication_stays_until_it_is_purged(world: World) -> None:
+def test_the_evidence_of_a_publication_stays_until_it_is_purged(world: CoreHarness) -> None:
     world.platform()
     publication_id = world.publish()
     keeping(world, deliveries_kept=1)
@@ -169,14 +169,14 @@ def test_the_evidence_of_a_publication_stays_until_it_is_purged(world: World) ->
     attempt_id = world.publication(publication_id).current_attempt_id
     assert left(world, Attempt.id) == {attempt_id}
     assert number(world, Delivery) == 1
-    with world.catalog.writing() as session:
+    with world.catalog.transaction() as session:
         session.get_one(Publication, publication_id).status = "purged"
     prune(world)
     assert (number(world, Delivery), number(world, Attempt)) == (0, 0)
     assert world.publication(publication_id).status == "purged"
 
 
-def test_an_attempt_that_proves_nothing_any_more_goes_and_its_publication_stays(world: World) -> None:
+def test_an_attempt_that_proves_nothing_any_more_goes_and_its_publication_stays(world: CoreHarness) -> None:
     world.platform()
     digest = world.images.image(sign=False)
     delivery_id = world.announce(ref=f"127.0.0.1:5000/os/images@{digest}")
@@ -188,47 +188,47 @@ def test_an_attempt_that_proves_nothing_any_more_goes_and_its_publication_stays(
     assert [one.status for one in world.publications()] == ["published"]
 
 
-def test_a_delivery_that_a_build_waits_for_or_has_not_reported_stays(yard: Yard) -> None:
-    foundry = Foundry(yard)
+def test_a_delivery_that_a_build_waits_for_or_has_not_reported_stays(yard: RetentionHarness) -> None:
+    foundry = BuildHarness(yard)
     keeping(yard, deliveries_kept=1)
     foundry.dispatch()
     kept = failed(yard, 4)
     yard.clock.advance(hours=2)
     prune(yard)
     assert left(yard, Delivery.id) == {*kept}
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         session.execute(text("UPDATE builds SET status = 'timed_out'"))
     prune(yard)
     assert left(yard, Delivery.id) == {kept[-1]}
 
 
-def test_the_callback_of_a_build_stays_until_its_run_has_said_how_it_ended(yard: Yard) -> None:
-    foundry = Foundry(yard)
+def test_the_callback_of_a_build_stays_until_its_run_has_said_how_it_ended(yard: RetentionHarness) -> None:
+    foundry = BuildHarness(yard)
     build_id = UUID(str(foundry.dispatch()["build_id"]))
     [callback] = failed(yard)
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         session.get_one(Delivery, callback).build_id = build_id
         session.execute(text("UPDATE builds SET status = 'failed'"))
     pass_days(yard, 100)
     assert left(yard, Delivery.id) == {callback}
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         session.execute(text("UPDATE builds SET reported_at = created_at"))
     prune(yard)
     assert left(yard, Delivery.id) == set()
 
 
-def test_an_event_that_listeners_have_not_been_handed_stays(world: World) -> None:
+def test_an_event_that_listeners_have_not_been_handed_stays(world: CoreHarness) -> None:
     failed(world)
     keeping(world, events_kept=1)
     pass_days(world, 500)
-    assert number(world, Event) == number(world, Undelivered) == 1
+    assert number(world, Event) == number(world, OutboxEntry) == 1
     events.emit_pending(world.context)
     prune(world)
     assert number(world, Event) == 0
 
 
 @pytest.mark.parametrize("jump", [{"days": 3650}, {"days": 100}, {"days": -3650}])
-def test_a_clock_that_is_wrong_for_some_hours_deletes_nothing(world: World, jump: dict[str, float]) -> None:
+def test_a_clock_that_is_wrong_for_some_hours_deletes_nothing(world: CoreHarness, jump: dict[str, float]) -> None:
     kept = failed(world, 5)
     events.emit_pending(world.context)
     pass_days(world, 2)
@@ -244,7 +244,7 @@ def test_a_clock_that_is_wrong_for_some_hours_deletes_nothing(world: World, jump
     assert number(world, Delivery) == 0
 
 
-def test_no_transaction_deletes_more_than_a_piece_also_of_one_delivery_with_many_attempts(world: World) -> None:
+def test_no_transaction_deletes_more_than_a_piece_also_of_one_delivery_with_many_attempts(world: CoreHarness) -> None:
     [one] = failed(world)
     copies(world, one, 450)
     copies(world, one, 2, attempts=450)
@@ -261,7 +261,7 @@ def test_no_transaction_deletes_more_than_a_piece_also_of_one_delivery_with_many
     assert sum(counts) == 453 + 901
 
 
-def test_a_run_ends_after_its_share_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_after_its_share_and_the_next_goes_on(world: CoreHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "PIECES", 1)
     [one] = failed(world)
     copies(world, one, 450)
@@ -279,7 +279,7 @@ def test_a_run_ends_after_its_share_and_the_next_goes_on(world: World, monkeypat
     assert service.prune_if_due(world.context) is not None
 
 
-def test_a_run_that_dies_in_the_middle_has_done_what_it_did_and_a_repeat_ends_it(world: World) -> None:
+def test_a_run_that_dies_in_the_middle_has_done_what_it_did_and_a_repeat_ends_it(world: CoreHarness) -> None:
     [one] = failed(world)
     copies(world, one, 3, attempts=150)
     pass_days(world, 1)
@@ -295,14 +295,14 @@ def test_a_run_that_dies_in_the_middle_has_done_what_it_did_and_a_repeat_ends_it
     with pytest.raises(CatalogUnavailable):
         service.prune(world.context, pause=die)
     assert 0 < number(world, Attempt) < 451
-    with world.catalog.reading() as session:
+    with world.catalog.read_session() as session:
         query = select(func.count()).select_from(Attempt).outerjoin(Delivery, Delivery.id == Attempt.delivery_id)
         assert session.scalar(query.where(Delivery.id.is_(None))) == 0
     prune(world)
     assert (number(world, Delivery), number(world, Attempt)) == (0, 0)
 
 
-def test_two_that_prune_at_once_delete_everything_once(world: World) -> None:
+def test_two_that_prune_at_once_delete_everything_once(world: CoreHarness) -> None:
     [one] = failed(world)
     copies(world, one, 600)
     pass_days(world, 1)
@@ -320,13 +320,13 @@ def test_two_that_prune_at_once_delete_everything_once(world: World) -> None:
     assert number(world, Delivery) == 0
 
 
-def plans(world: World, statements: Sequence[str]) -> list[str]:
-    with world.catalog.reading() as session:
+def plans(world: CoreHarness, statements: Sequence[str]) -> list[str]:
+    with world.catalog.read_session() as session:
         return ["\n".join(str(row) for row in session.execute(text(f"EXPLAIN QUERY PLAN {one}"))) for one in statements]
 
 
 def test_what_goes_is_found_by_an_index(tmp_path: Any) -> None:
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}")
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

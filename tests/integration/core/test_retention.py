@@ -12,9 +12,9 @@ from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.manifests import OCI_INDEX, OCI_MANIFEST
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
-from tests.support.core_world import OneRegistry
-from tests.support.keeper import Keeper, Shelf
+from tests.support.core_harness import SingleRegistryFactory
 from tests.support.ports import free_port
+from tests.support.publishing_harness import PublishingHarness, SignedRepository
 from tests.support.registries import RunningRegistry
 from tests.support.registry import running_registry
 
@@ -34,21 +34,21 @@ everywhere = on(*ON_TAGS, ("sqlite", "referrers"))
 @pytest.fixture
 def shelf(
     request: pytest.FixtureRequest, open_registry: Callable[[str], RunningRegistry], tmp_path: Path
-) -> Iterator[Shelf]:
+) -> Iterator[SignedRepository]:
     place = open_registry(getattr(request, "param", "docker-registry"))
-    shelf = Shelf(place.connection, tmp_path)
+    shelf = SignedRepository(place.connection, tmp_path)
     yield shelf
     shelf.registries.close()
 
 
 @pytest.fixture
-def keeper(catalog_url: str, shelf: Shelf) -> Iterator[Keeper]:
-    keeper = Keeper(catalog_url, shelf)
+def keeper(catalog_url: str, shelf: SignedRepository) -> Iterator[PublishingHarness]:
+    keeper = PublishingHarness(catalog_url, shelf)
     yield keeper
     keeper.catalog.close()
 
 
-def test_what_lies_beyond_the_count_is_retired_oldest_first(keeper: Keeper) -> None:
+def test_what_lies_beyond_the_count_is_retired_oldest_first(keeper: PublishingHarness) -> None:
     keeper.call("system_set_disk_image_retention", node_platform_id="edge", retention_count=2)
     ids = [keeper.press() for _ in range(5)]
     keeper.make_default(ids[-1])
@@ -61,7 +61,7 @@ def test_what_lies_beyond_the_count_is_retired_oldest_first(keeper: Keeper) -> N
     assert swept == preview["retire"] == [event.payload["publication_id"] for event in keeper.events("retired")]
 
 
-def test_the_default_and_what_is_pinned_are_kept_beyond_the_count(keeper: Keeper) -> None:
+def test_the_default_and_what_is_pinned_are_kept_beyond_the_count(keeper: PublishingHarness) -> None:
     default, pinned, newest = keeper.press(), keeper.press(), keeper.press()
     keeper.call("system_pin_disk_image_publication", publication_id=str(pinned))
     preview = keeper.call("system_preview_disk_image_retention", node_platform_id="edge")
@@ -80,7 +80,7 @@ def test_the_default_and_what_is_pinned_are_kept_beyond_the_count(keeper: Keeper
 
 
 @everywhere
-def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper: Keeper) -> None:
+def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper: PublishingHarness) -> None:
     first, digest = keeper.retired()
     signatures, tag = keeper.shelf.signatures(digest), f"sha256-{digest[7:]}"
     assert len(signatures) == 1
@@ -97,7 +97,7 @@ def test_a_retired_publication_is_purged_after_seven_days_and_not_before(keeper:
 
 
 @everywhere
-def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keeper) -> None:
+def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: PublishingHarness) -> None:
     children = [keeper.shelf.push(sign=False), keeper.shelf.push(sign=False)]
     digest = keeper.shelf.push_index(children)
     legacy = keeper.shelf.attach(digest)
@@ -110,7 +110,7 @@ def test_a_purge_deletes_an_indexs_children_and_cosign_2_signatures(keeper: Keep
 
 
 @everywhere
-def test_a_child_that_two_indexes_share_outlives_the_first(keeper: Keeper) -> None:
+def test_a_child_that_two_indexes_share_outlives_the_first(keeper: PublishingHarness) -> None:
     shared, other, third = (keeper.shelf.push(sign=False) for _ in range(3))
     digest = keeper.shelf.push_index([other, shared])
     signatures = keeper.shelf.signatures(digest)
@@ -124,7 +124,9 @@ def test_a_child_that_two_indexes_share_outlives_the_first(keeper: Keeper) -> No
 
 @everywhere
 @pytest.mark.parametrize("whose", ["the same account", "another account"])
-def test_what_another_platform_published_is_left_alone_with_its_signature(keeper: Keeper, whose: str) -> None:
+def test_what_another_platform_published_is_left_alone_with_its_signature(
+    keeper: PublishingHarness, whose: str
+) -> None:
     first, digest = keeper.retired()
     caller = keeper.caller if whose == "the same account" else keeper.new_caller("rival")
     keeper.make_platform("other", caller=caller)
@@ -141,7 +143,7 @@ def test_what_another_platform_published_is_left_alone_with_its_signature(keeper
 
 
 @everywhere
-def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted(keeper: Keeper) -> None:
+def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted(keeper: PublishingHarness) -> None:
     _, digest = keeper.retired()
     victim = keeper.shelf.push()
     keeper.press(victim)
@@ -157,7 +159,7 @@ def test_a_fallback_index_that_lists_a_foreign_signature_does_not_get_it_deleted
 
 
 @on(*ON_TAGS)
-def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(keeper: Keeper) -> None:
+def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(keeper: PublishingHarness) -> None:
     first, digest = keeper.retired()
     keeper.shelf.push(sign=False, tag=f"sha256-{digest[7:]}")
     keeper.clock.advance(days=7)
@@ -171,8 +173,8 @@ def test_referrers_that_cannot_be_read_keep_the_image_and_let_it_be_restored(kee
 def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(catalog_url: str, tmp_path: Path) -> None:
     port = free_port()
     with running_registry(tmp_path / "registry", port=port, delete=False) as host:
-        shelf = Shelf(RegistryConnection("default", host), tmp_path)
-        keeper = Keeper(catalog_url, shelf)
+        shelf = SignedRepository(RegistryConnection("default", host), tmp_path)
+        keeper = PublishingHarness(catalog_url, shelf)
         first, digest = keeper.retired()
         keeper.clock.advance(days=7)
         because = "the registry does not support deletion"
@@ -194,8 +196,8 @@ def test_a_registry_that_cannot_delete_keeps_the_bytes_and_says_so(catalog_url: 
 
 @on(*ON_TAGS)
 @pytest.mark.parametrize("after", range(3))
-def test_an_interrupted_purge_goes_on_where_it_was(catalog_url: str, shelf: Shelf, after: int) -> None:
-    keeper = Keeper(catalog_url, shelf, registries=OneRegistry(shelf.registry))
+def test_an_interrupted_purge_goes_on_where_it_was(catalog_url: str, shelf: SignedRepository, after: int) -> None:
+    keeper = PublishingHarness(catalog_url, shelf, registries=SingleRegistryFactory(shelf.registry))
     first, digest = keeper.retired()
     keeper.clock.advance(days=7)
     shelf.registry.left = after
@@ -218,8 +220,8 @@ def test_an_interrupted_purge_goes_on_where_it_was(catalog_url: str, shelf: Shel
 
 def test_a_registry_that_is_away_leaves_retired_what_was_retired(catalog_url: str, tmp_path: Path) -> None:
     with running_registry(tmp_path / "registry") as host:
-        shelf = Shelf(RegistryConnection("default", host), tmp_path, limits=Limits(tries=1))
-        keeper = Keeper(catalog_url, shelf)
+        shelf = SignedRepository(RegistryConnection("default", host), tmp_path, limits=Limits(tries=1))
+        keeper = PublishingHarness(catalog_url, shelf)
         first, _ = keeper.retired()
         second = keeper.press()
     keeper.clock.advance(days=7)

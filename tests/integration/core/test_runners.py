@@ -21,9 +21,9 @@ from bootpress.core.errors import (
     Unsupported,
 )
 from bootpress.core.ports import ForgeConnection, ForgeKind, Runner
-from tests.support.bootstraps import Killed
-from tests.support.core_world import World
-from tests.support.provisions import Deaths, Dockyard
+from tests.support.bootstrap_harness import Killed
+from tests.support.core_harness import CoreHarness
+from tests.support.runner_harness import CrashPlan, RunnerHarness
 
 PROVISION = 8
 """Calls to the forge and the Docker host of a first provisioning; the first three come before any row is written."""
@@ -32,8 +32,8 @@ TERMINATE = 3
 
 
 @pytest.fixture
-def yard(world: World) -> Dockyard:
-    yard = Dockyard(world)
+def yard(world: CoreHarness) -> RunnerHarness:
+    yard = RunnerHarness(world)
     yard.call()
     yard.asked()
     return yard
@@ -43,7 +43,7 @@ def runner(runner_id: str, name: str, *labels: str, online: bool = True, busy: b
     return Runner(runner_id, name, is_online=online, is_busy=busy, labels=labels, last_seen_at=None)
 
 
-def test_a_runner_is_run_registered_online_and_keeps_no_token(yard: Dockyard) -> None:
+def test_a_runner_is_run_registered_online_and_keeps_no_token(yard: RunnerHarness) -> None:
     answer = yard.provision()
 
     assert (answer["ok"], answer["action"], answer["warnings"]) == (True, "created", [])
@@ -63,7 +63,7 @@ def test_a_runner_is_run_registered_online_and_keeps_no_token(yard: Dockyard) ->
     assert spec.registration_token not in str(kept)
 
 
-def test_a_repeat_keeps_the_runner_and_its_labels(yard: Dockyard) -> None:
+def test_a_repeat_keeps_the_runner_and_its_labels(yard: RunnerHarness) -> None:
     first = yard.provision(labels=["disk-image-builder", "arm64", "arm64"])
     again = yard.provision("  EDGE-builder ")
     assert again["action"] == "kept"
@@ -73,7 +73,7 @@ def test_a_repeat_keeps_the_runner_and_its_labels(yard: Dockyard) -> None:
     assert len(yard.host.containers) == len(yard.runners()) == len(yard.workers()) == 1
 
 
-def test_other_labels_replace_the_runner_and_its_registration(yard: Dockyard) -> None:
+def test_other_labels_replace_the_runner_and_its_registration(yard: RunnerHarness) -> None:
     first = yard.provision()
     second = yard.provision(labels=["arm64"])
     assert second["action"] == "replaced"
@@ -82,7 +82,7 @@ def test_other_labels_replace_the_runner_and_its_registration(yard: Dockyard) ->
     assert yard.workers()[0].runner_id == "2"
 
 
-def test_a_runner_that_moves_to_another_host_leaves_the_old_one(yard: Dockyard) -> None:
+def test_a_runner_that_moves_to_another_host_leaves_the_old_one(yard: RunnerHarness) -> None:
     yard.provision()
     elsewhere = "tcp://builder.example:2376"
     yard.world.runner_hosts.opened.clear()
@@ -93,7 +93,7 @@ def test_a_runner_that_moves_to_another_host_leaves_the_old_one(yard: Dockyard) 
     assert len(yard.host.containers) == len(yard.runners()) == 1
 
 
-def test_a_runner_that_the_forge_forgot_is_run_anew(yard: Dockyard) -> None:
+def test_a_runner_that_the_forge_forgot_is_run_anew(yard: RunnerHarness) -> None:
     first = yard.provision()
     yard.at_forge().runners.clear()
     second = yard.provision()
@@ -102,7 +102,7 @@ def test_a_runner_that_the_forge_forgot_is_run_anew(yard: Dockyard) -> None:
     assert yard.listed() == {"edge-builder": "online"}
 
 
-def test_a_new_name_is_another_runner_of_the_only_repository(yard: Dockyard) -> None:
+def test_a_new_name_is_another_runner_of_the_only_repository(yard: RunnerHarness) -> None:
     yard.provision()
     second = yard.provision("edge-2")
     assert second["worker"]["name"] == "edge-2"
@@ -113,7 +113,7 @@ def test_a_new_name_is_another_runner_of_the_only_repository(yard: Dockyard) -> 
     assert yard.listed() == {"edge-builder": "online", "edge-2": "revoked"}
 
 
-def test_a_new_name_says_which_repositories_there_are_to_choose_from(yard: Dockyard) -> None:
+def test_a_new_name_says_which_repositories_there_are_to_choose_from(yard: RunnerHarness) -> None:
     yard.world.clock.advance(seconds=1)
     yard.call(repo="others", label="other-builder")
     with pytest.raises(Conflict, match="2 build repositories") as caught:
@@ -122,34 +122,34 @@ def test_a_new_name_says_which_repositories_there_are_to_choose_from(yard: Docky
     assert yard.provision("other-builder")["worker"]["status"] == "online"
 
 
-def test_without_a_build_repository_bootstrap_is_named(world: World) -> None:
-    yard = Dockyard(world)
+def test_without_a_build_repository_bootstrap_is_named(world: CoreHarness) -> None:
+    yard = RunnerHarness(world)
     with pytest.raises(Conflict, match="no build repository") as caught:
         yard.provision()
     assert "bootstrap_disk_image_ci" in str(caught.value.hint)
 
 
-def test_without_a_forge_connecting_one_is_named(yard: Dockyard) -> None:
+def test_without_a_forge_connecting_one_is_named(yard: RunnerHarness) -> None:
     yard.world.connections._forges.clear()
     with pytest.raises(Conflict, match="no forge 'default' is connected"):
         yard.provision()
 
 
-def test_the_embedded_forge_takes_no_runner(yard: Dockyard) -> None:
+def test_the_embedded_forge_takes_no_runner(yard: RunnerHarness) -> None:
     url = yard.world.forges.local_url(yard.world.account_id)
     yard.world.connections.save_forge(yard.world.account_id, ForgeConnection("default", ForgeKind.LOCAL, url))
     with pytest.raises(Unsupported, match="runs the jobs itself"):
         yard.provision()
 
 
-def test_what_is_no_label_is_refused_before_a_row_is_written(yard: Dockyard) -> None:
+def test_what_is_no_label_is_refused_before_a_row_is_written(yard: RunnerHarness) -> None:
     with pytest.raises(InvalidInput) as caught:
         yard.provision(labels=["ubuntu:docker://node"])
     assert caught.value.field == "labels"
     assert len(yard.procedures()) == 1
 
 
-def test_what_can_be_seen_before_is_refused_before_a_row_is_written(yard: Dockyard) -> None:
+def test_what_can_be_seen_before_is_refused_before_a_row_is_written(yard: RunnerHarness) -> None:
     yard.host.away = True
     with pytest.raises(RunnerHostUnavailable):
         yard.provision()
@@ -164,7 +164,7 @@ def test_what_can_be_seen_before_is_refused_before_a_row_is_written(yard: Dockya
     assert len(yard.procedures()) == 1
 
 
-def test_both_operations_need_their_permission(yard: Dockyard) -> None:
+def test_both_operations_need_their_permission(yard: RunnerHarness) -> None:
     reader = yard.world.new_caller("acme", "system.ci_workers.read")
     for name, fields in (("provision", {"name": "edge-builder"}), ("terminate", {"id": str(yard.workers()[0].id)})):
         with pytest.raises(Forbidden, match=r"system\.ci_workers\.manage"):
@@ -173,7 +173,7 @@ def test_both_operations_need_their_permission(yard: Dockyard) -> None:
 
 @pytest.mark.parametrize("name", ["edge-builder", "edge-2"])
 def test_a_runner_that_never_comes_online_shows_the_end_of_its_log_and_leaves_nothing(
-    yard: Dockyard, name: str
+    yard: RunnerHarness, name: str
 ) -> None:
     before = [(one.label, one.labels, one.container_id) for one in yard.workers()]
     yard.host.on_start = lambda spec: yard.at_forge().runners.update({"9": runner("9", spec.name, online=False)})
@@ -195,7 +195,7 @@ def test_a_runner_that_never_comes_online_shows_the_end_of_its_log_and_leaves_no
     assert [(one.label, one.labels, one.container_id) for one in yard.workers()] == before
 
 
-def test_a_replacement_that_fails_leaves_neither_the_old_runner_nor_the_new(yard: Dockyard) -> None:
+def test_a_replacement_that_fails_leaves_neither_the_old_runner_nor_the_new(yard: RunnerHarness) -> None:
     yard.provision()
     yard.host.on_start = lambda _: None
     with pytest.raises(RunnerHostRefused):
@@ -205,7 +205,7 @@ def test_a_replacement_that_fails_leaves_neither_the_old_runner_nor_the_new(yard
     assert (worker.labels, worker.container_id, worker.runner_id) == ([], None, None)
 
 
-def test_a_runner_of_somebody_else_with_the_same_name_is_not_taken_for_ours(yard: Dockyard) -> None:
+def test_a_runner_of_somebody_else_with_the_same_name_is_not_taken_for_ours(yard: RunnerHarness) -> None:
     yard.at_forge().runners["77"] = runner("77", "edge-builder")
     yard.host.on_start = lambda _: None
     with pytest.raises(RunnerHostRefused, match="did not come online"):
@@ -213,7 +213,7 @@ def test_a_runner_of_somebody_else_with_the_same_name_is_not_taken_for_ours(yard
     assert list(yard.at_forge().runners) == ["77"]
 
 
-def test_a_runner_that_was_there_stays_when_a_repeat_fails(yard: Dockyard) -> None:
+def test_a_runner_that_was_there_stays_when_a_repeat_fails(yard: RunnerHarness) -> None:
     first = yard.provision()
     yard.forge.fail_at = ["registration_token"]
     with pytest.raises(ForgeUnavailable):
@@ -222,7 +222,7 @@ def test_a_runner_that_was_there_stays_when_a_repeat_fails(yard: Dockyard) -> No
     assert yard.workers()[0].labels == ["disk-image-builder", "amd64"]
 
 
-def test_what_an_abandoned_provisioning_could_not_remove_a_termination_removes(yard: Dockyard) -> None:
+def test_what_an_abandoned_provisioning_could_not_remove_a_termination_removes(yard: RunnerHarness) -> None:
     def die(_: Any) -> None:
         yard.host.away = True
 
@@ -236,7 +236,7 @@ def test_what_an_abandoned_provisioning_could_not_remove_a_termination_removes(y
     assert yard.host.containers == {}
 
 
-def test_a_terminated_worker_is_revoked_its_runners_gone_and_its_read_token_dead(yard: Dockyard) -> None:
+def test_a_terminated_worker_is_revoked_its_runners_gone_and_its_read_token_dead(yard: RunnerHarness) -> None:
     yard.call(create_platform_read_token=True)
     yard.provision()
     yard.at_forge().runners["77"] = runner("77", "somewhere", "disk-image-builder", busy=True)
@@ -257,14 +257,14 @@ def test_a_terminated_worker_is_revoked_its_runners_gone_and_its_read_token_dead
     assert (again["worker"]["status"], again["runners_deregistered"], again["flow_run_id"]) == ("revoked", [], None)
 
 
-def test_a_worker_whose_runner_is_not_ours_needs_no_docker_host(yard: Dockyard) -> None:
+def test_a_worker_whose_runner_is_not_ours_needs_no_docker_host(yard: RunnerHarness) -> None:
     yard.at_forge().runners["77"] = runner("77", "somewhere")
     yard.host.away = True
     answer = yard.terminate(str(yard.workers()[0].id))
     assert (answer["runners_deregistered"], answer["container_removed"]) == (["somewhere"], False)
 
 
-def test_only_the_runners_that_belong_to_a_worker_are_deregistered(yard: Dockyard) -> None:
+def test_only_the_runners_that_belong_to_a_worker_are_deregistered(yard: RunnerHarness) -> None:
     yard.world.clock.advance(seconds=1)
     yard.call(label="second")
     yard.at_forge().runners.update(
@@ -275,7 +275,7 @@ def test_only_the_runners_that_belong_to_a_worker_are_deregistered(yard: Dockyar
     assert yard.runners() == ["nobody's"]
 
 
-def test_a_label_that_was_terminated_can_be_set_up_and_run_again(yard: Dockyard) -> None:
+def test_a_label_that_was_terminated_can_be_set_up_and_run_again(yard: RunnerHarness) -> None:
     yard.provision()
     yard.terminate(str(yard.workers()[0].id))
     yard.world.clock.advance(seconds=1)
@@ -284,7 +284,7 @@ def test_a_label_that_was_terminated_can_be_set_up_and_run_again(yard: Dockyard)
     assert [one.status for one in yard.workers()] == ["revoked", "active"]
 
 
-def test_a_bootstrap_that_fails_leaves_a_worker_that_has_a_runner(yard: Dockyard) -> None:
+def test_a_bootstrap_that_fails_leaves_a_worker_that_has_a_runner(yard: RunnerHarness) -> None:
     yard.provision("edge-2")
     yard.forge.fail_at = ["set_secret POWERNODE_WEBHOOK_SECRET"]
     with pytest.raises(ForgeUnavailable):
@@ -293,13 +293,13 @@ def test_a_bootstrap_that_fails_leaves_a_worker_that_has_a_runner(yard: Dockyard
     assert yard.host.containers == {}
 
 
-def test_a_repository_that_is_gone_is_in_the_way_of_no_termination(yard: Dockyard) -> None:
+def test_a_repository_that_is_gone_is_in_the_way_of_no_termination(yard: RunnerHarness) -> None:
     yard.forge.repositories.clear()
     assert yard.terminate(str(yard.workers()[0].id))["worker"]["status"] == "revoked"
 
 
 @pytest.mark.parametrize("call", ["list_runners", "delete_runner"])
-def test_a_forge_that_fails_in_the_middle_is_an_error_and_a_repeat_ends_it(yard: Dockyard, call: str) -> None:
+def test_a_forge_that_fails_in_the_middle_is_an_error_and_a_repeat_ends_it(yard: RunnerHarness, call: str) -> None:
     yard.provision()
     worker_id = str(yard.workers()[0].id)
     yard.forge.fail_at = [call]
@@ -310,7 +310,7 @@ def test_a_forge_that_fails_in_the_middle_is_an_error_and_a_repeat_ends_it(yard:
     assert yard.runners() == []
 
 
-def test_another_accounts_worker_is_not_found(yard: Dockyard) -> None:
+def test_another_accounts_worker_is_not_found(yard: RunnerHarness) -> None:
     other = yard.world.new_caller("rival")
     with pytest.raises(NotFound):
         yard.world.call("system_terminate_ci_worker", other, id=str(yard.workers()[0].id))
@@ -318,7 +318,7 @@ def test_another_accounts_worker_is_not_found(yard: Dockyard) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("relaunched", [True, False], ids=["another-run-goes-on", "called-again"])
-def test_killed_at_any_call_and_run_again_ends_the_same(yard: Dockyard, *, after: bool, relaunched: bool) -> None:
+def test_killed_at_any_call_and_run_again_ends_the_same(yard: RunnerHarness, *, after: bool, relaunched: bool) -> None:
     deaths = yard.mortal_calls()
     for at in range(PROVISION):
         name = f"edge-{at}"
@@ -334,7 +334,7 @@ def test_killed_at_any_call_and_run_again_ends_the_same(yard: Dockyard, *, after
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("relaunched", [True, False], ids=["another-run-goes-on", "called-again"])
 def test_a_replacement_killed_at_any_call_and_run_again_ends_the_same(
-    yard: Dockyard, *, after: bool, relaunched: bool
+    yard: RunnerHarness, *, after: bool, relaunched: bool
 ) -> None:
     deaths = yard.mortal_calls()
     yard.provision()
@@ -352,7 +352,7 @@ def test_a_replacement_killed_at_any_call_and_run_again_ends_the_same(
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("relaunched", [True, False], ids=["another-run-goes-on", "called-again"])
 def test_a_termination_killed_at_any_call_and_run_again_ends_the_same(
-    yard: Dockyard, *, after: bool, relaunched: bool
+    yard: RunnerHarness, *, after: bool, relaunched: bool
 ) -> None:
     deaths = yard.mortal_calls()
     for at in range(TERMINATE):
@@ -362,7 +362,7 @@ def test_a_termination_killed_at_any_call_and_run_again_ends_the_same(
         assert (yard.host.containers, yard.runners()) == ({}, [])
 
 
-def test_the_calls_that_these_tests_kill_at_are_all_there_are(yard: Dockyard) -> None:
+def test_the_calls_that_these_tests_kill_at_are_all_there_are(yard: RunnerHarness) -> None:
     deaths = yard.mortal_calls()
     deaths.set(-1, after=False)
     worker_id = yard.provision("edge-2")["worker"]["id"]
@@ -376,7 +376,7 @@ def test_the_calls_that_these_tests_kill_at_are_all_there_are(yard: Dockyard) ->
 
 
 def until_done(
-    yard: Dockyard, deaths: Deaths, at: int, *, after: bool, relaunched: bool, call: Callable[[], object]
+    yard: RunnerHarness, deaths: CrashPlan, at: int, *, after: bool, relaunched: bool, call: Callable[[], object]
 ) -> None:
     """Make a call that dies at one of its calls to forge and host, and see that it is done."""
     deaths.set(at, after=after)

@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import text
 
 from bootpress import schema
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.errors import CatalogUnavailable, Conflict
-from bootpress.stack.prepare import bring_up_to_date
-from tests.support.core_world import World
+from bootpress.stack.init_tasks import migrate_when_available
+from tests.support.core_harness import CoreHarness
 from tests.support.postgres import Cluster
 
 
 def test_a_database_is_current_after_it_was_migrated_and_not_before(database_url: str) -> None:
-    catalog = Catalog(database_url)
+    catalog = Database(database_url)
     assert not schema.is_current(catalog)
     schema.migrate(catalog)
     assert schema.is_current(catalog)
@@ -29,7 +29,7 @@ def test_a_database_is_current_after_it_was_migrated_and_not_before(database_url
 
 
 def test_looking_at_the_schema_waits_for_no_writer(tmp_path: Path) -> None:
-    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    catalog = Database(f"sqlite:///{tmp_path / 'catalog.db'}")
     schema.migrate(catalog)
     other = sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -40,7 +40,7 @@ def test_looking_at_the_schema_waits_for_no_writer(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_database_of_a_newer_version_is_left_alone(world: World) -> None:
+def test_a_database_of_a_newer_version_is_left_alone(world: CoreHarness) -> None:
     with world.catalog.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Conflict, match="9999") as caught:
@@ -53,9 +53,9 @@ def test_a_database_of_a_newer_version_is_left_alone(world: World) -> None:
 def test_a_start_waits_for_a_postgresql_that_is_away_and_says_so(
     postgres_cluster: Cluster, postgres_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    catalog = Catalog(postgres_database)
+    catalog = Database(postgres_database)
     with postgres_cluster.closed(postgres_database):
-        starting = threading.Thread(target=bring_up_to_date, args=(catalog,))
+        starting = threading.Thread(target=migrate_when_available, args=(catalog,))
         starting.start()
         time.sleep(1.5)
         assert starting.is_alive()
@@ -69,12 +69,12 @@ def test_a_start_waits_for_a_postgresql_that_is_away_and_says_so(
 def test_a_start_gives_up_in_the_end_in_words_that_tell_no_password(
     postgres_cluster: Cluster, postgres_database: str
 ) -> None:
-    catalog = Catalog(postgres_database)
+    catalog = Database(postgres_database)
     with (
         postgres_cluster.closed(postgres_database),
         pytest.raises(CatalogUnavailable, match="the database does not answer") as caught,
     ):
-        bring_up_to_date(catalog, seconds=0.5)
+        migrate_when_available(catalog, seconds=0.5)
     assert caught.value.hint
     assert "Background on this error" not in str(caught.value)
     assert str(catalog.url.password) not in str(caught.value)
@@ -85,12 +85,12 @@ ACME = {"id": uuid4().hex, "at": "2025-06-01 12:00:00+00:00"}
 
 
 def test_what_an_earlier_version_kept_is_there_in_the_next(database_url: str) -> None:
-    catalog = Catalog(database_url)
+    catalog = Database(database_url)
     schema.migrate(catalog, to="0001")
-    with catalog.altering() as connection:
+    with catalog.schema_transaction() as connection:
         connection.execute(text("INSERT INTO accounts (id, name, created_at) VALUES (:id, 'acme', :at)"), ACME)
     schema.migrate(catalog)
     assert schema.is_current(catalog)
-    with catalog.reading() as session:
+    with catalog.read_session() as session:
         assert session.scalars(text("SELECT name FROM accounts")).all() == ["acme"]
     catalog.close()

@@ -9,12 +9,12 @@ import pytest
 from bootpress.core.errors import CatalogUnavailable, NotFound, RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.retention import service
-from bootpress.core.retention.sweeping import sweep_platform
-from tests.support.core_world import HOST
-from tests.support.purges import Yard
+from bootpress.core.retention.sweep import sweep_platform
+from tests.support.core_harness import HOST
+from tests.support.retention_harness import RetentionHarness
 
 
-def test_a_platform_whose_registry_is_away_keeps_no_other_from_its_sweep(yard: Yard) -> None:
+def test_a_platform_whose_registry_is_away_keeps_no_other_from_its_sweep(yard: RetentionHarness) -> None:
     yard.connections.save_registry(yard.account_id, RegistryConnection("mine", HOST))
     yard.platform("a-broken", retention_count=1, registry="mine")
     broken = yard.retire(yard.images.image(), slug="a-broken")
@@ -33,7 +33,7 @@ def test_a_platform_whose_registry_is_away_keeps_no_other_from_its_sweep(yard: Y
     assert yard.sweep()["purged"] == [str(broken)]
 
 
-def test_one_publication_that_cannot_be_purged_keeps_no_other_from_it(yard: Yard) -> None:
+def test_one_publication_that_cannot_be_purged_keeps_no_other_from_it(yard: RetentionHarness) -> None:
     digests = [yard.images.image() for _ in range(3)]
     ids = [yard.publish(digest=digest) for digest in digests]
     yard.make_default(yard.publish())
@@ -46,19 +46,19 @@ def test_one_publication_that_cannot_be_purged_keeps_no_other_from_it(yard: Yard
     assert report.kept == ()
 
 
-def test_a_sweep_of_a_platform_that_nobody_has_is_refused(yard: Yard) -> None:
+def test_a_sweep_of_a_platform_that_nobody_has_is_refused(yard: RetentionHarness) -> None:
     with pytest.raises(NotFound, match="no node platform 'nobody'"):
         service.platforms_to_sweep(yard.context, account_id=None, platform="nobody")
     assert service.platforms_to_sweep(yard.context, account_id=None, platform="edge") == [yard.edge]
     assert service.platforms_to_sweep(yard.context, account_id=None, platform=None) == [yard.edge]
 
 
-def test_a_slug_that_two_accounts_have_is_swept_for_both(yard: Yard) -> None:
+def test_a_slug_that_two_accounts_have_is_swept_for_both(yard: RetentionHarness) -> None:
     theirs: UUID = yard.platform("edge", caller=yard.new_caller("rival"))
     assert set(service.platforms_to_sweep(yard.context, account_id=None, platform="edge")) == {yard.edge, theirs}
 
 
-def test_a_database_that_is_away_ends_the_sweep(yard: Yard) -> None:
+def test_a_database_that_is_away_ends_the_sweep(yard: RetentionHarness) -> None:
     yard.due(yard.images.image())
 
     def vanish() -> None:

@@ -19,10 +19,10 @@ from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.publications.models import Publication
 from bootpress.core.references import Repository
 from bootpress.core.retention.reports import SweepReport
-from bootpress.core.retention.sweeping import sweep, sweep_platform
+from bootpress.core.retention.sweep import sweep, sweep_platform
 from bootpress.core.retention.unreachable import MAX_KNOWN, MAX_REASON, SECONDS_FOR_OTHERS, Unreachable
 from tests.support.layouts import LayoutRegistry
-from tests.support.purges import Yard
+from tests.support.retention_harness import RetentionHarness
 
 REAL = {"127.0.0.1:5000"}
 ACCOUNT = uuid4()
@@ -81,17 +81,17 @@ def mixed() -> Iterator[Mixed]:
 
 
 @pytest.fixture
-def yard(catalog_url: str, mixed: Mixed) -> Iterator[Yard]:
-    yard = Yard(catalog_url, registries=mixed)
+def yard(catalog_url: str, mixed: Mixed) -> Iterator[RetentionHarness]:
+    yard = RetentionHarness(catalog_url, registries=mixed)
     mixed.layout = yard.registry
     yield yard
     yard.catalog.close()
 
 
-def due_at(yard: Yard, host: str, count: int, *, slug: str) -> list[UUID]:
+def due_at(yard: RetentionHarness, host: str, count: int, *, slug: str) -> list[UUID]:
     """Let a platform have so many publications that are due at a host."""
     like = yard.publish()
-    with yard.catalog.writing() as session:
+    with yard.catalog.transaction() as session:
         row = session.execute(select(Publication.__table__).where(Publication.id == like)).mappings().one()
         platform_id = yard.call("system_get_node_platform", id=slug)["node_platform"]["id"]
         rows = [
@@ -110,7 +110,7 @@ def due_at(yard: Yard, host: str, count: int, *, slug: str) -> list[UUID]:
     return [one["id"] for one in rows]
 
 
-def test_a_silent_registry_is_asked_once_for_all_images_platforms_and_accounts(yard: Yard) -> None:
+def test_a_silent_registry_is_asked_once_for_all_images_platforms_and_accounts(yard: RetentionHarness) -> None:
     due = yard.due(yard.images.image())
     with silence() as silent:
         repository = f"{silent.host}/os/images"
@@ -127,7 +127,7 @@ def test_a_silent_registry_is_asked_once_for_all_images_platforms_and_accounts(y
     )
 
 
-def test_a_report_counts_what_was_not_tried_and_lists_one(yard: Yard) -> None:
+def test_a_report_counts_what_was_not_tried_and_lists_one(yard: RetentionHarness) -> None:
     with silence() as silent:
         yard.platform("a-silent", oci_repository=f"{silent.host}/os/images")
         ids = due_at(yard, silent.host, 300, slug="a-silent")
@@ -146,7 +146,7 @@ def test_a_report_counts_what_was_not_tried_and_lists_one(yard: Yard) -> None:
         assert silent.asked == asked + 1
 
 
-def test_another_name_that_is_silent_is_asked_once_and_holds_up_no_other_purge(yard: Yard) -> None:
+def test_another_name_that_is_silent_is_asked_once_and_holds_up_no_other_purge(yard: RetentionHarness) -> None:
     digests = [yard.images.image() for _ in range(3)]
     ids = [yard.publish(digest=digest) for digest in digests]
     free = yard.publish()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bootpress import schema
 from bootpress.adapters.cosign.signing import SigningKey
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
@@ -32,7 +32,7 @@ KEYLESS = {
 class Before:
     """A database of the version before, and rows to put into it."""
 
-    def __init__(self, catalog: Catalog, connection: Connection) -> None:
+    def __init__(self, catalog: Database, connection: Connection) -> None:
         self._connection, self._is_sqlite = connection, catalog.is_sqlite
         self._tables = sa.MetaData()
         self._tables.reflect(connection)
@@ -58,7 +58,7 @@ class Before:
         self, platform_id: UUID, trust: dict[str, Any], *, made: int, published: int | None, status: str = "published"
     ) -> UUID:
         """Add a publication that was made and published so many minutes later, and the attempt that did it."""
-        terms = rules.fingerprint_terms(trust=trust, arch="amd64", repository=REPOSITORY)
+        terms = rules.policy_fingerprint(trust=trust, arch="amd64", repository=REPOSITORY)
         delivery_id = self.add(
             "webhook_deliveries",
             account_id=self.account, source="webhook", actor="ci", body=b"{}", body_sha256=uuid4().hex,
@@ -81,9 +81,9 @@ class Before:
 
 
 def test_publications_are_numbered_and_known_by_the_trust_they_were_verified_under(database_url: str) -> None:
-    catalog = Catalog(database_url)
+    catalog = Database(database_url)
     schema.migrate(catalog, to="0002")
-    with catalog.altering() as connection:
+    with catalog.schema_transaction() as connection:
         before = Before(catalog, connection)
         padded, keyless, empty = (
             before.platform("padded", PADDED), before.platform("keyless", KEYLESS), before.platform("empty", KEYLESS)
@@ -94,7 +94,7 @@ def test_publications_are_numbered_and_known_by_the_trust_they_were_verified_und
         other = before.publication(keyless, KEYLESS, made=0, published=1)
         strange = before.publication(keyless, PADDED, made=4, published=4)
     schema.migrate(catalog)
-    with catalog.reading() as session:
+    with catalog.read_session() as session:
         rows = {row.id: row for row in session.scalars(sa.select(Publication))}
         platforms = {row.id: row for row in session.scalars(sa.select(NodePlatform))}
         attempt = session.get_one(Attempt, rows[under_way].current_attempt_id)
@@ -109,5 +109,5 @@ def test_publications_are_numbered_and_known_by_the_trust_they_were_verified_und
     assert rows[other].trusted_root_sha256 == rules.fingerprint_root(KEYLESS)
     assert (rows[under_way].trust_sha256, rows[strange].trust_sha256) == (None, None)
     # What is under way goes on: its evidence is that of the same keys.
-    terms = rules.fingerprint_terms(trust=trust, arch="amd64", repository=REPOSITORY)
+    terms = rules.policy_fingerprint(trust=trust, arch="amd64", repository=REPOSITORY)
     assert attempt.evidence == {"manifest": {"terms": "other"}, "signature": {"terms": terms}}

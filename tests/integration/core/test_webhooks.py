@@ -11,6 +11,8 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import event
 
+from bootpress.core.deliveries.receiver import FAILURES_AT_ONCE, WebhookReceiver
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.errors import (
     CatalogUnavailable,
     Conflict,
@@ -19,12 +21,10 @@ from bootpress.core.errors import (
     RateLimited,
     Unauthenticated,
 )
-from bootpress.core.secrets_at_rest import SecretBox
-from bootpress.core.webhooks.receiving import FAILURES_AT_ONCE, Bell
-from tests.support.core_world import World, sign_base64
+from tests.support.core_harness import CoreHarness, sign_base64
 
 
-def works(world: World, secret: str, *, webhook_id: UUID | None = None) -> bool:
+def works(world: CoreHarness, secret: str, *, webhook_id: UUID | None = None) -> bool:
     try:
         world.post(world.body(), secret=secret, webhook_id=webhook_id)
     except Unauthenticated:
@@ -32,7 +32,7 @@ def works(world: World, secret: str, *, webhook_id: UUID | None = None) -> bool:
     return True
 
 
-def test_a_label_is_compared_trimmed_and_without_case_and_keeps_its_first_spelling(world: World) -> None:
+def test_a_label_is_compared_trimmed_and_without_case_and_keeps_its_first_spelling(world: CoreHarness) -> None:
     first = world.call("provision_disk_image_webhook", label=" Build ")
     again = world.call("provision_disk_image_webhook", label="bUILD")
     assert (first["action"], again["action"]) == ("created", "rotated")
@@ -47,13 +47,13 @@ def test_a_label_is_compared_trimmed_and_without_case_and_keeps_its_first_spelli
     assert works(world, again["webhook_secret"], webhook_id=UUID(first["webhook_id"]))
 
 
-def test_two_accounts_have_a_webhook_of_one_label_each(world: World) -> None:
+def test_two_accounts_have_a_webhook_of_one_label_each(world: CoreHarness) -> None:
     made = world.call("provision_disk_image_webhook", world.new_caller("rival"), label="ci")
     assert made["action"] == "created"
     assert made["webhook_id"] != str(world.webhook_id)
 
 
-def test_one_label_provisioned_by_many_at_once_is_one_webhook(world: World) -> None:
+def test_one_label_provisioned_by_many_at_once_is_one_webhook(world: CoreHarness) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: world.call("provision_disk_image_webhook", label="new"), range(8)))
     assert len({one["webhook_id"] for one in made}) == 1
@@ -62,7 +62,7 @@ def test_one_label_provisioned_by_many_at_once_is_one_webhook(world: World) -> N
     assert [works(world, one["webhook_secret"], webhook_id=webhook_id) for one in made].count(True) == 1
 
 
-def test_rotating_with_overlap_leaves_the_old_secret_for_that_long(world: World) -> None:
+def test_rotating_with_overlap_leaves_the_old_secret_for_that_long(world: CoreHarness) -> None:
     old = world.secret
     made = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id), overlap_minutes=10)
     assert (works(world, old), works(world, made["webhook_secret"])) == (True, True)
@@ -71,7 +71,7 @@ def test_rotating_with_overlap_leaves_the_old_secret_for_that_long(world: World)
     assert len(world.events("webhook_secret_rotated")) == 1
 
 
-def test_rotating_without_overlap_ends_every_old_secret_at_once(world: World) -> None:
+def test_rotating_without_overlap_ends_every_old_secret_at_once(world: CoreHarness) -> None:
     first = world.secret
     name = "system_rotate_disk_image_webhook_secret"
     second = world.call(name, webhook_id=str(world.webhook_id), overlap_minutes=60)["webhook_secret"]
@@ -79,7 +79,7 @@ def test_rotating_without_overlap_ends_every_old_secret_at_once(world: World) ->
     assert [works(world, secret) for secret in (first, second, third)] == [False, False, True]
 
 
-def test_a_revoked_webhook_stays_revoked_and_frees_its_label(world: World) -> None:
+def test_a_revoked_webhook_stays_revoked_and_frees_its_label(world: CoreHarness) -> None:
     named = {"webhook_id": str(world.webhook_id)}
     for _ in range(2):
         answer = world.call("system_revoke_disk_image_webhook", **named)
@@ -93,34 +93,34 @@ def test_a_revoked_webhook_stays_revoked_and_frees_its_label(world: World) -> No
     assert world.call("provision_disk_image_webhook", label="ci")["action"] == "created"
 
 
-def test_secrets_lie_encrypted_and_are_never_listed(world: World) -> None:
+def test_secrets_lie_encrypted_and_are_never_listed(world: CoreHarness) -> None:
     row = world.webhook()
     assert world.secret.encode() not in row.secret
-    assert SecretBox(world.keys).open(row.secret) == world.secret
+    assert SecretCipher(world.keys).decrypt(row.secret) == world.secret
     listed = str(world.call("system_list_disk_image_webhooks"))
     assert world.secret not in listed
     assert world.secret[:4] in listed
 
 
-def test_the_first_of_several_keys_encrypts_and_all_decrypt(world: World) -> None:
+def test_the_first_of_several_keys_encrypts_and_all_decrypt(world: CoreHarness) -> None:
     new_key = Fernet.generate_key().decode()
-    world.context = replace(world.context, secrets=SecretBox([new_key, *world.keys]))
-    world.bell = Bell(world.context, rate=50, burst=1000)
+    world.context = replace(world.context, secrets=SecretCipher([new_key, *world.keys]))
+    world.bell = WebhookReceiver(world.context, rate=50, burst=1000)
     assert works(world, world.secret)
     rotated = world.call("system_rotate_disk_image_webhook_secret", webhook_id=str(world.webhook_id))
-    assert SecretBox([new_key]).open(world.webhook().secret) == rotated["webhook_secret"]
+    assert SecretCipher([new_key]).decrypt(world.webhook().secret) == rotated["webhook_secret"]
     assert works(world, rotated["webhook_secret"])
 
 
-def test_a_lost_key_is_an_outage_and_not_a_wrong_signature(world: World) -> None:
-    world.context = replace(world.context, secrets=SecretBox([Fernet.generate_key().decode()]))
-    world.bell = Bell(world.context, rate=50, burst=1000)
+def test_a_lost_key_is_an_outage_and_not_a_wrong_signature(world: CoreHarness) -> None:
+    world.context = replace(world.context, secrets=SecretCipher([Fernet.generate_key().decode()]))
+    world.bell = WebhookReceiver(world.context, rate=50, burst=1000)
     with pytest.raises(CatalogUnavailable, match="cannot be decrypted") as caught:
         world.post(world.body())
     assert world.secret not in str(caught.value)
 
 
-def test_the_base_of_the_url_can_be_chosen_in_the_answer(world: World) -> None:
+def test_the_base_of_the_url_can_be_chosen_in_the_answer(world: CoreHarness) -> None:
     made = world.call("provision_disk_image_webhook", label="x", platform_api_base="http://[::1]:8480/press/")
     assert made["webhook_url"].startswith("http://[::1]:8480/press/api/v1/system/webhooks/")
 
@@ -130,21 +130,21 @@ def test_the_base_of_the_url_can_be_chosen_in_the_answer(world: World) -> None:
     ["ftp://x", "https://", "https://u:p@x", "https://x?a", "https://x#", "https://x?", "http://[::1", "https://x:99999",
      "https://x:0", "https://x y", "https://x\n", "press.example"],
 )  # fmt: skip
-def test_what_is_no_base_url_is_refused_by_name(world: World, base: str) -> None:
+def test_what_is_no_base_url_is_refused_by_name(world: CoreHarness, base: str) -> None:
     with pytest.raises(InvalidInput, match="is not a base URL") as caught:
         world.call("provision_disk_image_webhook", label="x", platform_api_base=base)
     assert caught.value.field == "platform_api_base"
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a\0b", "x" * 201])
-def test_what_is_no_label_is_refused_by_name(world: World, label: str) -> None:
+def test_what_is_no_label_is_refused_by_name(world: CoreHarness, label: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         world.call("provision_disk_image_webhook", label=label)
     assert caught.value.field == "label"
 
 
-def test_whoever_has_a_network_of_ipv6_addresses_is_one_client(world: World) -> None:
-    bell = Bell(world.context, rate=50, burst=1000, monotonic=lambda: 0.0)
+def test_whoever_has_a_network_of_ipv6_addresses_is_one_client(world: CoreHarness) -> None:
+    bell = WebhookReceiver(world.context, rate=50, burst=1000, monotonic=lambda: 0.0)
 
     def refused(client: str) -> type[Exception]:
         with pytest.raises((Unauthenticated, RateLimited)) as caught:
@@ -168,7 +168,7 @@ class CountedSecret(str):
         return key
 
 
-class CountingBox(SecretBox):
+class CountingBox(SecretCipher):
     """Notes what is decrypted, and what is done with it."""
 
     def __init__(self, keys: list[str]) -> None:
@@ -177,12 +177,12 @@ class CountingBox(SecretBox):
 
     def open(self, sealed: bytes) -> str:
         self.work.append(f"decryption of {len(sealed)} bytes")
-        secret = CountedSecret(super().open(sealed))
+        secret = CountedSecret(super().decrypt(sealed))
         secret.work = self.work
         return secret
 
 
-def test_whatever_a_webhook_is_a_bad_signature_takes_the_same_work(world: World) -> None:
+def test_whatever_a_webhook_is_a_bad_signature_takes_the_same_work(world: CoreHarness) -> None:
     """One question to the database, one row in its answer, two decryptions, two HMACs, one answer to all.
 
     So it is for who rings at a webhook that is not active with the secret that it has, or had.
@@ -195,7 +195,7 @@ def test_whatever_a_webhook_is_a_bad_signature_takes_the_same_work(world: World)
     world.call("system_revoke_disk_image_webhook", webhook_id=str(ids["c"]))
     world.clock.advance(minutes=5)
     box = CountingBox(world.keys)
-    bell = Bell(replace(world.context, secrets=box), rate=50, burst=1000)
+    bell = WebhookReceiver(replace(world.context, secrets=box), rate=50, burst=1000)
     asked: list[tuple[str, int]] = []
     event.listen(world.catalog.engine, "after_cursor_execute", lambda *said: asked.append((said[2], rows(said[1]))))
     kinds = {"unknown": uuid4(), "no UUID": None, "of all zeros": UUID(int=0), **ids}

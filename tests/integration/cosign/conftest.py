@@ -18,7 +18,7 @@ from tests.support.cosign import Cosign
 from tests.support.registries import NAMESPACE, RunningRegistry
 
 
-class Bench:
+class SigningHarness:
     """A registry with images to sign, and our verifier looking at it."""
 
     def __init__(self, place: RunningRegistry, folder: Path) -> None:
@@ -53,10 +53,10 @@ class Bench:
 @pytest.fixture
 def bench(
     request: pytest.FixtureRequest, open_registry: Callable[[str], RunningRegistry], tmp_path: Path
-) -> Iterator[Bench]:
+) -> Iterator[SigningHarness]:
     """Return a bench at docker-registry, or at the kind that a test asks for with `everywhere("bench")`."""
     folder = tmp_path / "layers"
     folder.mkdir()
-    bench = Bench(open_registry(getattr(request, "param", "docker-registry")), folder)
+    bench = SigningHarness(open_registry(getattr(request, "param", "docker-registry")), folder)
     yield bench
     bench.close()

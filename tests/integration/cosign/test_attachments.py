@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.cosign.attachments import find_attachments
-from tests.integration.cosign.conftest import Bench
+from tests.integration.cosign.conftest import SigningHarness
 
 pytestmark = [pytest.mark.part("docker-registry"), pytest.mark.part("cosign2")]
 
 
-def test_signature_attestation_and_sbom_of_cosign_2_are_found(bench: Bench, tmp_path: Path) -> None:
+def test_signature_attestation_and_sbom_of_cosign_2_are_found(bench: SigningHarness, tmp_path: Path) -> None:
     cosign, digest, other = bench.cosign(2, tmp_path), bench.push_image(), bench.push_image()
     key = cosign.make_key("ours")
     document = tmp_path / "sbom.json"

@@ -16,7 +16,7 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.errors import SignatureRejected
 from bootpress.core.ports import Descriptor
 from bootpress.core.workers.signing_keys import create_key_pair
-from tests.integration.cosign.conftest import Bench
+from tests.integration.cosign.conftest import SigningHarness
 from tests.support.cosign import Cosign, Key
 from tests.support.registries import everywhere
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.part("docker-registry")
 @everywhere("bench")
 @pytest.mark.parametrize("major", BOTH)
 def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
-    bench: Bench, tmp_path: Path, major: int
+    bench: SigningHarness, tmp_path: Path, major: int
 ) -> None:
     cosign = bench.cosign(major, tmp_path)
     key, other = cosign.make_key("ours"), cosign.make_key("theirs")
@@ -43,7 +43,9 @@ def test_what_cosign_signs_with_a_key_is_accepted_under_that_key_alone(
 
 
 @pytest.mark.parametrize("major", BOTH)
-def test_cosign_signs_with_a_key_that_we_made_and_its_password_alone(bench: Bench, tmp_path: Path, major: int) -> None:
+def test_cosign_signs_with_a_key_that_we_made_and_its_password_alone(
+    bench: SigningHarness, tmp_path: Path, major: int
+) -> None:
     cosign, made, digest = bench.cosign(major, tmp_path), create_key_pair(), bench.push_image()
     key = Key(tmp_path / "ours.key", tmp_path / "ours.pub", made.password)
     key.private.write_text(made.private_pem)
@@ -60,7 +62,7 @@ def test_cosign_signs_with_a_key_that_we_made_and_its_password_alone(bench: Benc
 
 
 @pytest.mark.parametrize("major", BOTH)
-def test_a_private_key_that_cosign_made_is_read(bench: Bench, tmp_path: Path, major: int) -> None:
+def test_a_private_key_that_cosign_made_is_read(bench: SigningHarness, tmp_path: Path, major: int) -> None:
     key = bench.cosign(major, tmp_path).make_key("ours")
     assert read_signing_key(key.private.read_text(), key.password).public_pem == key.pem
 
@@ -68,7 +70,7 @@ def test_a_private_key_that_cosign_made_is_read(bench: Bench, tmp_path: Path, ma
 @pytest.mark.part("cosign3")
 @everywhere("bench")
 def test_cosign_3_leaves_a_fallback_tag_where_the_registry_does_not_list_referrers(
-    bench: Bench, tmp_path: Path
+    bench: SigningHarness, tmp_path: Path
 ) -> None:
     cosign = bench.cosign(3, tmp_path)
     digest = bench.push_image()
@@ -80,7 +82,7 @@ def test_cosign_3_leaves_a_fallback_tag_where_the_registry_does_not_list_referre
 
 
 @pytest.mark.part("cosign3")
-def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
+def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: SigningHarness, tmp_path: Path) -> None:
     cosign = bench.cosign(3, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     cosign.sign_legacy(bench.repository.at(digest), key)
@@ -89,7 +91,7 @@ def test_what_cosign_3_signs_in_the_old_format_is_accepted(bench: Bench, tmp_pat
 
 
 @pytest.mark.part("cosign2")
-def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: Bench, tmp_path: Path) -> None:
+def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: SigningHarness, tmp_path: Path) -> None:
     cosign = bench.cosign(2, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     cosign.sign(bench.repository.at(digest), key, "--new-bundle-format=true")
@@ -100,7 +102,7 @@ def test_what_cosign_2_signs_in_the_new_format_is_accepted(bench: Bench, tmp_pat
 @pytest.mark.parametrize("major", BOTH)
 @pytest.mark.parametrize("kind", ["P-384", "P-521", "RSA"])
 def test_every_kind_of_key_that_cosign_verifies_is_accepted(
-    bench: Bench, tmp_path: Path, major: int, kind: str
+    bench: SigningHarness, tmp_path: Path, major: int, kind: str
 ) -> None:
     cosign = bench.cosign(major, tmp_path)
     key, digest = import_key(cosign, kind), bench.push_image()
@@ -110,7 +112,7 @@ def test_every_kind_of_key_that_cosign_verifies_is_accepted(
 
 
 @pytest.mark.parametrize("major", BOTH)
-def test_an_attestation_by_the_right_key_is_no_signature(bench: Bench, tmp_path: Path, major: int) -> None:
+def test_an_attestation_by_the_right_key_is_no_signature(bench: SigningHarness, tmp_path: Path, major: int) -> None:
     cosign = bench.cosign(major, tmp_path)
     key, digest = cosign.make_key("ours"), bench.push_image()
     predicate = tmp_path / "predicate.json"
@@ -123,7 +125,7 @@ def test_an_attestation_by_the_right_key_is_no_signature(bench: Bench, tmp_path:
 
 @everywhere("bench")
 @pytest.mark.parametrize("major", BOTH)
-def test_a_signature_beside_many_by_others_is_found(bench: Bench, tmp_path: Path, major: int) -> None:
+def test_a_signature_beside_many_by_others_is_found(bench: SigningHarness, tmp_path: Path, major: int) -> None:
     cosign = bench.cosign(major, tmp_path)
     key, other, digest = cosign.make_key("ours"), cosign.make_key("theirs"), bench.push_image()
     for signer in (other, key, other):
@@ -133,7 +135,7 @@ def test_a_signature_beside_many_by_others_is_found(bench: Bench, tmp_path: Path
 
 
 @pytest.mark.part("cosign3")
-def test_cosign_accepts_what_we_sign_and_so_do_we(bench: Bench, tmp_path: Path) -> None:
+def test_cosign_accepts_what_we_sign_and_so_do_we(bench: SigningHarness, tmp_path: Path) -> None:
     key, digest = SigningKey.create(), bench.push_image()
     push_signature(bench, key, digest)
     public = tmp_path / "cosign.pub"
@@ -147,7 +149,7 @@ def test_cosign_accepts_what_we_sign_and_so_do_we(bench: Bench, tmp_path: Path) 
     assert not cosign.verifies(bench.repository.at(digest), stranger)
 
 
-def push_signature(bench: Bench, key: SigningKey, digest: str) -> None:
+def push_signature(bench: SigningHarness, key: SigningKey, digest: str) -> None:
     manifest = bench.registry.fetch_manifest(bench.repository, digest)
     subject = Descriptor(manifest.media_type, digest, manifest.size)
     referrer = key.sign(subject, created=datetime.now(UTC))

@@ -10,7 +10,7 @@ from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.core.errors import RegistryUnavailable, SignatureRejected
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
-from tests.integration.cosign.conftest import Bench
+from tests.integration.cosign.conftest import SigningHarness
 from tests.support.registries import NAMESPACE, everywhere
 from tests.support.vectors import Vector, load_vectors, push_vector
 
@@ -20,7 +20,7 @@ VECTORS = [pytest.param(vector, id=vector.name) for vector in load_vectors().val
 
 @everywhere("bench")
 @pytest.mark.parametrize("vector", VECTORS)
-def test_a_recorded_signature_gets_its_verdict(bench: Bench, vector: Vector) -> None:
+def test_a_recorded_signature_gets_its_verdict(bench: SigningHarness, vector: Vector) -> None:
     repository = Repository(bench.host, f"{NAMESPACE}/vectors/{vector.name}")
     push_vector(bench.pusher, repository, vector)
     verifier = CosignVerifier()

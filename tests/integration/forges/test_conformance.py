@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from bootpress.adapters.forges.embedded import ForgeLayout
 from bootpress.adapters.forges.gitea import GiteaForge
-from bootpress.adapters.forges.local import Places
 from bootpress.core.ports import Forge, GitRepository, RunStatus
-from tests.support.conformance_forge import SAYS, ForgeConformance, Site
+from tests.support.conformance_forge import SAYS, ForgeConformance, ForgeUnderTest
+from tests.support.embedded_forge import EmbeddedForgeHarness, eventually, kept
 from tests.support.fake_forge import FakeForge
 from tests.support.gitea import Gitea
-from tests.support.local_forge import Embedded, eventually, kept
 from tests.support.stub_runner import StubRunner
 
 _numbers = itertools.count(1)
@@ -65,13 +65,13 @@ class GiteaSite(Named):
 class LocalSite(Named):
     cancels_runs = True
 
-    def __init__(self, embedded: Embedded) -> None:
+    def __init__(self, embedded: EmbeddedForgeHarness) -> None:
         super().__init__("keeper")
         self._embedded = embedded
         self.forge = embedded.forge
 
     @property
-    def _places(self) -> Places:
+    def _places(self) -> ForgeLayout:
         return self._embedded.places
 
     def add_tag(self, repository: GitRepository, name: str) -> None:
@@ -116,23 +116,23 @@ class FakeSite(Named):
 
 class TestGitea126(ForgeConformance):
     @pytest.fixture
-    def site(self, open_gitea: Callable[[str], Gitea]) -> Site:
+    def site(self, open_gitea: Callable[[str], Gitea]) -> ForgeUnderTest:
         return GiteaSite(open_gitea("126"))
 
 
 class TestGitea125(ForgeConformance):
     @pytest.fixture
-    def site(self, open_gitea: Callable[[str], Gitea]) -> Site:
+    def site(self, open_gitea: Callable[[str], Gitea]) -> ForgeUnderTest:
         return GiteaSite(open_gitea("125"))
 
 
 class TestTheEmbeddedForge(ForgeConformance):
     @pytest.fixture
-    def site(self, tmp_path: Path) -> Site:
-        return LocalSite(Embedded(tmp_path / "forge"))
+    def site(self, tmp_path: Path) -> ForgeUnderTest:
+        return LocalSite(EmbeddedForgeHarness(tmp_path / "forge"))
 
 
 class TestTheFake(ForgeConformance):
     @pytest.fixture
-    def site(self) -> Site:
+    def site(self) -> ForgeUnderTest:
         return FakeSite(FakeForge())

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bootpress.adapters.forges.gitea import GiteaForge, Limits, Timing, Turns
-from bootpress.core.errors import ForgeRefused, ForgeUnavailable, ForgeUnsettled, NotFound
+from bootpress.adapters.forges.gitea import Clock, GiteaForge, KeyedLocks, Limits
+from bootpress.core.errors import ForgeOutcomeUnknown, ForgeRefused, ForgeUnavailable, NotFound
 from bootpress.core.ports import GitRepository
 from tests.support.conformance_forge import at_once
 from tests.support.scripted_forge import HOME, Asked, Reply, ScriptedForge, refused, repository, said
@@ -52,7 +52,7 @@ def old(scripted: ScriptedForge) -> ScriptedForge:
 
 @pytest.fixture
 def forge(scripted: ScriptedForge) -> GiteaForge:
-    return GiteaForge(scripted.url, "f00d" * 10, timing=Timing(sleep=lambda _: None))
+    return GiteaForge(scripted.url, "f00d" * 10, timing=Clock(sleep=lambda _: None))
 
 
 def dispatch(forge: GiteaForge, *, ref: str = "main", dispatch_id: str | None = ID) -> str | None:
@@ -127,7 +127,7 @@ def test_four_threads_take_turns_so_that_each_is_told_its_own_run(old: ScriptedF
         old.answers[RUNS] = [runs(*made)]
 
     old.before = count
-    turns, told = Turns(), list[str | None]()
+    turns, told = KeyedLocks(), list[str | None]()
     forges = [GiteaForge(old.url, "f00d" * 10, turns=turns) for _ in range(4)]
 
     def one(forge: GiteaForge) -> None:
@@ -181,7 +181,7 @@ def test_a_dispatch_whose_answer_is_lost_is_never_sent_again(
 ) -> None:
     scripted.answers[DISPATCHES] = [lost, said({"workflow_run_id": 9})]
     scripted.answers[RUNS] = [runs(run(8))]
-    with pytest.raises(ForgeUnsettled, match="may run nevertheless") as unsettled:
+    with pytest.raises(ForgeOutcomeUnknown, match="may run nevertheless") as unsettled:
         dispatch(forge)
     assert "list_gitea_workflow_runs" in (unsettled.value.hint or "")
     assert scripted.calls().count(f"{DISPATCHES}?return_run_details=true") == 1
@@ -252,7 +252,7 @@ def test_what_gitea_would_take_and_never_run_is_not_dispatched(
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_without_end(old: ScriptedForge) -> None:
-    turns = Turns(count=1)
+    turns = KeyedLocks(count=1)
     forge = GiteaForge(old.url, "f00d" * 10, turns=turns, limits=Limits(call_seconds=0.1))
     with turns.of("any"), pytest.raises(ForgeUnavailable, match="others were dispatched"):
         dispatch(forge)

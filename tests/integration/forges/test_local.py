@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import pytest
 
-from bootpress.adapters.forges.local import Bounds, Keeper, Keepers, Places, account_folder
-from bootpress.adapters.forges.local.job import Stopped
-from bootpress.adapters.forges.local.orders import Orders, host_environment
-from bootpress.adapters.forges.local.runner import Runner, Watch
-from bootpress.adapters.forges.local.runs import MAX_WAITING, RunFolder
+from bootpress.adapters.forges.embedded import ForgeLayout, RunLimits, RunScheduler, RunSchedulers, account_folder
+from bootpress.adapters.forges.embedded.execution.job import Stopped
+from bootpress.adapters.forges.embedded.execution.run_config import RunConfig, host_environment
+from bootpress.adapters.forges.embedded.execution.runner import Runner, StopCheck
+from bootpress.adapters.forges.embedded.execution.runs import MAX_WAITING, RunFolder
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 from bootpress.core.ports import RunStatus
-from tests.support.local_forge import DISPATCHED, NO_DOCKER, REPOSITORY, Embedded, eventually, kept
+from tests.support.embedded_forge import DISPATCHED, NO_DOCKER, REPOSITORY, EmbeddedForgeHarness, eventually, kept
 from tests.support.processes import Program
 
 
@@ -32,17 +32,17 @@ def steps(*scripts: str, before: str = "") -> str:
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Embedded:
-    return Embedded(tmp_path / "forge")
+def embedded(tmp_path: Path) -> EmbeddedForgeHarness:
+    return EmbeddedForgeHarness(tmp_path / "forge")
 
 
 @pytest.fixture
-def running(embedded: Embedded) -> Iterator[Embedded]:
+def running(embedded: EmbeddedForgeHarness) -> Iterator[EmbeddedForgeHarness]:
     with kept(embedded):
         yield embedded
 
 
-def test_a_dispatched_workflow_runs_in_a_checkout_of_its_commit(running: Embedded) -> None:
+def test_a_dispatched_workflow_runs_in_a_checkout_of_its_commit(running: EmbeddedForgeHarness) -> None:
     running.add(
         steps("cat hello.txt\ngit rev-parse HEAD", 'echo "on $GITHUB_REF_NAME of $GITHUB_REPOSITORY"'),
         {"hello.txt": b"hello\n"},
@@ -56,7 +56,7 @@ def test_a_dispatched_workflow_runs_in_a_checkout_of_its_commit(running: Embedde
     assert not list(running.places.runs.glob("*/work"))
 
 
-def test_four_dispatches_at_once_each_have_a_run_and_inputs_of_their_own(running: Embedded) -> None:
+def test_four_dispatches_at_once_each_have_a_run_and_inputs_of_their_own(running: EmbeddedForgeHarness) -> None:
     running.add(
         steps('echo "slug=${{ inputs.slug }} id=$ID"', before="env: {ID: '${{ github.event.inputs.dispatch_id }}'}\n")
     )
@@ -67,7 +67,7 @@ def test_four_dispatches_at_once_each_have_a_run_and_inputs_of_their_own(running
         assert f"slug=s{n} id=d{n}" in running.log(run_id)
 
 
-def test_two_runs_are_run_at_once_and_a_third_waits(running: Embedded, tmp_path: Path) -> None:
+def test_two_runs_are_run_at_once_and_a_third_waits(running: EmbeddedForgeHarness, tmp_path: Path) -> None:
     go = tmp_path / "go"
     running.add(steps(f"until test -e {go}; do sleep 0.05; done"))
     ids = [running.dispatch() for _ in range(3)]
@@ -78,7 +78,7 @@ def test_two_runs_are_run_at_once_and_a_third_waits(running: Embedded, tmp_path:
     assert [running.ended(each).conclusion for each in ids] == ["success"] * 3
 
 
-def test_a_step_that_fails_ends_the_job_but_for_steps_that_want_that(running: Embedded) -> None:
+def test_a_step_that_fails_ends_the_job_but_for_steps_that_want_that(running: EmbeddedForgeHarness) -> None:
     running.add(
         f"""{DISPATCHED}
 jobs:
@@ -107,7 +107,7 @@ jobs:
     assert "this step failed: exit code 1" in log
 
 
-def test_secrets_reach_scripts_and_are_masked_in_logs_and_encrypted_on_disk(running: Embedded) -> None:
+def test_secrets_reach_scripts_and_are_masked_in_logs_and_encrypted_on_disk(running: EmbeddedForgeHarness) -> None:
     secret, key = "correct horse battery", "-----BEGIN KEY-----\nAAAABBBB\n-----END KEY-----"
     running.add(
         steps(
@@ -133,7 +133,9 @@ def test_secrets_reach_scripts_and_are_masked_in_logs_and_encrypted_on_disk(runn
     assert found == []
 
 
-def test_nothing_of_ours_is_in_the_environment_of_a_job(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_ours_is_in_the_environment_of_a_job(
+    embedded: EmbeddedForgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("BOOTPRESS_ENCRYPTION_KEY", "PREFECT_API_AUTH_STRING", "POWERNODE_PUBLIC_URL", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, "of bootpress")
     embedded.add(steps("env | sort", "cat /proc/$PPID/environ | tr '\\0' '\\n'"))
@@ -163,7 +165,9 @@ def test_nothing_of_ours_is_in_the_environment_of_a_job(embedded: Embedded, monk
         ("steps: []", "steps"),
     ],
 )
-def test_what_it_cannot_do_is_refused_by_name_before_anything_runs(embedded: Embedded, job: str, named: str) -> None:
+def test_what_it_cannot_do_is_refused_by_name_before_anything_runs(
+    embedded: EmbeddedForgeHarness, job: str, named: str
+) -> None:
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    {job}\n")
     run = embedded.run(embedded.dispatch())  # nobody keeps its runs: it has failed nevertheless
     assert (run.status, run.conclusion) == (RunStatus.COMPLETED, "failure")
@@ -171,7 +175,7 @@ def test_what_it_cannot_do_is_refused_by_name_before_anything_runs(embedded: Emb
     assert named in embedded.log(run.id)
 
 
-def test_what_a_job_leaves_behind_is_ended_with_it(running: Embedded, tmp_path: Path) -> None:
+def test_what_a_job_leaves_behind_is_ended_with_it(running: EmbeddedForgeHarness, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     running.add(
         steps(
@@ -185,7 +189,7 @@ def test_what_a_job_leaves_behind_is_ended_with_it(running: Embedded, tmp_path: 
         assert not is_alive(pid)
 
 
-def test_a_run_is_cancelled_while_it_waits_and_while_it_runs(running: Embedded, tmp_path: Path) -> None:
+def test_a_run_is_cancelled_while_it_waits_and_while_it_runs(running: EmbeddedForgeHarness, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     running.add(steps(f"trap 'echo told' TERM\nsleep 300 & echo $! >> {pids}\nwait\nwait\necho not this"))
     ids = [running.dispatch() for _ in range(3)]
@@ -200,7 +204,9 @@ def test_a_run_is_cancelled_while_it_waits_and_while_it_runs(running: Embedded, 
     assert not any(is_alive(pid) for pid in pids.read_text().split())
 
 
-def test_a_pushed_tag_starts_what_wants_it_and_a_pushed_branch_does_not(running: Embedded, tmp_path: Path) -> None:
+def test_a_pushed_tag_starts_what_wants_it_and_a_pushed_branch_does_not(
+    running: EmbeddedForgeHarness, tmp_path: Path
+) -> None:
     running.add("on: {push: {tags: ['v*']}}\njobs: {build: {runs-on: x, steps: [{run: git describe --tags}]}}\n")
     clone = running.clone(tmp_path / "clone")
     running.git("commit", "--quiet", "--allow-empty", "-m", "More", cwd=clone)
@@ -216,7 +222,7 @@ def test_a_pushed_tag_starts_what_wants_it_and_a_pushed_branch_does_not(running:
     assert len(running.forge.list_runs(REPOSITORY)) == 1
 
 
-def test_a_push_that_nobody_looked_at_is_built_later_and_once(embedded: Embedded) -> None:
+def test_a_push_that_nobody_looked_at_is_built_later_and_once(embedded: EmbeddedForgeHarness) -> None:
     embedded.add("on: push\njobs: {build: {runs-on: x, steps: [{run: echo built}]}}\n")
     (push,) = embedded.places.pushes.iterdir()
     content = push.read_bytes()
@@ -228,7 +234,7 @@ def test_a_push_that_nobody_looked_at_is_built_later_and_once(embedded: Embedded
         assert [run.event for run in embedded.forge.list_runs(REPOSITORY)] == ["push"]
 
 
-def test_a_run_whose_process_was_killed_has_failed_and_says_so(running: Embedded, tmp_path: Path) -> None:
+def test_a_run_whose_process_was_killed_has_failed_and_says_so(running: EmbeddedForgeHarness, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     running.add(steps(f"echo $PPID > {pids}.parent\nsetsid sleep 300 & echo $! > {pids}.child\nwait"))
     run_id = running.dispatch()
@@ -243,7 +249,9 @@ def test_a_run_whose_process_was_killed_has_failed_and_says_so(running: Embedded
     assert not (running.places.runs / run_id / "work").exists()
 
 
-def test_after_a_restart_what_ran_has_failed_and_what_waited_is_run(embedded: Embedded, tmp_path: Path) -> None:
+def test_after_a_restart_what_ran_has_failed_and_what_waited_is_run(
+    embedded: EmbeddedForgeHarness, tmp_path: Path
+) -> None:
     go, pid = tmp_path / "go", tmp_path / "pid"
     embedded.add(steps(f"echo $$ > {pid}\nuntil test -e {go}\ndo sleep 0.05\ndone"))
     with kept(embedded):
@@ -255,20 +263,20 @@ def test_after_a_restart_what_ran_has_failed_and_what_waited_is_run(embedded: Em
     assert embedded.run(ids[0]).conclusion == "failure"
     assert "has died" in embedded.log(ids[0])
     go.touch()
-    again = Embedded(embedded.places.root, box=embedded.box)
+    again = EmbeddedForgeHarness(embedded.places.root, box=embedded.box)
     with kept(again):
         assert again.ended(ids[2]).conclusion == "success"
 
 
-def test_a_run_whose_owner_died_before_its_first_job_says_so(embedded: Embedded) -> None:
+def test_a_run_whose_owner_died_before_its_first_job_says_so(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("echo never"))
     run_id = embedded.dispatch()
     folder = RunFolder(embedded.places.runs / run_id)
     listening, owner = os.pipe()
     os.close(owner)
-    watch = Watch(folder, listening, seconds=60)
+    watch = StopCheck(folder, listening, seconds=60)
     eventually(lambda: is_over(watch), what="its owner's death is heard of")
-    orders = Orders("file:///forge", {}, {}, cache=str(folder.path), host=host_environment(), docker=NO_DOCKER)
+    orders = RunConfig("file:///forge", {}, {}, cache=str(folder.path), host=host_environment(), docker=NO_DOCKER)
     Runner(folder, orders, watch).go()
     os.close(listening)
     assert embedded.run(run_id).conclusion == "failure"
@@ -276,7 +284,7 @@ def test_a_run_whose_owner_died_before_its_first_job_says_so(embedded: Embedded)
     assert "never" not in embedded.log(run_id)
 
 
-def is_over(watch: Watch) -> bool:
+def is_over(watch: StopCheck) -> bool:
     """Tell whether a run is to end."""
     try:
         watch.look()
@@ -285,15 +293,15 @@ def is_over(watch: Watch) -> bool:
     return False
 
 
-def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: Embedded, tmp_path: Path) -> None:
+def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     embedded.add(steps(f"echo $$ > {pid}\nsleep 300"))
     run_id = embedded.dispatch()
     code = f"""
 import time
 from pathlib import Path
-from bootpress.adapters.forges.local import Keeper, Places
-from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.adapters.forges.embedded import Keeper, Places
+from bootpress.core.encryption import SecretBox
 Keeper(Places(Path({str(embedded.places.root)!r})), SecretBox([{embedded.key!r}])).start()
 time.sleep(300)
 """
@@ -304,18 +312,18 @@ time.sleep(300)
         assert embedded.ended(run_id).conclusion == "failure"
 
 
-def test_two_keepers_of_one_forge_run_each_run_once(embedded: Embedded) -> None:
+def test_two_keepers_of_one_forge_run_each_run_once(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("echo once"))
-    with kept(embedded), kept(Embedded(embedded.places.root, box=embedded.box)):
+    with kept(embedded), kept(EmbeddedForgeHarness(embedded.places.root, box=embedded.box)):
         ids = [embedded.dispatch() for _ in range(4)]
         for each in ids:
             assert embedded.ended(each).conclusion == "success"
             assert embedded.log(each).count("\nonce") == 1
 
 
-def test_a_log_is_cut_at_its_bound_and_the_job_goes_on(embedded: Embedded) -> None:
+def test_a_log_is_cut_at_its_bound_and_the_job_goes_on(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("head -c 30000000 <(yes 0123456789)", "head -c 300000 /dev/zero | tr '\\0' x"))
-    with kept(embedded, bounds=Bounds(log_bytes=1_000_000)):
+    with kept(embedded, bounds=RunLimits(log_bytes=1_000_000)):
         run = embedded.ended(embedded.dispatch())
     assert run.conclusion == "success"
     with embedded.forge.open_log(REPOSITORY, f"{run.id}-0") as pieces:
@@ -324,22 +332,22 @@ def test_a_log_is_cut_at_its_bound_and_the_job_goes_on(embedded: Embedded) -> No
     assert log.endswith(b"the log is cut here, at 1,000,000 bytes\n")
 
 
-def test_a_run_that_takes_too_long_is_ended(embedded: Embedded) -> None:
+def test_a_run_that_takes_too_long_is_ended(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("sleep 300"))
-    with kept(embedded, bounds=Bounds(run_seconds=1)):
+    with kept(embedded, bounds=RunLimits(run_seconds=1)):
         run = embedded.ended(embedded.dispatch())
     assert run.conclusion == "failure"
     assert "took longer than 1 s" in embedded.log(run.id)
 
 
-def test_a_job_is_called_what_it_says_markup_and_all(running: Embedded) -> None:
+def test_a_job_is_called_what_it_says_markup_and_all(running: EmbeddedForgeHarness) -> None:
     name = "<b onclick='x'>{{ 1 }}</b> ] [link](http://x) \\"
     running.add(steps("true").replace("runs-on", f"name: {json.dumps(name + ' ${{ inputs.slug }}')}\n    runs-on"))
     run = running.ended(running.dispatch({"slug": "<i>"}))
     assert list(running.jobs(run.id)) == [f"{name} <i>"]
 
 
-def test_what_one_step_sets_the_next_one_has(running: Embedded) -> None:
+def test_what_one_step_sets_the_next_one_has(running: EmbeddedForgeHarness) -> None:
     running.add(
         steps(
             'printf "A=1\\nB<<END\\ntwo\\nlines\\nEND\\n" >> "$GITHUB_ENV"\nmkdir bin\necho "echo mine" > bin/tool\n'
@@ -354,7 +362,7 @@ def test_what_one_step_sets_the_next_one_has(running: Embedded) -> None:
     assert "neither NAME=value nor NAME<<END" in running.log(run.id)
 
 
-def test_a_dismissed_runner_lets_runs_wait_until_it_is_taken_back(running: Embedded) -> None:
+def test_a_dismissed_runner_lets_runs_wait_until_it_is_taken_back(running: EmbeddedForgeHarness) -> None:
     running.add(steps("true"))
     assert [runner.labels for runner in running.forge.list_runners(REPOSITORY)] == [("disk-image-builder",)]
     running.forge.delete_runner(REPOSITORY, "built-in")
@@ -366,10 +374,10 @@ def test_a_dismissed_runner_lets_runs_wait_until_it_is_taken_back(running: Embed
     assert running.ended(run_id).conclusion == "success"
 
 
-def test_a_secret_that_no_key_opens_fails_the_run_and_holds_up_no_other(embedded: Embedded) -> None:
+def test_a_secret_that_no_key_opens_fails_the_run_and_holds_up_no_other(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("echo begun"))
     embedded.forge.set_secret(REPOSITORY, "A", "sealed with a key that is gone")
-    again = Embedded(embedded.places.root)
+    again = EmbeddedForgeHarness(embedded.places.root)
     first = again.dispatch()
     with kept(again):
         assert again.ended(first).conclusion == "failure"
@@ -378,11 +386,11 @@ def test_a_secret_that_no_key_opens_fails_the_run_and_holds_up_no_other(embedded
         assert again.ended(again.dispatch()).conclusion == "success"
 
 
-def test_a_run_that_cannot_be_read_holds_up_no_other(running: Embedded) -> None:
+def test_a_run_that_cannot_be_read_holds_up_no_other(running: EmbeddedForgeHarness) -> None:
     running.add(steps("echo begun"))
     first = running.ended(running.dispatch()).id
     (running.places.runs / first / "state.json").write_bytes(b"{")
-    again = Embedded(running.places.root, box=running.box)
+    again = EmbeddedForgeHarness(running.places.root, box=running.box)
     second = again.dispatch()
     assert again.ended(second).conclusion == "success"
     assert [run.id for run in again.forge.list_runs(REPOSITORY)] == [second]
@@ -390,7 +398,7 @@ def test_a_run_that_cannot_be_read_holds_up_no_other(running: Embedded) -> None:
         again.forge.find_run(REPOSITORY, first)
 
 
-def test_a_push_that_cannot_be_read_holds_up_neither_others_nor_runs(embedded: Embedded) -> None:
+def test_a_push_that_cannot_be_read_holds_up_neither_others_nor_runs(embedded: EmbeddedForgeHarness) -> None:
     embedded.add("on: [push, workflow_dispatch]\njobs: {build: {runs-on: x, steps: [{run: echo built}]}}\n")
     (embedded.places.pushes / "push-0").mkdir()
     dispatched = embedded.dispatch()
@@ -399,7 +407,9 @@ def test_a_push_that_cannot_be_read_holds_up_neither_others_nor_runs(embedded: E
         eventually(lambda: len(embedded.forge.list_runs(REPOSITORY)) == 2, what="the run of the other push")
 
 
-def test_half_a_character_in_a_workflow_is_refused_and_said_in_the_log_of_its_run(embedded: Embedded) -> None:
+def test_half_a_character_in_a_workflow_is_refused_and_said_in_the_log_of_its_run(
+    embedded: EmbeddedForgeHarness,
+) -> None:
     embedded.add('on: push\njobs: {"\\ud800": {runs-on: x, steps: [{run: "true"}]}}\n')
     with pytest.raises(ForgeRefused, match="no character"):
         embedded.dispatch()
@@ -409,7 +419,7 @@ def test_half_a_character_in_a_workflow_is_refused_and_said_in_the_log_of_its_ru
         assert "no character" in embedded.log(run.id)
 
 
-def test_trouble_with_its_lock_does_not_end_a_keeper(embedded: Embedded) -> None:
+def test_trouble_with_its_lock_does_not_end_a_keeper(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("true"))
     embedded.places.keeper.mkdir()  # what cannot be locked now
     with kept(embedded):
@@ -421,19 +431,19 @@ def test_trouble_with_its_lock_does_not_end_a_keeper(embedded: Embedded) -> None
 
 def test_trouble_with_one_keeper_does_not_end_the_others(tmp_path: Path) -> None:
     account = account_folder(tmp_path, uuid4())
-    embedded, tries = Embedded(account), iter([RuntimeError("can't start new thread")])
+    embedded, tries = EmbeddedForgeHarness(account), iter([RuntimeError("can't start new thread")])
     embedded.add(steps("true"))
 
-    def make(_: Places) -> Keeper:
+    def make(_: ForgeLayout) -> RunScheduler:
         for error in tries:
             raise error
         return embedded.keeper()
 
-    with Keepers(tmp_path, make):
+    with RunSchedulers(tmp_path, make):
         assert embedded.ended(embedded.dispatch()).conclusion == "success"
 
 
-def test_more_than_a_hundred_runs_do_not_wait(embedded: Embedded) -> None:
+def test_more_than_a_hundred_runs_do_not_wait(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(steps("true"))
     run_id = embedded.dispatch()
     for number in range(2, MAX_WAITING + 1):

@@ -12,15 +12,15 @@ from uuid import uuid4
 import pytest
 from cryptography.fernet import Fernet
 
-from bootpress.adapters.forges.local import Keeper, Keepers, LocalForge
-from bootpress.adapters.forges.opening import OpenForges
+from bootpress.adapters.forges.embedded import LocalForge, RunScheduler, RunSchedulers
+from bootpress.adapters.forges.factory import ConnectionForgeFactory
 from bootpress.core.connections.service import open_forge
 from bootpress.core.context import Caller
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.errors import ForgeRefused, InvalidInput, NotFound
 from bootpress.core.ports import ForgeConnection, ForgeKind, RunStatus
-from bootpress.core.secrets_at_rest import SecretBox
-from tests.support.core_world import World
-from tests.support.local_forge import DISPATCHED, FILE, NO_DOCKER, REPOSITORY, eventually
+from tests.support.core_harness import CoreHarness
+from tests.support.embedded_forge import DISPATCHED, FILE, NO_DOCKER, REPOSITORY, eventually
 
 REPO = str(REPOSITORY)
 SAYS = """{dispatched}jobs:
@@ -41,14 +41,14 @@ def is_running(forge: LocalForge) -> bool:
     return forge.list_runs(REPOSITORY)[0].status is RunStatus.IN_PROGRESS
 
 
-class Tenants:
+class TwoAccounts:
     """Two accounts on one installation, both with its embedded forge."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: CoreHarness, folder: Path) -> None:
         self.world = world
-        self.box = SecretBox(world.keys)
+        self.box = SecretCipher(world.keys)
         self.folder = folder
-        world.context = replace(world.context, forges=OpenForges(local_folder=folder, box=self.box))
+        world.context = replace(world.context, forges=ConnectionForgeFactory(local_folder=folder, box=self.box))
         self.a, self.b = world.caller, world.new_caller("rival")
         for caller in (self.a, self.b):
             self.call("system_connect_forge", caller, kind="local")
@@ -80,25 +80,25 @@ class Tenants:
     def log(self, caller: Caller, job_id: str) -> str:
         return str(self.call("get_gitea_job_logs", caller, repo=REPO, job_id=job_id)["logs"])
 
-    def keepers(self) -> Keepers:
-        return Keepers(self.folder, partial(Keeper, box=self.box, docker=NO_DOCKER))
+    def keepers(self) -> RunSchedulers:
+        return RunSchedulers(self.folder, partial(RunScheduler, box=self.box, docker=NO_DOCKER))
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}")
+def world(tmp_path: Path) -> Iterator[CoreHarness]:
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
     yield world
     world.catalog.close()
 
 
 @pytest.fixture
-def tenants(world: World, tmp_path: Path) -> Iterator[Tenants]:
-    tenants = Tenants(world, tmp_path / "forge")
+def tenants(world: CoreHarness, tmp_path: Path) -> Iterator[TwoAccounts]:
+    tenants = TwoAccounts(world, tmp_path / "forge")
     with tenants.keepers():
         yield tenants
 
 
-def test_an_account_sees_nothing_of_another_ones_forge(tenants: Tenants) -> None:
+def test_an_account_sees_nothing_of_another_ones_forge(tenants: TwoAccounts) -> None:
     tenants.fill(tenants.a, "acme")
     run_id, job_id = tenants.built(tenants.a)
     rival = tenants.forge(tenants.b)
@@ -126,7 +126,7 @@ def test_an_account_sees_nothing_of_another_ones_forge(tenants: Tenants) -> None
     assert len(tenants.forge(tenants.a).list_runners(REPOSITORY)) == 1
 
 
-def test_no_operation_shows_or_touches_another_accounts_forge(tenants: Tenants) -> None:
+def test_no_operation_shows_or_touches_another_accounts_forge(tenants: TwoAccounts) -> None:
     tenants.fill(tenants.a, "acme")
     run_id, job_id = tenants.built(tenants.a)
     asked: dict[str, dict[str, Any]] = {
@@ -146,7 +146,7 @@ def test_no_operation_shows_or_touches_another_accounts_forge(tenants: Tenants) 
     assert tenants.call("system_list_ci_workers", tenants.b)["workers"] == []
 
 
-def test_two_accounts_have_the_same_repository_each_with_its_own_secrets_and_runs(tenants: Tenants) -> None:
+def test_two_accounts_have_the_same_repository_each_with_its_own_secrets_and_runs(tenants: TwoAccounts) -> None:
     tenants.fill(tenants.a, "acme")
     tenants.fill(tenants.b, "rival-of-acme")
     ours, theirs = tenants.built(tenants.a), tenants.built(tenants.b)
@@ -161,7 +161,7 @@ def test_two_accounts_have_the_same_repository_each_with_its_own_secrets_and_run
         assert len(tenants.call("list_gitea_workflow_runs", caller, repo=REPO)["runs"]) == 1
 
 
-def test_the_url_of_another_account_is_refused_and_its_own_is_taken(tenants: Tenants) -> None:
+def test_the_url_of_another_account_is_refused_and_its_own_is_taken(tenants: TwoAccounts) -> None:
     url = tenants.call("system_list_connections", tenants.a)["connections"][0]["url"]
     assert url.endswith(f"/forge/{tenants.a.account_id}")
     elsewhere = [url, f"{url}/../{tenants.b.account_id}/../{tenants.a.account_id}", tenants.folder.as_uri()]
@@ -174,7 +174,7 @@ def test_the_url_of_another_account_is_refused_and_its_own_is_taken(tenants: Ten
     assert tenants.call("system_connect_forge", tenants.b, kind="local", url=f"{own}/")["connection"]["url"] == own
 
 
-def test_what_was_written_into_a_connection_leads_to_no_other_account(tenants: Tenants) -> None:
+def test_what_was_written_into_a_connection_leads_to_no_other_account(tenants: TwoAccounts) -> None:
     tenants.fill(tenants.a, "acme")
     forges = tenants.world.context.forges
     planted = ForgeConnection("default", ForgeKind.LOCAL, forges.local_url(tenants.a.account_id))
@@ -186,14 +186,14 @@ def test_what_was_written_into_a_connection_leads_to_no_other_account(tenants: T
 
 @pytest.mark.parametrize("ending", ["", "/", "/acme", "/..", "/{id}/acme", "/../{id}", "/{ID}", "/{{{id}}}"])
 def test_only_the_folder_of_an_account_is_opened(tmp_path: Path, ending: str) -> None:
-    forges = OpenForges(local_folder=tmp_path / "forge", box=SecretBox([Fernet.generate_key().decode()]))
+    forges = ConnectionForgeFactory(local_folder=tmp_path / "forge", box=SecretCipher([Fernet.generate_key().decode()]))
     account_id = uuid4()
     url = (tmp_path / "forge").as_uri() + ending.format(id=account_id, ID=str(account_id).upper())
     with pytest.raises(ForgeRefused, match="no embedded forge of this installation"):
         forges.open(ForgeConnection("default", ForgeKind.LOCAL, url))
 
 
-def test_runs_of_one_account_hold_up_none_of_another(tenants: Tenants, tmp_path: Path) -> None:
+def test_runs_of_one_account_hold_up_none_of_another(tenants: TwoAccounts, tmp_path: Path) -> None:
     go = tmp_path / "go"
     waits = one_step(f"until test -e {go}; do sleep 0.1; done")
     forge = tenants.forge(tenants.a)
@@ -213,8 +213,8 @@ def test_runs_of_one_account_hold_up_none_of_another(tenants: Tenants, tmp_path:
     eventually(lambda: states() == [RunStatus.COMPLETED] * 3, what="all have ended")
 
 
-def test_leaving_ends_the_runs_of_every_account_at_once(world: World, tmp_path: Path) -> None:
-    tenants = Tenants(world, tmp_path / "forge")
+def test_leaving_ends_the_runs_of_every_account_at_once(world: CoreHarness, tmp_path: Path) -> None:
+    tenants = TwoAccounts(world, tmp_path / "forge")
     endless = one_step("sleep 300")
     for caller in (tenants.a, tenants.b):
         forge = tenants.forge(caller)

@@ -13,7 +13,7 @@ import pytest
 
 from bootpress.core.ports import RunStatus
 from tests.support.docker_daemon import make_image, running_daemon
-from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
+from tests.support.embedded_forge import DISPATCHED, REPOSITORY, EmbeddedForgeHarness, eventually, kept
 
 IMAGE = "tests/builder:1"
 PROGRAMS = ("bash", "sh", "cat", "env", "sort", "sleep", "id", "touch", "git", "git-upload-pack")
@@ -36,8 +36,8 @@ def client(daemon: str) -> Iterator[docker.APIClient]:
 
 
 @pytest.fixture
-def running(tmp_path: Path, daemon: str) -> Iterator[Embedded]:
-    with kept(Embedded(tmp_path / "forge"), docker=daemon) as embedded:
+def running(tmp_path: Path, daemon: str) -> Iterator[EmbeddedForgeHarness]:
+    with kept(EmbeddedForgeHarness(tmp_path / "forge"), docker=daemon) as embedded:
         yield embedded
 
 
@@ -50,7 +50,9 @@ def containers(client: docker.APIClient) -> list[object]:
     return list(client.containers(all=True))
 
 
-def test_a_job_runs_in_a_container_of_its_image_and_leaves_none(running: Embedded, client: docker.APIClient) -> None:
+def test_a_job_runs_in_a_container_of_its_image_and_leaves_none(
+    running: EmbeddedForgeHarness, client: docker.APIClient
+) -> None:
     script = 'cat hello.txt\necho "made $MADE in $PATH for $(id -u), it is $A"'
     fetch = 'git fetch -q "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY" "$GITHUB_SHA"'
     env = "echo B=two > $GITHUB_ENV\ntouch ~/.cache/kept\nsleep 300 &"
@@ -68,7 +70,9 @@ def test_a_job_runs_in_a_container_of_its_image_and_leaves_none(running: Embedde
     eventually(lambda: containers(client) == [], what="the container is gone")
 
 
-def test_a_container_ends_with_a_run_that_is_cancelled_or_killed(running: Embedded, client: docker.APIClient) -> None:
+def test_a_container_ends_with_a_run_that_is_cancelled_or_killed(
+    running: EmbeddedForgeHarness, client: docker.APIClient
+) -> None:
     running.add(workflow("echo begun\nsleep 300"))
     ids = [running.dispatch(), running.dispatch()]
     for each in ids:
@@ -81,7 +85,7 @@ def test_a_container_ends_with_a_run_that_is_cancelled_or_killed(running: Embedd
     eventually(lambda: containers(client) == [], what="both containers are gone")
 
 
-def test_a_script_that_fails_or_takes_too_long_says_so(running: Embedded) -> None:
+def test_a_script_that_fails_or_takes_too_long_says_so(running: EmbeddedForgeHarness) -> None:
     limited = workflow("sleep 300").replace("      - run", "      - timeout-minutes: 0.01\n        run")
     running.add(workflow("exit 3"), {".gitea/workflows/slow.yml": limited.encode()})
     failed = running.ended(running.dispatch())
@@ -92,7 +96,7 @@ def test_a_script_that_fails_or_takes_too_long_says_so(running: Embedded) -> Non
     assert "took longer than its timeout-minutes" in running.log(slow)
 
 
-def test_an_image_that_is_nowhere_fails_the_job_with_what_docker_says(running: Embedded) -> None:
+def test_an_image_that_is_nowhere_fails_the_job_with_what_docker_says(running: EmbeddedForgeHarness) -> None:
     running.add(workflow("echo begun", image="127.0.0.1:1/none:1"))
     run = running.ended(running.dispatch())
     assert run.conclusion == "failure"
@@ -101,7 +105,7 @@ def test_an_image_that_is_nowhere_fails_the_job_with_what_docker_says(running: E
 
 
 def test_without_a_daemon_nothing_is_run(tmp_path: Path) -> None:
-    embedded = Embedded(tmp_path / "forge")
+    embedded = EmbeddedForgeHarness(tmp_path / "forge")
     embedded.add(workflow("echo begun") + "  first: {runs-on: x, steps: [{run: echo begun}]}\n")
     for url, said in ((f"unix://{tmp_path}/no.sock", "no Docker daemon"), ("tcp://127.0.0.1:1", "on another machine")):
         with kept(embedded, docker=url):
@@ -111,7 +115,7 @@ def test_without_a_daemon_nothing_is_run(tmp_path: Path) -> None:
         assert said in embedded.log(run.id)
 
 
-def runner_of(embedded: Embedded, run_id: str) -> int:
+def runner_of(embedded: EmbeddedForgeHarness, run_id: str) -> int:
     """Return the process of a run."""
     wanted = f"\0{embedded.places.runs / run_id}\0".encode()
     found = [path for path in Path("/proc").glob("[0-9]*") if wanted in (path / "cmdline").read_bytes()]

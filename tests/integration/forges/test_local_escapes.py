@@ -11,26 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.forges.local import leftovers, reaper
-from bootpress.adapters.forges.local.runs import RunFolder
+from bootpress.adapters.forges.embedded.execution import orphan_processes, reaper
+from bootpress.adapters.forges.embedded.execution.runs import RunFolder
+from tests.support.embedded_forge import DISPATCHED, EmbeddedForgeHarness, eventually, kept
 from tests.support.escapes import CHAIN, DAEMON, Escape, pids_of
-from tests.support.local_forge import DISPATCHED, Embedded, eventually, kept
 from tests.support.processes import Program
 
-RUNNER = "bootpress.adapters.forges.local.runner"
+RUNNER = "bootpress.adapters.forges.embedded.execution.runner"
 KEEPER = """
 import sys, time
 from pathlib import Path
-from bootpress.adapters.forges.local import Keeper, Places
-from bootpress.core.secrets_at_rest import SecretBox
+from bootpress.adapters.forges.embedded import Keeper, Places
+from bootpress.core.encryption import SecretBox
 Keeper(Places(Path(sys.argv[1])), SecretBox([sys.argv[2]])).start()
 time.sleep(300)
 """
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Embedded:
-    return Embedded(tmp_path / "forge")
+def embedded(tmp_path: Path) -> EmbeddedForgeHarness:
+    return EmbeddedForgeHarness(tmp_path / "forge")
 
 
 @pytest.fixture(params=[DAEMON, CHAIN], ids=["daemon", "chain"])
@@ -46,7 +46,7 @@ def daemon(tmp_path: Path) -> Iterator[Escape]:
         yield escape
 
 
-def begin(embedded: Embedded, escape: Escape, *, then: str, first: str = "true") -> str:
+def begin(embedded: EmbeddedForgeHarness, escape: Escape, *, then: str, first: str = "true") -> str:
     """Dispatch a job that does something, starts what gets away, and then does something; return the run's id."""
     steps = f"      - run: |\n          {first}\n          {escape.command} &\n          {then}\n"
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n{steps}")
@@ -54,14 +54,14 @@ def begin(embedded: Embedded, escape: Escape, *, then: str, first: str = "true")
 
 
 @contextmanager
-def keeper_of(embedded: Embedded, folder: Path) -> Iterator[Program]:
+def keeper_of(embedded: EmbeddedForgeHarness, folder: Path) -> Iterator[Program]:
     """Run the runs in a process of its own."""
     words = [sys.executable, "-c", KEEPER, str(embedded.places.root), embedded.key]
     with Program(words, log=folder / "keeper.log") as keeper:
         yield keeper
 
 
-def processes_of(embedded: Embedded, run_id: str) -> tuple[int, int]:
+def processes_of(embedded: EmbeddedForgeHarness, run_id: str) -> tuple[int, int]:
     """Return the ids of a run's process and of its reaper."""
     found = pids_of(RUNNER, str(embedded.places.runs / run_id))
     (top,) = [pid for pid in found if str(reaper.__file__).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -70,7 +70,7 @@ def processes_of(embedded: Embedded, run_id: str) -> tuple[int, int]:
 
 
 def test_what_clears_its_environment_and_leaves_its_session_ends_with_its_job(
-    embedded: Embedded, escape: Escape, tmp_path: Path
+    embedded: EmbeddedForgeHarness, escape: Escape, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
     with kept(embedded):
@@ -84,7 +84,7 @@ def test_what_clears_its_environment_and_leaves_its_session_ends_with_its_job(
 
 @pytest.mark.parametrize("killed", ["run", "reaper"])
 def test_what_gets_away_ends_with_its_run_when_a_process_of_that_is_killed(
-    embedded: Embedded, escape: Escape, killed: str
+    embedded: EmbeddedForgeHarness, escape: Escape, killed: str
 ) -> None:
     with kept(embedded):
         run_id = begin(embedded, escape, then="sleep 300")
@@ -97,7 +97,9 @@ def test_what_gets_away_ends_with_its_run_when_a_process_of_that_is_killed(
 
 
 @pytest.mark.parametrize("killed", ["keeper", "keeper and run", "keeper and reaper"])
-def test_what_gets_away_ends_with_bootpress(embedded: Embedded, escape: Escape, killed: str, tmp_path: Path) -> None:
+def test_what_gets_away_ends_with_bootpress(
+    embedded: EmbeddedForgeHarness, escape: Escape, killed: str, tmp_path: Path
+) -> None:
     with keeper_of(embedded, tmp_path) as keeper:
         run_id = begin(embedded, escape, then="sleep 300")
         eventually(escape.has_begun, what="it is away")
@@ -109,7 +111,9 @@ def test_what_gets_away_ends_with_bootpress(embedded: Embedded, escape: Escape, 
         assert embedded.ended(run_id).conclusion == "failure"
 
 
-def test_what_outlived_everything_is_found_and_ended_at_the_next_start(embedded: Embedded, tmp_path: Path) -> None:
+def test_what_outlived_everything_is_found_and_ended_at_the_next_start(
+    embedded: EmbeddedForgeHarness, tmp_path: Path
+) -> None:
     with Escape(DAEMON, tmp_path) as escape:
         with keeper_of(embedded, tmp_path) as keeper:
             run_id = begin(embedded, escape, then="sleep 300")
@@ -139,12 +143,12 @@ def test_a_record_of_another_boot_or_of_a_later_process_ends_nobody(tmp_path: Pa
             "",
         ):
             record.write_text(text)
-            assert leftovers.end_recorded(record)
+            assert orphan_processes.end_recorded(record)
             assert bystander.exit_code is None
         record.write_bytes(b"\xff\xfe")
-        assert leftovers.end_recorded(record)
+        assert orphan_processes.end_recorded(record)
         record.write_text(f"{reaper.boot_id()}\n{bystander.pid} {start}\n")
-        assert leftovers.end_recorded(record)
+        assert orphan_processes.end_recorded(record)
         assert bystander.wait(30) == -signal.SIGKILL
 
 
@@ -185,7 +189,9 @@ def test_what_is_killed_runs_only_where_nobody_else_wants_to(tmp_path: Path) -> 
         assert child.wait(30) == -signal.SIGKILL
 
 
-def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(embedded: Embedded, escape: Escape) -> None:
+def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(
+    embedded: EmbeddedForgeHarness, escape: Escape
+) -> None:
     with kept(embedded):
         run_id = begin(embedded, escape, then="kill -STOP $PPID; sleep 300")
         eventually(escape.has_begun, what="it is away")
@@ -199,7 +205,7 @@ def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(embedded:
 
 @pytest.mark.parametrize("stops", ["once", "again and again"])
 def test_what_gets_away_from_a_stopped_reaper_ends_with_bootpress(
-    embedded: Embedded, daemon: Escape, stops: str
+    embedded: EmbeddedForgeHarness, daemon: Escape, stops: str
 ) -> None:
     stop = "kill -STOP $reaper" if stops == "once" else "while :; do kill -STOP $reaper; done &"
     with kept(embedded):
@@ -216,7 +222,9 @@ def test_what_gets_away_from_a_stopped_reaper_ends_with_bootpress(
     assert embedded.run(run_id).conclusion == "failure"
 
 
-def test_a_reaper_is_not_held_up_by_a_fifo_in_place_of_what_it_writes(embedded: Embedded, daemon: Escape) -> None:
+def test_a_reaper_is_not_held_up_by_a_fifo_in_place_of_what_it_writes(
+    embedded: EmbeddedForgeHarness, daemon: Escape
+) -> None:
     with kept(embedded):
         run_id = begin(embedded, daemon, first='mkfifo "$RUNNER_TEMP"/../../../processes.new', then="sleep 300")
         eventually(daemon.has_begun, what="it is away")
@@ -229,7 +237,7 @@ def test_a_reaper_is_not_held_up_by_a_fifo_in_place_of_what_it_writes(embedded: 
 
 
 def test_what_gets_away_ends_with_a_reaper_that_was_killed_beside_a_stopped_run(
-    embedded: Embedded, daemon: Escape
+    embedded: EmbeddedForgeHarness, daemon: Escape
 ) -> None:
     with kept(embedded):
         run_id = begin(embedded, daemon, then="sleep 300")
@@ -245,7 +253,7 @@ def test_what_gets_away_ends_with_a_reaper_that_was_killed_beside_a_stopped_run(
 
 @pytest.mark.parametrize("stopped", ["run", "run and reaper"])
 def test_what_gets_away_from_a_stopped_run_ends_after_a_keeper_that_was_killed(
-    embedded: Embedded, daemon: Escape, stopped: str, tmp_path: Path
+    embedded: EmbeddedForgeHarness, daemon: Escape, stopped: str, tmp_path: Path
 ) -> None:
     with keeper_of(embedded, tmp_path) as keeper:
         run_id = begin(embedded, daemon, then="sleep 300")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.forges.local.clearing import FIRST_PAUSE_SECONDS, Clearing
-from bootpress.adapters.forges.local.files import MAX_BYTES
-from bootpress.adapters.forges.local.runs import ABANDONED, Runs
+from bootpress.adapters.forges.embedded.execution.clearing import FIRST_PAUSE_SECONDS, Clearing
+from bootpress.adapters.forges.embedded.execution.runs import ABANDONED, Runs
+from bootpress.adapters.forges.embedded.repository.atomic_files import MAX_BYTES
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import RunStatus
-from tests.support.local_forge import DISPATCHED, REPOSITORY, Embedded, eventually, kept
+from tests.support.embedded_forge import DISPATCHED, REPOSITORY, EmbeddedForgeHarness, eventually, kept
 
 NEST = """
 import os, sys
@@ -37,11 +37,11 @@ SHAPES = {
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Embedded:
-    return Embedded(tmp_path / "forge")
+def embedded(tmp_path: Path) -> EmbeddedForgeHarness:
+    return EmbeddedForgeHarness(tmp_path / "forge")
 
 
-def add(embedded: Embedded, folder: Path, shape: str, *, then: str) -> None:
+def add(embedded: EmbeddedForgeHarness, folder: Path, shape: str, *, then: str) -> None:
     """Add a workflow whose script makes a shape if its input `slug` says so, and then does something."""
     (folder / "nest.py").write_text(NEST)
     made = SHAPES[shape].format(nest=f"{sys.executable} -I -S {folder / 'nest.py'}")
@@ -52,7 +52,7 @@ def add(embedded: Embedded, folder: Path, shape: str, *, then: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_a_job_leaves_is_deleted_with_it_and_stops_no_other(
-    embedded: Embedded, shape: str, tmp_path: Path
+    embedded: EmbeddedForgeHarness, shape: str, tmp_path: Path
 ) -> None:
     add(embedded, tmp_path, shape, then="true")
     with kept(embedded):
@@ -64,7 +64,7 @@ def test_what_a_job_leaves_is_deleted_with_it_and_stops_no_other(
 
 @pytest.mark.parametrize("shape", ["a nest", "a closed nest with long names", "closed folders"])
 def test_what_a_job_left_whose_run_was_killed_stops_no_other_after_a_restart_either(
-    embedded: Embedded, shape: str, tmp_path: Path
+    embedded: EmbeddedForgeHarness, shape: str, tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
     add(embedded, tmp_path, shape, then=f"echo $PPID > {ready}; sleep 300")
@@ -74,7 +74,7 @@ def test_what_a_job_left_whose_run_was_killed_stops_no_other_after_a_restart_eit
         os.kill(int(runner), signal.SIGKILL)
         assert embedded.ended(run_id).conclusion == "failure"
         assert embedded.ended(embedded.dispatch()).conclusion == "success"
-    again = Embedded(embedded.places.root, box=embedded.box)
+    again = EmbeddedForgeHarness(embedded.places.root, box=embedded.box)
     with kept(again):
         assert again.ended(again.dispatch()).conclusion == "success"
         assert [run.status for run in again.forge.list_runs(REPOSITORY)] == [RunStatus.COMPLETED] * 3
@@ -83,7 +83,9 @@ def test_what_a_job_left_whose_run_was_killed_stops_no_other_after_a_restart_eit
 
 @pytest.mark.parametrize("name", ["run.json", "logs/0.log", "processes"])
 @pytest.mark.parametrize("put", ["mkfifo", "mkdir", "ln -s /dev/zero"])
-def test_what_a_job_puts_in_place_of_a_file_of_its_run_stops_no_other(embedded: Embedded, name: str, put: str) -> None:
+def test_what_a_job_puts_in_place_of_a_file_of_its_run_stops_no_other(
+    embedded: EmbeddedForgeHarness, name: str, put: str
+) -> None:
     swap = f'cd "$RUNNER_TEMP/../../.."; rm -f {name}; {put} {name}; kill -9 $PPID; sleep 300'
     lines = ['if [ "${{ inputs.slug }}" = none ]; then exit 0; fi', swap]
     script = "".join(f"          {line}\n" for line in lines)
@@ -94,7 +96,7 @@ def test_what_a_job_puts_in_place_of_a_file_of_its_run_stops_no_other(embedded: 
         if name != "run.json":
             assert embedded.ended(damaged).conclusion == "failure"
         assert embedded.ended(embedded.dispatch()).conclusion == "success"
-    again = Embedded(embedded.places.root, box=embedded.box)
+    again = EmbeddedForgeHarness(embedded.places.root, box=embedded.box)
     with kept(again):
         assert again.ended(again.dispatch()).conclusion == "success"
     if name == "run.json":
@@ -106,7 +108,7 @@ def test_what_a_job_puts_in_place_of_a_file_of_its_run_stops_no_other(embedded: 
             again.log(damaged)
 
 
-def is_as_written(embedded: Embedded, run_id: str, name: str) -> bool:
+def is_as_written(embedded: EmbeddedForgeHarness, run_id: str, name: str) -> bool:
     path = embedded.places.runs / run_id / name
     return path.is_file() and not path.is_symlink()
 
@@ -126,7 +128,7 @@ def is_as_written(embedded: Embedded, run_id: str, name: str) -> bool:
         ("state.json", '{"status": []}'),
     ],
 )
-def test_a_run_that_cannot_be_read_stops_no_other(embedded: Embedded, name: str, text: str) -> None:
+def test_a_run_that_cannot_be_read_stops_no_other(embedded: EmbeddedForgeHarness, name: str, text: str) -> None:
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: 'true'\n")
     damaged = embedded.dispatch()
     (embedded.places.runs / damaged / name).write_text(text)
@@ -141,7 +143,7 @@ def test_a_run_that_cannot_be_read_stops_no_other(embedded: Embedded, name: str,
 @pytest.mark.parametrize("name", ["ENV", "PATH"])
 @pytest.mark.parametrize("put", ["mkfifo", "mkdir", "ln -s /dev/zero"])
 def test_what_a_script_puts_in_place_of_its_command_file_fails_its_step(
-    embedded: Embedded, name: str, put: str
+    embedded: EmbeddedForgeHarness, name: str, put: str
 ) -> None:
     step = f'rm -f "$GITHUB_{name}"; {put} "$GITHUB_{name}"'
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: {step}\n")
@@ -152,7 +154,7 @@ def test_what_a_script_puts_in_place_of_its_command_file_fails_its_step(
         assert "cannot be opened" in embedded.log(run_id) or "is no regular file" in embedded.log(run_id)
 
 
-def test_a_fifo_among_the_pushes_stops_no_run(embedded: Embedded) -> None:
+def test_a_fifo_among_the_pushes_stops_no_run(embedded: EmbeddedForgeHarness) -> None:
     embedded.add(f"{DISPATCHED}jobs:\n  build:\n    runs-on: x\n    steps:\n      - run: 'true'\n")
     embedded.places.pushes.mkdir(exist_ok=True)
     os.mkfifo(embedded.places.pushes / "push-x")
@@ -161,7 +163,7 @@ def test_a_fifo_among_the_pushes_stops_no_run(embedded: Embedded) -> None:
 
 
 def test_what_cannot_be_deleted_is_said_once_and_tried_again_less_and_less_often(
-    embedded: Embedded, caplog: pytest.LogCaptureFixture
+    embedded: EmbeddedForgeHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     now, tried = [0.0], list[Path]()
     left = embedded.places.runs / f"{ABANDONED}1"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from bootpress.adapters.forges.local import Bounds, Keeper, Keepers, LocalForge, Places
-from bootpress.adapters.forges.local.runs import (
-    KEPT,
+from bootpress.adapters.forges.embedded import ForgeLayout, LocalForge, RunLimits, RunScheduler, RunSchedulers
+from bootpress.adapters.forges.embedded.execution.runs import (
     KEPT_OF_EACH,
+    MAX_RUNS,
     MAX_WAITING,
     MAX_WAITING_OF_EACH,
     MAX_WAITING_TOGETHER,
@@ -25,16 +25,16 @@ from bootpress.adapters.forges.local.runs import (
     Runs,
     RunState,
 )
-from bootpress.adapters.forges.opening import OpenForges
-from bootpress.core.builds.tending import tend
+from bootpress.adapters.forges.factory import ConnectionForgeFactory
+from bootpress.core.builds.reconciler import reconcile_builds
 from bootpress.core.connections.service import open_forge
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.errors import ForgeUnavailable
 from bootpress.core.ports import GitRepository, RunStatus
-from bootpress.core.secrets_at_rest import SecretBox
 from bootpress.settings import Settings
-from bootpress.wiring import forge_keepers
-from tests.support.core_world import World
-from tests.support.local_forge import DISPATCHED, FILE, NO_DOCKER, Embedded, eventually, kept
+from bootpress.wiring import create_run_schedulers
+from tests.support.core_harness import CoreHarness
+from tests.support.embedded_forge import DISPATCHED, FILE, NO_DOCKER, EmbeddedForgeHarness, eventually, kept
 
 IDLE, BUSY, THIRD = (GitRepository("acme", name) for name in ("idle", "busy", "third"))
 SECOND = 1 / 3600
@@ -59,7 +59,7 @@ def fill(forge: LocalForge, *repositories: GitRepository, script: str = "true") 
         forge.add_files(repository, workflow(script), message="Begin")
 
 
-def copy_runs(places: Places, run_id: str, repositories: list[GitRepository], **state: str) -> None:
+def copy_runs(places: ForgeLayout, run_id: str, repositories: list[GitRepository], **state: str) -> None:
     """Write down further runs like one that is there: to have git make each would take minutes."""
     spec = json.loads((places.runs / run_id / "run.json").read_bytes())
     found = json.loads((places.runs / run_id / "state.json").read_bytes()) | state
@@ -82,14 +82,14 @@ def is_over(forge: LocalForge, repository: GitRepository, run_id: str) -> bool:
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Embedded:
-    embedded = Embedded(tmp_path / "forge")
+def embedded(tmp_path: Path) -> EmbeddedForgeHarness:
+    embedded = EmbeddedForgeHarness(tmp_path / "forge")
     fill(embedded.forge, IDLE, BUSY, THIRD)
     embedded.forge.delete_runner(IDLE, "built-in")
     return embedded
 
 
-def test_a_full_repository_is_refused_by_name_and_no_other(embedded: Embedded) -> None:
+def test_a_full_repository_is_refused_by_name_and_no_other(embedded: EmbeddedForgeHarness) -> None:
     first = dispatch(embedded.forge, IDLE)
     copy_runs(embedded.places, first, [IDLE] * (MAX_WAITING - 1))
     with pytest.raises(ForgeUnavailable, match=f"{MAX_WAITING} runs of {IDLE} wait already"):
@@ -102,7 +102,7 @@ def test_a_full_repository_is_refused_by_name_and_no_other(embedded: Embedded) -
     dispatch(embedded.forge, IDLE)
 
 
-def test_many_full_repositories_leave_each_other_one_its_share(embedded: Embedded) -> None:
+def test_many_full_repositories_leave_each_other_one_its_share(embedded: EmbeddedForgeHarness) -> None:
     others = [GitRepository("acme", f"full-{number}") for number in range(MAX_WAITING_TOGETHER // MAX_WAITING)]
     copy_runs(embedded.places, dispatch(embedded.forge, IDLE), others * MAX_WAITING)
     for _ in range(MAX_WAITING_OF_EACH):
@@ -117,7 +117,7 @@ def test_many_full_repositories_leave_each_other_one_its_share(embedded: Embedde
         eventually(partial(is_over, embedded.forge, BUSY, run_id), what="the run of another repository")
 
 
-def test_repositories_take_turns(embedded: Embedded, tmp_path: Path) -> None:
+def test_repositories_take_turns(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:
     """Six runs of one repository wait when another gets its first."""
     order = tmp_path / "order"
     for repository in (BUSY, THIRD):
@@ -131,7 +131,7 @@ def test_repositories_take_turns(embedded: Embedded, tmp_path: Path) -> None:
     assert all(written[: 2 * n].count("third") in {n - 1, n, n + 1} for n in range(1, 6)), written
 
 
-def test_a_repository_whose_runs_cannot_begin_holds_up_no_other(embedded: Embedded) -> None:
+def test_a_repository_whose_runs_cannot_begin_holds_up_no_other(embedded: EmbeddedForgeHarness) -> None:
     stuck = dispatch(embedded.forge, THIRD)
     secrets = embedded.places.settings(THIRD) / "secrets"
     (secrets / "NO_FILE").mkdir(parents=True)  # what cannot be read
@@ -143,9 +143,9 @@ def test_a_repository_whose_runs_cannot_begin_holds_up_no_other(embedded: Embedd
         eventually(partial(is_over, embedded.forge, THIRD, stuck), what="the run that could not begin")
 
 
-def test_the_end_of_waiting_says_why_in_the_run_and_its_log(embedded: Embedded) -> None:
+def test_the_end_of_waiting_says_why_in_the_run_and_its_log(embedded: EmbeddedForgeHarness) -> None:
     waiting = [dispatch(embedded.forge, IDLE) for _ in range(3)]
-    with kept(embedded, bounds=Bounds(wait_hours_without_worker=SECOND)):
+    with kept(embedded, bounds=RunLimits(wait_hours_without_worker=SECOND)):
         for run_id in waiting:
             eventually(partial(is_over, embedded.forge, IDLE, run_id), what="the end of waiting")
             run = embedded.forge.find_run(IDLE, run_id)
@@ -162,7 +162,7 @@ def test_the_end_of_waiting_says_why_in_the_run_and_its_log(embedded: Embedded) 
         assert (again.conclusion, again.reason) == ("success", None)
 
 
-def test_a_run_whose_turn_does_not_come_is_ended_too(embedded: Embedded, tmp_path: Path) -> None:
+def test_a_run_whose_turn_does_not_come_is_ended_too(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:
     go, long = tmp_path / "go", GitRepository("acme", "long")
     fill(embedded.forge, long, script=f"until test -e {go}; do sleep 0.1; done")
     with kept(embedded):
@@ -183,7 +183,7 @@ def test_a_run_whose_turn_does_not_come_is_ended_too(embedded: Embedded, tmp_pat
             eventually(partial(is_over, embedded.forge, long, run_id), what="the long ones")
 
 
-def test_what_only_waits_is_not_read_again(embedded: Embedded, opened: list[str]) -> None:
+def test_what_only_waits_is_not_read_again(embedded: EmbeddedForgeHarness, opened: list[str]) -> None:
     """Waiting costs nothing, however many do."""
     copy_runs(embedded.places, dispatch(embedded.forge, IDLE), [IDLE] * (MAX_WAITING - 1))
     with kept(embedded):
@@ -211,7 +211,7 @@ def opened() -> Iterator[list[str]]:
 
 
 def test_a_push_to_a_full_repository_is_not_looked_at_all_the_time(
-    embedded: Embedded, caplog: pytest.LogCaptureFixture
+    embedded: EmbeddedForgeHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     pushed = {".gitea/workflows/push.yml": b"on: push\njobs: {one: {runs-on: x, steps: [{run: 'true'}]}}\n"}
     copy_runs(embedded.places, dispatch(embedded.forge, IDLE), [IDLE] * (MAX_WAITING - 1))
@@ -226,26 +226,26 @@ def test_a_push_to_a_full_repository_is_not_looked_at_all_the_time(
     assert caplog.messages == []
 
 
-def test_runs_of_a_busy_repository_do_not_push_out_those_of_another(embedded: Embedded) -> None:
+def test_runs_of_a_busy_repository_do_not_push_out_those_of_another(embedded: EmbeddedForgeHarness) -> None:
     first = dispatch(embedded.forge, THIRD)
     embedded.forge.cancel_run(THIRD, first)
     ended = {"status": "completed", "conclusion": "success"}
-    copy_runs(embedded.places, first, [BUSY] * (KEPT + KEPT_OF_EACH), **ended)
+    copy_runs(embedded.places, first, [BUSY] * (MAX_RUNS + KEPT_OF_EACH), **ended)
     dispatch(embedded.forge, BUSY)
     assert is_over(embedded.forge, THIRD, first)
-    assert len(Runs(embedded.places.runs).ids()) == KEPT + 1
+    assert len(Runs(embedded.places.runs).ids()) == MAX_RUNS + 1
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}")
+def world(tmp_path: Path) -> Iterator[CoreHarness]:
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
     yield world
     world.catalog.close()
 
 
-def test_a_build_that_no_worker_took_fails_with_that_reason(world: World, tmp_path: Path) -> None:
-    box, folder = SecretBox(world.keys), tmp_path / "forge"
-    world.context = replace(world.context, forges=OpenForges(local_folder=folder, box=box))
+def test_a_build_that_no_worker_took_fails_with_that_reason(world: CoreHarness, tmp_path: Path) -> None:
+    box, folder = SecretCipher(world.keys), tmp_path / "forge"
+    world.context = replace(world.context, forges=ConnectionForgeFactory(local_folder=folder, box=box))
     world.call("system_connect_forge", kind="local")
     forge = open_forge(world.context, world.caller.account_id)[1]
     assert isinstance(forge, LocalForge)
@@ -255,14 +255,14 @@ def test_a_build_that_no_worker_took_fails_with_that_reason(world: World, tmp_pa
     run_id = world.call("list_gitea_workflow_runs", repo=str(IDLE))["runs"][0]["id"]
     show = partial(world.call, "get_gitea_workflow_run", repo=str(IDLE), run_id=run_id)
     assert show()["run"]["status"] == "queued"
-    bounds = Bounds(wait_hours_without_worker=SECOND)
-    with Keepers(folder, partial(Keeper, box=box, docker=NO_DOCKER, bounds=bounds)):
+    bounds = RunLimits(wait_hours_without_worker=SECOND)
+    with RunSchedulers(folder, partial(RunScheduler, box=box, docker=NO_DOCKER, bounds=bounds)):
         eventually(lambda: show()["run"]["status"] == "completed", what="the end of waiting")
     assert "no worker took it in" in show()["run"]["reason"]
     logs = world.call("get_gitea_job_logs", repo=str(IDLE), job_id=show()["jobs"][0]["id"])["logs"]
     assert "no worker took it in" in logs
     world.clock.advance(minutes=2)
-    assert tend(world.context).ended == 1
+    assert reconcile_builds(world.context).ended == 1
     [build] = world.call("system_list_disk_image_builds")["builds"]
     assert (build["id"], build["status"]) == (str(build_id), "failed")
     assert "no worker took it in" in build["error_message"]
@@ -275,11 +275,11 @@ def test_the_settings_of_waiting_reach_the_keepers(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("BOOTPRESS_RUN_WAIT_HOURS_WITHOUT_WORKER", str(SECOND))
     settings = Settings()
     account = tmp_path / "forge" / "3f0f1c6e-98b5-4d0f-8f4e-0f4b5b1c2d3e"
-    forge = LocalForge(account, SecretBox(settings.encryption_keys))
+    forge = LocalForge(account, SecretCipher(settings.encryption_keys))
     fill(forge, IDLE)
     forge.delete_runner(IDLE, "built-in")
     run_id = dispatch(forge, IDLE)
-    with forge_keepers(settings):
+    with create_run_schedulers(settings):
         eventually(partial(is_over, forge, IDLE, run_id), what="the end of waiting")
     begun = datetime.now(UTC)
     assert timedelta(0) <= begun - Runs(account / ".state" / "runs").folder(run_id).spec().created

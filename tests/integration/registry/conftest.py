@@ -11,8 +11,8 @@ import pytest
 from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry, Pusher
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import HostileRegistry, hostile_registry
-from tests.support.quick_time import QuickTime
 from tests.support.registries import NAMESPACE, RunningRegistry
 
 SECRET = "s3cret-of-the-connection"
@@ -81,12 +81,12 @@ def elsewhere() -> Iterator[HostileRegistry]:
 
 
 @pytest.fixture
-def quick() -> QuickTime:
-    return QuickTime()
+def quick() -> SkippingClock:
+    return SkippingClock()
 
 
 @pytest.fixture
-def victim(hostile: HostileRegistry, quick: QuickTime) -> Iterator[OciRegistry]:
+def victim(hostile: HostileRegistry, quick: SkippingClock) -> Iterator[OciRegistry]:
     """Return our side of the hostile registry, with a credential; waits pass at once, silence lasts a second."""
     opened = OciRegistries(limits=LIMITS, timing=quick.timing)
     yield opened.open(RegistryConnection("default", hostile.host, "robot", SECRET))

@@ -11,7 +11,7 @@ import pytest
 
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.ports import Deletion, RegistryConnection
+from bootpress.core.ports import DeleteResult, RegistryConnection
 from bootpress.core.references import Repository
 from tests.support.registry import running_registry
 from tests.support.token_service import TokenService, running_token_service
@@ -58,7 +58,7 @@ def push_read_delete(registries: OciRegistries, connection: RegistryConnection) 
     manifest = registry.fetch_manifest(repository, digest)
     assert manifest.config is not None
     registry.verify_blob(repository, manifest.config)
-    assert registry.delete_manifest(repository, digest) is Deletion.DELETED
+    assert registry.delete_manifest(repository, digest) is DeleteResult.DELETED
 
 
 def test_basic_login_does_everything(registries: OciRegistries, basic_host: str) -> None:
@@ -138,7 +138,7 @@ def test_who_may_only_read_cannot_delete(registries: OciRegistries, token_host: 
     digest = pusher.push_image(repository, [])
     reader = registries.open(RegistryConnection("default", token_host, "reader", "reader"))
     assert reader.fetch_manifest(repository, digest).digest == digest
-    assert reader.delete_manifest(repository, digest) is Deletion.DENIED
+    assert reader.delete_manifest(repository, digest) is DeleteResult.DENIED
     assert reader.fetch_manifest(repository, digest).digest == digest
 
 
@@ -151,7 +151,7 @@ def test_who_cannot_log_in_is_refused_a_delete(
         repository, []
     )
     stranger = registries.open(RegistryConnection("default", basic_host, user, password))
-    assert stranger.delete_manifest(repository, digest) is Deletion.DENIED
+    assert stranger.delete_manifest(repository, digest) is DeleteResult.DENIED
 
 
 def test_a_token_that_has_expired_is_fetched_anew(registries: OciRegistries, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bootpress.adapters.oci import Config, Layer, OciRegistries, OciRegistry, Pusher
 from bootpress.core.errors import RegistryUnavailable
-from bootpress.core.ports import Deletion, Descriptor, RegistryConnection
+from bootpress.core.ports import DeleteResult, Descriptor, RegistryConnection
 from bootpress.core.references import Repository, digest_hex
 from tests.support.registries import everywhere
 from tests.support.registry import running_registry
@@ -153,7 +153,7 @@ def test_a_registry_that_does_not_delete_says_so(tmp_path: Path, registries: Oci
         connection, repository = RegistryConnection("default", host), Repository(host, "os/images")
         digest = registries.open_pusher(connection).push_image(repository, [])
         registry = registries.open(connection)
-        assert registry.delete_manifest(repository, digest) is Deletion.UNSUPPORTED
+        assert registry.delete_manifest(repository, digest) is DeleteResult.UNSUPPORTED
         assert registry.fetch_manifest(repository, digest).digest == digest
 
 

@@ -22,8 +22,8 @@ from bootpress.adapters.oci.push import to_json
 from bootpress.core.ports import Descriptor
 from bootpress.core.publications.models import Artifact
 from bootpress.core.references import Repository
-from tests.support import parts
-from tests.support.core_world import World
+from tests.support import services
+from tests.support.core_harness import CoreHarness
 
 pytestmark = [pytest.mark.part("docker-registry"), pytest.mark.part("oras")]
 TITLE = "org.opencontainers.image.title"
@@ -35,7 +35,7 @@ _slugs = (f"edge-{number}" for number in itertools.count(1))
 class Bench:
     """A real registry, an installation that publishes from it, and oras beside it."""
 
-    def __init__(self, repository: Repository, pusher: Pusher, world: World, folder: Path) -> None:
+    def __init__(self, repository: Repository, pusher: Pusher, world: CoreHarness, folder: Path) -> None:
         self.repository, self._pusher, self._world, self._folder = repository, pusher, world, folder
 
     def blob(self, content: bytes, media_type: str, title: str | None = None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Bench:
         if outcome == "failed":
             return []
         publication_id = self._world.delivery(delivery_id).publication_id
-        with self._world.catalog.reading() as session:
+        with self._world.catalog.read_session() as session:
             found = select(Artifact).where(Artifact.publication_id == publication_id).order_by(Artifact.digest)
             return list(session.scalars(found))
 
@@ -84,7 +84,7 @@ class Bench:
 
     def oras(self, *words: str) -> bytes:
         """Run oras with no configuration of the developer's; return what it prints."""
-        command = [str(parts.require("oras")), *words, "--plain-http"]
+        command = [str(services.require("oras")), *words, "--plain-http"]
         environment = {"HOME": str(self._folder)}
         ended = subprocess.run(command, check=True, capture_output=True, env=environment, timeout=60)
         return ended.stdout
@@ -92,7 +92,7 @@ class Bench:
 
 @pytest.fixture
 def bench(repository: Repository, registries: OciRegistries, pusher: Pusher, folder: Path) -> Iterator[Bench]:
-    world = World(f"sqlite:///{folder.parent / 'catalog.db'}", registries=registries)
+    world = CoreHarness(f"sqlite:///{folder.parent / 'catalog.db'}", registries=registries)
     yield Bench(repository, pusher, world, folder)
     world.catalog.close()
 

@@ -15,9 +15,10 @@ import pytest
 from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry
 from bootpress.adapters.oci.manifests import OCI_MANIFEST, digest_of
 from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryUnavailable
-from bootpress.core.ports import Deletion, RegistryConnection
+from bootpress.core.ports import DeleteResult, RegistryConnection
 from bootpress.core.references import Repository
 from tests.integration.registry.conftest import SECRET
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import (
     Behaviour,
     Exchange,
@@ -33,7 +34,6 @@ from tests.support.hostile_registry import (
     send,
     silent,
 )
-from tests.support.quick_time import QuickTime
 
 MIB = 1024 * 1024
 BLOB = {"mediaType": "application/vnd.test", "digest": digest_of(b"{}"), "size": 2}
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_told_apart(victim: OciRegistry, target: Repository
     with pytest.raises(ReferenceRejected):
         victim.resolve_tag(target, "v1")
     assert victim.find_tag(target, "v1") is None
-    assert victim.delete_manifest(target, DIGEST) is Deletion.ABSENT
+    assert victim.delete_manifest(target, DIGEST) is DeleteResult.ABSENT
 
 
 def test_a_manifest_of_200_mib_is_rejected_unread(
@@ -120,7 +120,7 @@ def test_a_compressed_manifest_is_refused_though_it_would_be_the_right_one(
 
 @pytest.mark.parametrize("failure", [answer(503), answer(500), answer(429), reset(), reset(b"HTTP/1.1 200 Wo")])
 def test_a_registry_that_recovers_is_asked_again(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime, failure: Behaviour
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock, failure: Behaviour
 ) -> None:
     hostile.on(BY_DIGEST, failure, failure, GOOD)
     assert victim.fetch_manifest(target, DIGEST).digest == DIGEST
@@ -140,7 +140,7 @@ def test_a_registry_that_does_not_recover_is_unavailable_after_a_few_tries(
 
 
 def test_a_manifest_whose_length_nobody_states_may_have_broken_off(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     hostile.on(BY_DIGEST, send(RAW[:-1], Content_Type=OCI_MANIFEST), send(RAW, Content_Type=OCI_MANIFEST))
     assert victim.fetch_manifest(target, DIGEST).digest == DIGEST
@@ -148,7 +148,7 @@ def test_a_manifest_whose_length_nobody_states_may_have_broken_off(
 
 
 def test_a_whole_document_without_a_length_is_judged_as_it_is(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     hostile.on(BY_DIGEST, send(RAW + b" ", Content_Type=OCI_MANIFEST))
     with pytest.raises(ContentRejected, match="other bytes"):
@@ -158,7 +158,7 @@ def test_a_whole_document_without_a_length_is_judged_as_it_is(
 
 @pytest.mark.parametrize("status", [400, 405, 409, 418, 501])
 def test_what_no_retry_can_help_is_not_retried(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime, status: int
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock, status: int
 ) -> None:
     hostile.on(BY_TAG, answer(status))
     with pytest.raises(RegistryUnavailable, match=str(status)):
@@ -167,7 +167,7 @@ def test_what_no_retry_can_help_is_not_retried(
 
 
 def test_retry_after_is_honoured_and_clamped(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     hostile.on(BY_TAG, answer(429, Retry_After="7"), answer(429, Retry_After="86400"), GOOD)
     assert victim.find_tag(target, "v1") == DIGEST
@@ -175,7 +175,7 @@ def test_retry_after_is_honoured_and_clamped(
 
 
 def test_retry_after_may_be_a_date(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     hostile.on(BY_TAG, answer(503, Retry_After=moment), GOOD)
@@ -184,7 +184,7 @@ def test_retry_after_may_be_a_date(
 
 
 def test_whoever_is_always_too_busy_is_unavailable_and_the_wait_is_told(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     hostile.on(BY_TAG, answer(429, Retry_After="99999999"))
     with pytest.raises(RegistryUnavailable, match="429") as caught:
@@ -372,23 +372,23 @@ def test_deleting_follows_no_redirect(
 @pytest.mark.parametrize(
     ("behaviour", "outcome"),
     [
-        (answer(202), Deletion.DELETED),
-        (answer(200), Deletion.DELETED),
-        (answer(204), Deletion.DELETED),
-        (answer(404), Deletion.ABSENT),
-        (answer(405), Deletion.UNSUPPORTED),
-        (answer(501), Deletion.UNSUPPORTED),
-        (answer(400, {"errors": [{"code": "UNSUPPORTED"}]}), Deletion.UNSUPPORTED),
-        (answer(400), Deletion.REFUSED),
-        (answer(401), Deletion.DENIED),
-        (answer(403), Deletion.DENIED),
-        (answer(409), Deletion.REFUSED),
-        (answer(412, {"errors": [{"code": "PRECONDITION"}]}), Deletion.REFUSED),
+        (answer(202), DeleteResult.DELETED),
+        (answer(200), DeleteResult.DELETED),
+        (answer(204), DeleteResult.DELETED),
+        (answer(404), DeleteResult.ABSENT),
+        (answer(405), DeleteResult.UNSUPPORTED),
+        (answer(501), DeleteResult.UNSUPPORTED),
+        (answer(400, {"errors": [{"code": "UNSUPPORTED"}]}), DeleteResult.UNSUPPORTED),
+        (answer(400), DeleteResult.REFUSED),
+        (answer(401), DeleteResult.DENIED),
+        (answer(403), DeleteResult.DENIED),
+        (answer(409), DeleteResult.REFUSED),
+        (answer(412, {"errors": [{"code": "PRECONDITION"}]}), DeleteResult.REFUSED),
     ],
     ids=range(12),
 )
 def test_how_a_registry_answers_a_delete(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour, outcome: Deletion
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, behaviour: Behaviour, outcome: DeleteResult
 ) -> None:
     hostile.on(BY_DIGEST, behaviour)
     assert victim.delete_manifest(target, DIGEST) is outcome

@@ -15,6 +15,7 @@ from bootpress.adapters.oci import Limits, OciRegistries, OciRegistry
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import (
     Behaviour,
     Exchange,
@@ -29,7 +30,6 @@ from tests.support.hostile_registry import (
     reset,
     send,
 )
-from tests.support.quick_time import QuickTime
 
 CONTENT = random.Random(1).randbytes(600_000)  # noqa: S311 - the same bytes each time
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -263,7 +263,7 @@ def test_a_blob_has_a_deadline_of_its_own(hostile: HostileRegistry, target: Repo
 
 
 def test_waits_between_the_parts_of_a_blob_are_bounded(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock
 ) -> None:
     hostile.on(PATH, answer(429, Retry_After="100000"))
     with pytest.raises(RegistryUnavailable, match="429"):

@@ -18,6 +18,7 @@ from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
 from tests.integration.registry.conftest import LIMITS
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import (
     Behaviour,
     Exchange,
@@ -30,7 +31,6 @@ from tests.support.hostile_registry import (
     reset,
     send,
 )
-from tests.support.quick_time import QuickTime
 from tests.support.tls import make_tls
 
 MIB = 1 << 20
@@ -46,7 +46,7 @@ OTHER = CONTENT[: 4 * MIB] + bytes([CONTENT[4 * MIB] ^ 1]) + CONTENT[4 * MIB + 1
 
 
 @pytest.fixture
-def victim(hostile: HostileRegistry, quick: QuickTime) -> Iterator[OciRegistry]:
+def victim(hostile: HostileRegistry, quick: SkippingClock) -> Iterator[OciRegistry]:
     """Return our side of the hostile registry, to which a few MiB are large."""
     opened = OciRegistries(limits=LARGE, timing=quick.timing)
     yield opened.open(RegistryConnection("default", hostile.host))
@@ -70,7 +70,7 @@ def test_a_good_blob_is_good(
     assert max(told) <= MIB
 
 
-def test_it_comes_by_https_as_well(tmp_path: Path, quick: QuickTime) -> None:
+def test_it_comes_by_https_as_well(tmp_path: Path, quick: SkippingClock) -> None:
     tls = make_tls(tmp_path, ["registry.test"])
     network = Network(lambda: tls.client, lambda _: ["127.0.0.1"], lambda _: None)
     opened = OciRegistries(limits=LARGE, timing=quick.timing, network=network)
@@ -144,7 +144,7 @@ def test_a_blob_that_breaks_off_is_resumed_and_its_hash_goes_on(
 
 
 def test_a_blob_that_breaks_off_again_and_again_is_gone_on_with_as_long_as_it_gets_further(
-    hostile: HostileRegistry, quick: QuickTime, target: Repository
+    hostile: HostileRegistry, quick: SkippingClock, target: Repository
 ) -> None:
     opened = OciRegistries(limits=dataclasses.replace(LARGE, tries=2), timing=quick.timing)
     hostile.on(PATH, ranged(CONTENT, stop_after=MIB + 1000))

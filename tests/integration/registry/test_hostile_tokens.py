@@ -13,6 +13,7 @@ from bootpress.adapters.oci.limits import Limits
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import (
     Behaviour,
     HostileRegistry,
@@ -23,7 +24,6 @@ from tests.support.hostile_registry import (
     redirect,
     reset,
 )
-from tests.support.quick_time import QuickTime
 
 TAG = "/v2/os/images/manifests/v1"
 OURS = "repository:os/images:pull"
@@ -42,7 +42,7 @@ def token(text: Any = "t0ken", **more: Any) -> Behaviour:
 
 
 @pytest.fixture
-def nobody(hostile: HostileRegistry, quick: QuickTime) -> Iterator[OciRegistry]:
+def nobody(hostile: HostileRegistry, quick: SkippingClock) -> Iterator[OciRegistry]:
     """Return our side of the hostile registry, without a credential."""
     opened = OciRegistries(limits=Limits(silence_seconds=1), timing=quick.timing)
     yield opened.open(RegistryConnection("default", hostile.host))
@@ -109,7 +109,7 @@ def test_a_service_on_this_machine_gets_the_credential_of_a_registry_on_this_mac
     ],
 )
 def test_a_hostile_realm_is_not_asked(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, realm: str, quick: QuickTime
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, realm: str, quick: SkippingClock
 ) -> None:
     hostile.on(TAG, demand(bearer(realm)))
     with pytest.raises(RegistryUnavailable):
@@ -183,7 +183,7 @@ def test_a_registry_that_is_never_content_is_asked_twice(
 
 @pytest.mark.parametrize("life", [None, 1, 0, -5, 10**30, "long", 1.5, True])
 def test_a_token_is_used_again_only_while_it_lives(
-    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: QuickTime, life: Any
+    victim: OciRegistry, hostile: HostileRegistry, target: Repository, quick: SkippingClock, life: Any
 ) -> None:
     hostile.on("/token", token(expires_in=life))
     guard(hostile, bearer(f"{hostile.url}/token"))

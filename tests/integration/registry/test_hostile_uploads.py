@@ -14,8 +14,8 @@ from bootpress.adapters.oci.manifests import OCI_MANIFEST, digest_of
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import Behaviour, HostileRegistry, answer, guarded, reset
-from tests.support.quick_time import QuickTime
 
 CONTENT = b"x" * 100_000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -25,7 +25,7 @@ MANIFEST = f"/v2/os/images/manifests/{digest_of(RAW)}"
 
 
 @pytest.fixture
-def pushing(hostile: HostileRegistry, quick: QuickTime) -> Iterator[Pusher]:
+def pushing(hostile: HostileRegistry, quick: SkippingClock) -> Iterator[Pusher]:
     opened = OciRegistries(timing=quick.timing)
     yield opened.open_pusher(RegistryConnection("default", hostile.host, "robot", "secret"))
     opened.close()

@@ -9,14 +9,14 @@ import pytest
 
 from bootpress.adapters.oci import Layer, OciRegistry, Pusher
 from bootpress.core.references import Repository
-from tests.support import parts
+from tests.support import services
 
 TYPE = "application/vnd.test.image"
 
 
 def oras(*words: str, folder: Path) -> None:
     """Run oras in a folder, with no configuration of the developer's."""
-    command = [str(parts.require("oras")), *words]
+    command = [str(services.require("oras")), *words]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env={"HOME": str(folder)}, timeout=60)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.oci import Network, OciRegistries
+from bootpress.adapters.oci.connection_pools import environment_proxy
 from bootpress.adapters.oci.origins import Origin
-from bootpress.adapters.oci.pools import environment_proxy
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import Descriptor, RegistryConnection
 from bootpress.core.references import Repository
 from tests.integration.registry.conftest import LIMITS
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import HostileRegistry, answer, hostile_registry
-from tests.support.quick_time import QuickTime
 from tests.support.tls import make_tls
 from tests.support.tunnel import running_tunnel
 
@@ -24,12 +24,14 @@ REPOSITORY = Repository("registry.test:5000", "os/images")
 PATH = "http://registry.test:5000/v2/os/images/manifests/v1"
 
 
-def opened(proxy: str, quick: QuickTime) -> OciRegistries:
+def opened(proxy: str, quick: SkippingClock) -> OciRegistries:
     return OciRegistries(timing=quick.timing, network=Network(find_proxy=lambda _: proxy))
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_a_plain_registry_is_asked_through_its_proxy(hostile: HostileRegistry, quick: QuickTime, scheme: str) -> None:
+def test_a_plain_registry_is_asked_through_its_proxy(
+    hostile: HostileRegistry, quick: SkippingClock, scheme: str
+) -> None:
     registries = opened(f"{scheme}{hostile.host}", quick)
     registry = registries.open(RegistryConnection("default", REPOSITORY.host, plain_http=True))
     assert registry.find_tag(REPOSITORY, "v1") is None
@@ -37,7 +39,7 @@ def test_a_plain_registry_is_asked_through_its_proxy(hostile: HostileRegistry, q
     registries.close()
 
 
-def test_the_credential_of_a_proxy_is_for_the_proxy(hostile: HostileRegistry, quick: QuickTime) -> None:
+def test_the_credential_of_a_proxy_is_for_the_proxy(hostile: HostileRegistry, quick: SkippingClock) -> None:
     registries = opened(f"http://me:secret@{hostile.host}", quick)
     registries.open(RegistryConnection("default", REPOSITORY.host, plain_http=True)).find_tag(REPOSITORY, "v1")
     [request] = hostile.requests
@@ -46,7 +48,7 @@ def test_the_credential_of_a_proxy_is_for_the_proxy(hostile: HostileRegistry, qu
     registries.close()
 
 
-def test_a_secure_registry_is_asked_through_a_tunnel(hostile: HostileRegistry, quick: QuickTime) -> None:
+def test_a_secure_registry_is_asked_through_a_tunnel(hostile: HostileRegistry, quick: SkippingClock) -> None:
     hostile.on("registry.test:5000", answer(403))
     registries = opened(hostile.url, quick)
     with pytest.raises(RegistryUnavailable, match="403"):
@@ -57,7 +59,7 @@ def test_a_secure_registry_is_asked_through_a_tunnel(hostile: HostileRegistry, q
 
 @pytest.mark.parametrize("to_proxy", ["http", "https"])
 @pytest.mark.parametrize("large", [1 << 20, 1 << 30], ids=["large", "small"])
-def test_a_blob_comes_through_a_tunnel_whole(tmp_path: Path, quick: QuickTime, to_proxy: str, large: int) -> None:
+def test_a_blob_comes_through_a_tunnel_whole(tmp_path: Path, quick: SkippingClock, to_proxy: str, large: int) -> None:
     tls, content = make_tls(tmp_path, ["registry.test"]), b"blob" * (1 << 20)
     blob = Descriptor("a/b", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
     with (
@@ -75,7 +77,7 @@ def test_a_blob_comes_through_a_tunnel_whole(tmp_path: Path, quick: QuickTime, t
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://", "http://127.0.0.1:port", "ftp://127.0.0.1"])
-def test_a_proxy_that_is_none_is_said_to_be(quick: QuickTime, proxy: str) -> None:
+def test_a_proxy_that_is_none_is_said_to_be(quick: SkippingClock, proxy: str) -> None:
     registries = opened(proxy, quick)
     with pytest.raises(RegistryUnavailable, match="HTTPS_PROXY"):
         registries.open(RegistryConnection("default", REPOSITORY.host)).find_tag(REPOSITORY, "v1")

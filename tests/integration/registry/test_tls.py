@@ -10,8 +10,8 @@ from bootpress.adapters.oci import Network, OciRegistries, OciRegistry
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.ports import RegistryConnection
 from bootpress.core.references import Repository
+from tests.support.clocks import SkippingClock
 from tests.support.hostile_registry import HostileRegistry, answer, demand, hostile_registry, redirect
-from tests.support.quick_time import QuickTime
 from tests.support.tls import Tls, make_tls
 
 TAG = "/v2/os/images/manifests/v1"
@@ -40,7 +40,7 @@ def resolve(host: str) -> list[str]:
 
 
 @pytest.fixture
-def opened(tls: Tls, quick: QuickTime) -> Iterator[OciRegistries]:
+def opened(tls: Tls, quick: SkippingClock) -> Iterator[OciRegistries]:
     network = Network(lambda: tls.client, resolve, lambda _: None)
     registries = OciRegistries(timing=quick.timing, network=network)
     yield registries
@@ -71,7 +71,7 @@ def test_unless_its_connection_says_so(opened: OciRegistries, hostile: HostileRe
     assert registry.find_tag(repository, "v1") is None
 
 
-def test_a_certificate_that_nobody_trusts_is_refused(secure: HostileRegistry, quick: QuickTime) -> None:
+def test_a_certificate_that_nobody_trusts_is_refused(secure: HostileRegistry, quick: SkippingClock) -> None:
     registries = OciRegistries(timing=quick.timing, network=Network(resolve=resolve, find_proxy=lambda _: None))
     registry, repository = connect(registries, "registry.test", secure.port)
     with pytest.raises(RegistryUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
@@ -119,7 +119,7 @@ def test_a_name_of_a_link_local_address_is_not_connected_to(
     assert len(secure.requests) == 1
 
 
-def test_no_registry_is_at_a_link_local_address(opened: OciRegistries, quick: QuickTime) -> None:
+def test_no_registry_is_at_a_link_local_address(opened: OciRegistries, quick: SkippingClock) -> None:
     registry, repository = connect(opened, "metadata.test", 80, plain_http=True)
     with pytest.raises(RegistryUnavailable, match="link-local"):
         registry.find_tag(repository, "v1")

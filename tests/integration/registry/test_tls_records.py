@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 import httpcore
 import pytest
 
-from bootpress.adapters.oci import Timing
-from bootpress.adapters.oci.wire import MAX_RECORDS, RECORD, Keeper, Stream, Watch
+from bootpress.adapters.oci import Clock
+from bootpress.adapters.oci.network import MAX_RECORDS, RECORD, Stream, ThreadDeadlines, TransferDeadline
 from tests.support.tls import Tls, make_tls
 
 SECONDS = 10
@@ -25,7 +25,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @contextmanager
-def connected(tls: Tls, keeper: Keeper | None = None) -> Iterator[tuple[ssl.SSLSocket, Stream]]:
+def connected(tls: Tls, keeper: ThreadDeadlines | None = None) -> Iterator[tuple[ssl.SSLSocket, Stream]]:
     """Give both ends of a TLS connection: the other side's, and ours as httpcore has it."""
     with ThreadPoolExecutor(1) as pool, socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(SECONDS)
@@ -34,7 +34,7 @@ def connected(tls: Tls, keeper: Keeper | None = None) -> Iterator[tuple[ssl.SSLS
         accepted.settimeout(SECONDS)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what was sent is there
         shaken = pool.submit(tls.server.wrap_socket, accepted, server_side=True)
-        ours = Stream(plain, keeper or Keeper()).start_tls(tls.client, "registry.test", SECONDS)
+        ours = Stream(plain, keeper or ThreadDeadlines()).start_tls(tls.client, "registry.test", SECONDS)
         assert isinstance(ours, Stream)
         with shaken.result(SECONDS) as theirs, closing(ours):
             yield theirs, ours
@@ -53,23 +53,23 @@ def test_records_that_are_there_come_together_and_no_others_are_waited_for(tls: 
     with connected(tls) as (theirs, ours):
         theirs.sendall(b"a" * 2 * RECORD + b"b")
         theirs.sendall(b"c")
-        assert ours.take(asked, SECONDS) == b"a" * 2 * RECORD + b"bc"
+        assert ours.read_available(asked, SECONDS) == b"a" * 2 * RECORD + b"bc"
         theirs.sendall(b"d")
-        assert ours.take(asked, SECONDS) == b"d"
+        assert ours.read_available(asked, SECONDS) == b"d"
 
 
 def test_no_byte_more_is_taken_than_is_asked_for(tls: Tls) -> None:
     with connected(tls) as (theirs, ours):
         theirs.sendall(b"a" * RECORD + b"b" * 100)
-        assert ours.take(RECORD + 50, SECONDS) == b"a" * RECORD + b"b" * 50
-        assert ours.take(READ, SECONDS) == b"b" * 50
+        assert ours.read_available(RECORD + 50, SECONDS) == b"a" * RECORD + b"b" * 50
+        assert ours.read_available(READ, SECONDS) == b"b" * 50
 
 
 def test_of_many_small_records_some_are_left_for_later(tls: Tls) -> None:
     with connected(tls) as (theirs, ours):
         for _ in range(MAX_RECORDS + 10):
             theirs.sendall(b"a")
-        assert [len(ours.take(READ, SECONDS)) for _ in range(2)] == [MAX_RECORDS, 10]
+        assert [len(ours.read_available(READ, SECONDS)) for _ in range(2)] == [MAX_RECORDS, 10]
 
 
 def test_what_was_written_in_between_is_read(tls: Tls) -> None:
@@ -86,8 +86,8 @@ def test_the_end_comes_after_the_last_record(tls: Tls, end: Callable[[ssl.SSLSoc
     with connected(tls) as (theirs, ours), ThreadPoolExecutor(1) as pool:
         theirs.sendall(b"a")
         ended = pool.submit(end, theirs)
-        assert ours.take(READ, SECONDS) == b"a"
-        assert [ours.take(READ, SECONDS), ours.take(READ, SECONDS)] == [b"", b""]
+        assert ours.read_available(READ, SECONDS) == b"a"
+        assert [ours.read_available(READ, SECONDS), ours.read_available(READ, SECONDS)] == [b"", b""]
         ours.close()
         assert ended.exception(SECONDS) is None or isinstance(ended.exception(), OSError)
 
@@ -98,15 +98,15 @@ def test_a_record_that_was_tampered_with_is_an_error(tls: Tls) -> None:
         with raw:
             raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
             with pytest.raises(httpcore.ReadError):
-                ours.take(READ, SECONDS)
+                ours.read_available(READ, SECONDS)
 
 
 def test_silence_is_as_long_as_is_allowed(tls: Tls) -> None:
-    keeper = Keeper()
+    keeper = ThreadDeadlines()
     with connected(tls, keeper) as (_, ours):
         with pytest.raises(httpcore.ReadTimeout, match=r"nothing came for 0\.05 s"):
-            ours.take(READ, 0.05)
-        timing = Timing()
-        watch = Watch(timing, timing.monotonic() + 0.05)
-        with keeper.keeping(watch), pytest.raises(httpcore.ReadTimeout, match="as a whole"):
-            ours.take(READ, SECONDS)
+            ours.read_available(READ, 0.05)
+        timing = Clock()
+        watch = TransferDeadline(timing, timing.monotonic() + 0.05)
+        with keeper.using(watch), pytest.raises(httpcore.ReadTimeout, match="as a whole"):
+            ours.read_available(READ, SECONDS)

@@ -22,30 +22,30 @@ from bootpress.adapters.runner_hosts import DockerHosts
 from bootpress.adapters.runner_hosts.docker_hosts import MAX_ANSWER
 from bootpress.core.errors import InvalidInput, RunnerHostRefused, RunnerHostUnavailable
 from tests.integration.runner_hosts.conftest import IMAGE
-from tests.support.conformance_runner_host import Dock, RunnerHostConformance, running
+from tests.support.conformance_runner_host import RunnerHostConformance, RunnerHostUnderTest, running
 from tests.support.processes import wait_for
 
 TOKEN_FILE = "/bootpress-registration-token"
 
 
 @pytest.fixture
-def dock(daemon: str, tmp_path: Path) -> Dock:
+def dock(daemon: str, tmp_path: Path) -> RunnerHostUnderTest:
     hosts = DockerHosts()
-    return Dock(hosts.open(daemon), IMAGE, hosts.open(f"unix://{tmp_path}/nothing.sock"))
+    return RunnerHostUnderTest(hosts.open(daemon), IMAGE, hosts.open(f"unix://{tmp_path}/nothing.sock"))
 
 
 class TestDockerHost(RunnerHostConformance):
     """On a real daemon."""
 
 
-def test_the_token_is_nowhere_that_docker_inspect_shows(dock: Dock, client: docker.APIClient) -> None:
+def test_the_token_is_nowhere_that_docker_inspect_shows(dock: RunnerHostUnderTest, client: docker.APIClient) -> None:
     spec = dock.spec()
     with running(dock, spec) as container_id:
         shown = json.dumps(client.inspect_container(container_id))
         assert spec.registration_token not in shown
         assert f"GITEA_RUNNER_REGISTRATION_TOKEN_FILE={TOKEN_FILE}" in shown
         assert read_file(client, container_id) == spec.registration_token
-        dock.host.forget_token(container_id)
+        dock.host.clear_registration_token(container_id)
         assert read_file(client, container_id) == ""
 
 
@@ -59,7 +59,9 @@ def python(client: docker.APIClient, container_id: str) -> str:
     return str(client.inspect_container(container_id)["Config"]["Entrypoint"][0])
 
 
-def test_a_container_is_supervised_bounded_and_named_for_its_worker(dock: Dock, client: docker.APIClient) -> None:
+def test_a_container_is_supervised_bounded_and_named_for_its_worker(
+    dock: RunnerHostUnderTest, client: docker.APIClient
+) -> None:
     spec = dock.spec()
     with running(dock, spec) as container_id:
         found = client.inspect_container(container_id)
@@ -75,13 +77,15 @@ def test_a_container_is_supervised_bounded_and_named_for_its_worker(dock: Dock, 
         )
 
 
-def test_a_runner_of_a_forge_elsewhere_has_a_network_of_its_own(dock: Dock, client: docker.APIClient) -> None:
+def test_a_runner_of_a_forge_elsewhere_has_a_network_of_its_own(
+    dock: RunnerHostUnderTest, client: docker.APIClient
+) -> None:
     spec = replace(dock.spec(), forge_url="http://192.0.2.1:3000")
     with running(dock, spec) as container_id:
         assert client.inspect_container(container_id)["HostConfig"]["NetworkMode"] in {"default", "bridge"}
 
 
-def test_one_that_was_made_and_never_started_is_started(dock: Dock, client: docker.APIClient) -> None:
+def test_one_that_was_made_and_never_started_is_started(dock: RunnerHostUnderTest, client: docker.APIClient) -> None:
     spec = dock.spec()
     with running(dock, spec) as container_id:
         client.stop(container_id, timeout=0)
@@ -90,21 +94,25 @@ def test_one_that_was_made_and_never_started_is_started(dock: Dock, client: dock
         assert dock.host.is_running(container_id)
 
 
-def test_removing_leaves_no_volume(dock: Dock, client: docker.APIClient) -> None:
+def test_removing_leaves_no_volume(dock: RunnerHostUnderTest, client: docker.APIClient) -> None:
     before = client.volumes()["Volumes"] or []
     with running(dock, dock.spec()):
         assert len(client.volumes()["Volumes"]) == len(before) + 1
     assert (client.volumes()["Volumes"] or []) == before
 
 
-def test_an_image_that_is_nowhere_is_named_and_leaves_nothing(dock: Dock, client: docker.APIClient) -> None:
+def test_an_image_that_is_nowhere_is_named_and_leaves_nothing(
+    dock: RunnerHostUnderTest, client: docker.APIClient
+) -> None:
     spec = replace(dock.spec(), image="127.0.0.1:1/act_runner:none")
     with pytest.raises((RunnerHostUnavailable, RunnerHostRefused), match=re.escape("127.0.0.1:1/act_runner:none")):
         dock.host.start(spec)
     assert client.containers(all=True) == []
 
 
-def test_an_image_that_cannot_run_is_refused_with_what_docker_says(dock: Dock, client: docker.APIClient) -> None:
+def test_an_image_that_cannot_run_is_refused_with_what_docker_says(
+    dock: RunnerHostUnderTest, client: docker.APIClient
+) -> None:
     client.import_image_from_data(b"", repository="tests/empty", tag="1", changes=['ENTRYPOINT ["/nothing"]'])
     spec = replace(dock.spec(), image="tests/empty:1")
     try:
@@ -115,7 +123,9 @@ def test_an_image_that_cannot_run_is_refused_with_what_docker_says(dock: Dock, c
     assert client.containers(all=True) == []
 
 
-def test_a_name_that_is_taken_is_refused_and_what_has_it_stays(dock: Dock, client: docker.APIClient) -> None:
+def test_a_name_that_is_taken_is_refused_and_what_has_it_stays(
+    dock: RunnerHostUnderTest, client: docker.APIClient
+) -> None:
     spec = dock.spec()
     taken = client.create_container(IMAGE, name=f"bootpress-runner-{spec.worker_id}")["Id"]
     try:
@@ -235,7 +245,7 @@ def test_an_answer_without_end_is_given_up() -> None:
 
 
 def test_logins_for_images_go_to_our_own_host_alone(
-    dock: Dock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dock: RunnerHostUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     login = base64.b64encode(b"robot:hunter2").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"images.example": {"auth": login}}}))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.conformance_runner_host import Dock, RunnerHostConformance
+from tests.support.conformance_runner_host import RunnerHostConformance, RunnerHostUnderTest
 from tests.support.fake_forge import FakeRunnerHost
 
 
 @pytest.fixture
-def dock() -> Dock:
+def dock() -> RunnerHostUnderTest:
     away = FakeRunnerHost()
     away.away = True
-    return Dock(FakeRunnerHost(), "gitea/act_runner", away)
+    return RunnerHostUnderTest(FakeRunnerHost(), "gitea/act_runner", away)
 
 
 class TestFakeRunnerHost(RunnerHostConformance):

@@ -11,15 +11,15 @@ import pytest
 from bootpress.adapters.runner_hosts import DockerHosts
 from bootpress.core.errors import RunnerHostRefused, RunnerHostUnavailable
 from tests.integration.runner_hosts.conftest import IMAGE
-from tests.support.core_world import World
-from tests.support.provisions import Dockyard
+from tests.support.core_harness import CoreHarness
+from tests.support.runner_harness import RunnerHarness
 
 
 @pytest.fixture
-def yard(daemon: str, tmp_path: Path) -> Dockyard:
+def yard(daemon: str, tmp_path: Path) -> RunnerHarness:
     """Return a bootstrapped pipeline, whose forge is in memory, beside a real Docker host."""
-    world = World(f"sqlite:///{tmp_path / 'catalog.db'}")
-    yard = Dockyard(world)
+    world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
+    yard = RunnerHarness(world)
     limits = replace(world.context.limits, runner_seconds=2.0, procedure_seconds=60.0)
     world.context = replace(world.context, runner_hosts=DockerHosts(daemon), runner_image=IMAGE, limits=limits)
     yard.call()
@@ -27,7 +27,7 @@ def yard(daemon: str, tmp_path: Path) -> Dockyard:
 
 
 def test_a_container_that_does_not_reach_the_forge_is_removed_and_what_it_said_is_told(
-    yard: Dockyard, client: docker.APIClient
+    yard: RunnerHarness, client: docker.APIClient
 ) -> None:
     with pytest.raises(RunnerHostRefused, match="did not come online") as caught:
         yard.provision()
@@ -39,7 +39,9 @@ def test_a_container_that_does_not_reach_the_forge_is_removed_and_what_it_said_i
     yard.world.catalog.close()
 
 
-def test_an_image_that_is_nowhere_leaves_no_worker_and_no_container(yard: Dockyard, client: docker.APIClient) -> None:
+def test_an_image_that_is_nowhere_leaves_no_worker_and_no_container(
+    yard: RunnerHarness, client: docker.APIClient
+) -> None:
     image = "127.0.0.1:1/act_runner:none"
     yard.world.context = replace(yard.world.context, runner_image=image)
     with pytest.raises((RunnerHostRefused, RunnerHostUnavailable), match=image) as caught:

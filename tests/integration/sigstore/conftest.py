@@ -10,8 +10,8 @@ import pytest
 
 from bootpress.core.publications.models import Publication
 from tests.support.cosign import Cosign
-from tests.support.keeper import Keeper, Shelf
 from tests.support.oidc_issuer import Issuer
+from tests.support.publishing_harness import PublishingHarness, SignedRepository
 from tests.support.registries import RunningRegistry
 from tests.support.sigstore_live import MAIN, Sigstore
 
@@ -22,9 +22,9 @@ class Pipeline:
     def __init__(self, place: RunningRegistry, services: Sigstore, folder: Path) -> None:
         self.place = place
         self.services = services
-        self.shelf = Shelf(place.connection, folder)
+        self.shelf = SignedRepository(place.connection, folder)
         self.shelf.trust = services.trust()
-        self.keeper = Keeper(f"sqlite:///{folder / 'catalog.db'}", self.shelf)
+        self.keeper = PublishingHarness(f"sqlite:///{folder / 'catalog.db'}", self.shelf)
         self._folder = folder
 
     def cosign(self, major: int) -> Cosign:

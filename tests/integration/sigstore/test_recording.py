@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.record_vectors import is_accepted
-from tests.support.recording import CASES, Studio, record
 from tests.support.registry import running_registry
 from tests.support.sigstore_live import Sigstore
+from tests.support.vector_recorder import CASES, VectorRecorder, record
 from tests.support.vectors import VECTORS, Vector, load_vectors
 
 pytestmark = [pytest.mark.part("cosign2"), pytest.mark.part("cosign3"), pytest.mark.part("docker-registry")]
@@ -21,7 +21,7 @@ def recorded(sigstore: Sigstore, tmp_path_factory: pytest.TempPathFactory) -> di
     """Record all cases once."""
     folder = tmp_path_factory.mktemp("vectors")
     with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        record(folder, Studio(sigstore, host, tmp_path_factory.mktemp("studio")))
+        record(folder, VectorRecorder(sigstore, host, tmp_path_factory.mktemp("studio")))
     return load_vectors(folder)
 
 

@@ -13,14 +13,14 @@ import docker
 import pytest
 
 from bootpress.adapters.oci import OciRegistries
-from bootpress.core.ports import Deletion, RegistryConnection
+from bootpress.core.ports import DeleteResult, RegistryConnection
 from bootpress.core.references import Repository
-from bootpress.stack import container, fetching, registry
+from bootpress.stack import registry, registry_container, registry_download
 from bootpress.stack.home import Home
-from bootpress.stack.ports import Reservations, settle
+from bootpress.stack.ports import PortReservations, allocate_ports
 from bootpress.stack.supervisor import Signals, Supervisor
 from bootpress.stack.up import STAGES
-from tests.support import parts
+from tests.support import services
 from tests.support.docker_daemon import make_image, running_daemon
 from tests.support.ports import free_port
 from tests.support.processes import Program, wait_for
@@ -29,9 +29,9 @@ from tests.support.processes import Program, wait_for
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a daemon that has the registry's image, made of the packaged program."""
-    program = parts.require("docker-registry")
+    program = services.require("docker-registry")
     with running_daemon(tmp_path_factory.mktemp("docker")) as url:
-        make_image(url, container.IMAGE, [program], entrypoint=[str(program)])
+        make_image(url, registry_container.IMAGE, [program], entrypoint=[str(program)])
         yield url
 
 
@@ -52,15 +52,15 @@ def home(tmp_path: Path, daemon: str, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def choose(home: Home, port: int) -> registry.Choice:
-    fetching.prepare(home)
+def choose(home: Home, port: int) -> registry.RegistryLaunch:
+    registry_download.prepare(home)
     return registry.choose(home, port)
 
 
 def run(home: Home, port: int) -> Program:
     choice = choose(home, port)
     assert choice.spec is not None, choice.reason
-    assert choice.reason == f"a container of {container.IMAGE}"
+    assert choice.reason == f"a container of {registry_container.IMAGE}"
     return Program(choice.spec.words, log=home.log("registry"), env=choice.spec.environment)
 
 
@@ -78,7 +78,7 @@ def test_the_container_serves_keeps_and_deletes(home: Home, client: docker.Docke
         program.wait_until(lambda: registry.is_ready(address), what="the registry answers again")
         opened = registries.open(connection)
         assert opened.resolve_tag(repository, "v1") == pushed
-        assert opened.delete_manifest(repository, pushed) is Deletion.DELETED
+        assert opened.delete_manifest(repository, pushed) is DeleteResult.DELETED
     registries.close()
 
 
@@ -106,9 +106,9 @@ def test_a_killed_predecessors_container_gives_the_homes_port_back(home: Home, c
     with Signals() as signals:
         registry.remove_left_container(home, Supervisor(home, signals))
     assert client.containers.list(all=True) == []
-    reservations = Reservations()
+    reservations = PortReservations()
     try:
-        assert settle(home.ports, reservations, wait_seconds=1).registry == port
+        assert allocate_ports(home.ports, reservations, wait_seconds=1).registry == port
     finally:
         reservations.release()
     assert not home.had_container.exists()
@@ -128,7 +128,7 @@ def test_sigterm_leaves_no_container_however_early_it_comes(
 
 
 def test_without_the_image_the_reason_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "IMAGE", "127.0.0.1:1/registry:none")
+    monkeypatch.setattr(registry_container, "IMAGE", "127.0.0.1:1/registry:none")
     choice = choose(home, free_port())
     assert choice.spec is None
     assert "Docker cannot pull 127.0.0.1:1/registry:none" in choice.reason

@@ -21,7 +21,7 @@ from bootpress.core.references import Repository
 from bootpress.stack import registry, registry_guard
 from bootpress.stack.home import Home
 from bootpress.stack.idle_connections import Bounds
-from tests.support import parts
+from tests.support import services
 from tests.support.listeners import listening_ports, tree
 from tests.support.ports import free_port
 from tests.support.processes import Program, is_alive, wait_for
@@ -89,7 +89,7 @@ def test_an_image_goes_in_and_out_and_away_again(guarded: Guarded, tmp_path: Pat
 
 @pytest.mark.part("oras")
 def test_oras_pushes_and_pulls_without_a_login(guarded: Guarded, tmp_path: Path) -> None:
-    oras = str(parts.require("oras"))
+    oras = str(services.require("oras"))
     (tmp_path / "file").write_bytes(os.urandom(MIB))
     reference = f"{guarded.address}/os/oras:v1"
     push = [oras, "push", "--plain-http", reference, "file:application/x"]

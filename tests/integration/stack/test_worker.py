@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bootpress import schema
-from bootpress.adapters.orchestrator.api import PrefectApi
-from bootpress.core.catalog import Catalog
+from bootpress.adapters.prefect_api.api import PrefectApi
+from bootpress.core.database import Database
 from tests.support.prefect_server import prefect_server
 from tests.support.processes import Program
 
@@ -25,6 +25,6 @@ def test_the_worker_waits_for_the_migrations(tmp_path: Path) -> None:
         with Program(words, log=tmp_path / "worker.log", env=environment) as worker:
             worker.wait_until(lambda: "waiting for the database" in worker.output, what="the worker waits")
             assert not ready.exists()
-            with closing(Catalog(url)) as catalog:
+            with closing(Database(url)) as catalog:
                 schema.migrate(catalog)
             worker.wait_until(ready.exists, what="the worker is ready")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootpress.core import addresses
+from bootpress.core import url_validation
 from bootpress.core.references import Repository, canonical_host, is_loopback, parse_repository
 
 
@@ -61,7 +61,7 @@ def test_a_dot_at_the_end_of_a_host_is_left_away() -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:5000", "[::1]:5000", "a.localhost:5000", "registry.example"])
 def test_a_host_and_its_url_are_judged_alike(host: str) -> None:
-    assert is_loopback(host) is addresses.is_loopback(f"http://{host}/v2/")
+    assert is_loopback(host) is url_validation.is_loopback(f"http://{host}/v2/")
 
 
 @pytest.mark.parametrize(

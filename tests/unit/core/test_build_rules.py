@@ -11,25 +11,25 @@ from typing import Any
 import pytest
 
 from bootpress.core.builds import rules
-from bootpress.core.builds.rules import DISPATCH_ID, REVISION, Expected
+from bootpress.core.builds.rules import DISPATCH_ID, REVISION, CallbackMatch
+from bootpress.core.deliveries.payload import DeliveryPayload
 from bootpress.core.references import parse_reference
-from bootpress.core.webhooks.announcement import Announcement
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 COMMON = Path(__file__).resolve().parents[3] / "deployments" / "build-repo" / "scripts" / "common.sh"
 SHA, OTHER_SHA = "a" * 40, "b" * 40
 
 
-def expected(name: str, **fields: Any) -> Expected:
+def expected(name: str, **fields: Any) -> CallbackMatch:
     given = {"run_id": None, "platforms": frozenset({"edge"}), "head_sha": None, "ref": "main", **fields}
-    return Expected(dispatch_id=name, **given)
+    return CallbackMatch(dispatch_id=name, **given)
 
 
-def announced(**fields: Any) -> Announcement:
-    return Announcement.model_validate({"platform_slug": "edge", "oci_ref": "r.example/os/images:main", **fields})
+def announced(**fields: Any) -> DeliveryPayload:
+    return DeliveryPayload.model_validate({"platform_slug": "edge", "oci_ref": "r.example/os/images:main", **fields})
 
 
-def matched(said: Announcement, *waiting: Expected) -> str | None:
+def matched(said: DeliveryPayload, *waiting: CallbackMatch) -> str | None:
     found = rules.match(said, waiting)
     return found.dispatch_id if found else None
 
@@ -80,7 +80,7 @@ def test_of_one_commits_builds_the_tag_tells_which() -> None:
 
 
 def test_a_ref_that_was_given_in_full_has_the_tag_of_its_name() -> None:
-    assert [rules.tag_of(ref) for ref in ("refs/heads/main", "refs/tags/v1", "refs/x")] == ["main", "v1", "refs-x"]
+    assert [rules.image_tag(ref) for ref in ("refs/heads/main", "refs/tags/v1", "refs/x")] == ["main", "v1", "refs-x"]
 
 
 def test_a_body_that_names_neither_run_nor_commit_finds_the_only_build_of_its_platform_and_tag() -> None:
@@ -115,7 +115,7 @@ REFS = {
 
 @pytest.mark.parametrize("ref", REFS)
 def test_a_ref_name_becomes_a_valid_tag_as_the_template_makes_it(ref: str) -> None:
-    assert rules.tag_of(ref) == REFS[ref]
+    assert rules.image_tag(ref) == REFS[ref]
     assert parse_reference(f"r.example/os/images:{REFS[ref]}").tag == REFS[ref]
     shell = f"source {COMMON} && image_tag"
     environment = {"PATH": os.defpath, "GITHUB_REF_NAME": ref}
@@ -124,19 +124,19 @@ def test_a_ref_name_becomes_a_valid_tag_as_the_template_makes_it(ref: str) -> No
 
 
 def test_an_image_is_a_builds_by_its_dispatch_id_and_only_without_one_by_its_commit() -> None:
-    assert rules.is_of({DISPATCH_ID: "one", REVISION: OTHER_SHA}, dispatch_id="one", head_sha=SHA)
-    assert not rules.is_of({DISPATCH_ID: "two", REVISION: SHA}, dispatch_id="one", head_sha=SHA)
-    assert rules.is_of({REVISION: SHA.upper()}, dispatch_id="one", head_sha=SHA)
-    assert not rules.is_of({REVISION: SHA}, dispatch_id="one", head_sha=None)
-    assert not rules.is_of({}, dispatch_id="one", head_sha=None)
-    assert not rules.is_of({REVISION: ""}, dispatch_id="one", head_sha="")
+    assert rules.is_built_by({DISPATCH_ID: "one", REVISION: OTHER_SHA}, dispatch_id="one", head_sha=SHA)
+    assert not rules.is_built_by({DISPATCH_ID: "two", REVISION: SHA}, dispatch_id="one", head_sha=SHA)
+    assert rules.is_built_by({REVISION: SHA.upper()}, dispatch_id="one", head_sha=SHA)
+    assert not rules.is_built_by({REVISION: SHA}, dispatch_id="one", head_sha=None)
+    assert not rules.is_built_by({}, dispatch_id="one", head_sha=None)
+    assert not rules.is_built_by({REVISION: ""}, dispatch_id="one", head_sha="")
 
 
 def asked_at(*, minutes: float, after_look: float | None, **fields: Any) -> bool:
     now = NOW + timedelta(minutes=minutes)
     looked_at = now - timedelta(minutes=after_look) if after_look is not None else None
     given = {"run_ended_at": None, "deadline_at": NOW + timedelta(hours=2), **fields}
-    return rules.asks_forge(created_at=NOW, looked_at=looked_at, now=now, **given)
+    return rules.should_poll_forge(created_at=NOW, looked_at=looked_at, now=now, **given)
 
 
 def test_the_forge_is_asked_at_once_then_every_minute_then_ever_more_rarely() -> None:

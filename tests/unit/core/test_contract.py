@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bootpress.core.catalogue import OPERATIONS
 from bootpress.core.events.service import SEVERITIES, Kind, Severity
+from bootpress.core.operation_registry import OPERATIONS
 
 PLATFORM = """
     id slug name arch oci_repository trust retention_count build_timeout_minutes boot_check registry forge

@@ -33,40 +33,40 @@ def test_the_first_pauses_double() -> None:
 
 def test_a_delivery_is_given_up_after_a_day_of_trying_and_not_before() -> None:
     day = timedelta(hours=24)
-    assert not rules.gives_up(trying_since=None, now=NOW)
-    assert not rules.gives_up(trying_since=NOW, now=NOW + day - timedelta(microseconds=1))
-    assert rules.gives_up(trying_since=NOW, now=NOW + day)
+    assert not rules.is_expired(trying_since=None, now=NOW)
+    assert not rules.is_expired(trying_since=NOW, now=NOW + day - timedelta(microseconds=1))
+    assert rules.is_expired(trying_since=NOW, now=NOW + day)
 
 
 def test_the_day_begins_anew_when_nobody_tried_for_longer_than_an_hour() -> None:
-    assert rules.begins_anew(tried_until=None, now=NOW)
-    assert not rules.begins_anew(tried_until=NOW, now=NOW + rules.OUTAGE)
-    assert rules.begins_anew(tried_until=NOW, now=NOW + rules.OUTAGE + timedelta(seconds=1))
+    assert rules.is_new_series(tried_until=None, now=NOW)
+    assert not rules.is_new_series(tried_until=NOW, now=NOW + rules.SERIES_GAP)
+    assert rules.is_new_series(tried_until=NOW, now=NOW + rules.SERIES_GAP + timedelta(seconds=1))
     # A clock that was far ahead: what it wrote says nothing about how long was tried.
-    assert rules.begins_anew(tried_until=NOW + timedelta(days=1), now=NOW)
+    assert rules.is_new_series(tried_until=NOW + timedelta(days=1), now=NOW)
 
 
 def test_no_day_begins_anew_while_others_try_the_host_in_turn() -> None:
     now = NOW + timedelta(hours=5)
-    assert not rules.begins_anew(tried_until=NOW, failing_since=NOW - timedelta(hours=9), now=now)
-    assert not rules.begins_anew(tried_until=NOW, failing_since=NOW + rules.OUTAGE, now=now)
+    assert not rules.is_new_series(tried_until=NOW, failing_since=NOW - timedelta(hours=9), now=now)
+    assert not rules.is_new_series(tried_until=NOW, failing_since=NOW + rules.SERIES_GAP, now=now)
     # Nobody tried from the last try until the host began to fail: we were switched off in between.
-    assert rules.begins_anew(tried_until=NOW, failing_since=NOW + timedelta(hours=2), now=now)
-    assert rules.begins_anew(tried_until=now + timedelta(days=1), failing_since=NOW, now=now)
-    assert rules.begins_anew(tried_until=None, failing_since=NOW, now=now)
+    assert rules.is_new_series(tried_until=NOW, failing_since=NOW + timedelta(hours=2), now=now)
+    assert rules.is_new_series(tried_until=now + timedelta(days=1), failing_since=NOW, now=now)
+    assert rules.is_new_series(tried_until=None, failing_since=NOW, now=now)
 
 
 def test_pauses_of_a_series_never_look_like_an_outage() -> None:
-    assert rules.LONGEST_PAUSE + rules.LONGEST_LEASE < rules.OUTAGE
-    assert max(rules.LONGEST_PAUSE, rules.LONGEST_LEASE) < rules.FARTHEST
+    assert rules.LONGEST_PAUSE + rules.LONGEST_LEASE < rules.SERIES_GAP
+    assert max(rules.LONGEST_PAUSE, rules.LONGEST_LEASE) < rules.MAX_LEASE_WITH_CLOCK_SKEW
 
 
 def test_a_delivery_whose_attempts_die_is_given_up_only_while_they_keep_dying() -> None:
     since, died = NOW - timedelta(hours=24), NOW - timedelta(seconds=1)
-    assert rules.keeps_dying(trying_since=since, tried_until=died, now=NOW)
-    assert not rules.keeps_dying(trying_since=since + timedelta(seconds=1), tried_until=died, now=NOW)
-    assert not rules.keeps_dying(trying_since=since, tried_until=NOW - timedelta(minutes=6), now=NOW)
-    assert not rules.keeps_dying(trying_since=since, tried_until=None, now=NOW)
+    assert rules.is_crash_looping(trying_since=since, tried_until=died, now=NOW)
+    assert not rules.is_crash_looping(trying_since=since + timedelta(seconds=1), tried_until=died, now=NOW)
+    assert not rules.is_crash_looping(trying_since=since, tried_until=NOW - timedelta(minutes=6), now=NOW)
+    assert not rules.is_crash_looping(trying_since=since, tried_until=None, now=NOW)
 
 
 @pytest.mark.parametrize(("one", "other"), [("Build", " bUILD\t"), ("STRASSE", "straße"), ("É", "é")])

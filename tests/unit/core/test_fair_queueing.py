@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from bootpress.core.context import Limits
-from bootpress.core.webhooks.fair_queueing import Launch, Queue, Running, Site, plan
+from bootpress.core.deliveries.fair_queueing import Launch, Queue, Running, Site, plan
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = Limits(

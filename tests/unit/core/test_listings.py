@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bootpress.core.catalogue import OPERATIONS
-from bootpress.core.operations import MAX_LIMIT
+from bootpress.core.operation import MAX_LIMIT
+from bootpress.core.operation_registry import OPERATIONS
 
 WORDS_ABOUT_ONE_THING = {"warnings", "gitea_secrets_set", "gitea_variables_set", "runners_deregistered"}
 """What one call did or warns of: as much as it did, never rows that add up."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bootpress.core.catalogue import OPERATIONS
-from bootpress.core.operations import Operation
-from bootpress.surfaces.console import asking
+from bootpress.core.operation import Operation
+from bootpress.core.operation_registry import OPERATIONS
+from bootpress.entrypoints.console import views
 
 PORTS = {"registries", "forges", "runner_hosts"}
 """Ports whose `open` leads to somebody else's server."""
@@ -75,6 +75,6 @@ def test_operations_of_every_port_are_told_from_others() -> None:
 
 
 def test_no_page_of_the_console_asks_an_outside_server() -> None:
-    asked = [value for value in vars(asking).values() if isinstance(value, Operation)]
+    asked = [value for value in vars(views).values() if isinstance(value, Operation)]
     assert asked
     assert not any(operation.asks_outside for operation in asked)

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootpress.core.deliveries.payload import DeliveryPayload
 from bootpress.core.errors import ContentRejected, ReferenceRejected
 from bootpress.core.ports import Descriptor, Manifest
 from bootpress.core.publications import rules
 from bootpress.core.references import Repository
-from bootpress.core.webhooks.announcement import Announcement
 
 DIGEST, OTHER = f"sha256:{'0a' * 32}", f"sha256:{'0b' * 32}"
 HOME = Repository("registry.example:5000", "os/images")
 SIZES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2**40)), max_size=12)
 
 
-def said(**fields: object) -> Announcement:
-    return Announcement.model_validate({"platform_slug": "edge", "oci_ref": "/os/images:v1", **fields})
+def said(**fields: object) -> DeliveryPayload:
+    return DeliveryPayload.model_validate({"platform_slug": "edge", "oci_ref": "/os/images:v1", **fields})
 
 
 def blob(number: int, size: int) -> Descriptor:

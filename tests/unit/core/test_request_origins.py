@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootpress.core.addresses import check_authorities
 from bootpress.core.errors import InvalidInput
 from bootpress.core.request_origins import Headers, OwnHosts, is_browser, refusal
+from bootpress.core.url_validation import check_authorities
 
 PLAIN = OwnHosts()
 PROXIED = OwnHosts(frozenset({"prefect.example.org", "inner:4200"}))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bootpress.core.errors import InvalidInput
-from bootpress.core.workers import rules, runners
-from bootpress.core.workers.runners import RunnerPlan
+from bootpress.core.workers import rules, runner_plan
+from bootpress.core.workers.runner_plan import RunnerPlan
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ from bootpress.core.workers.runners import RunnerPlan
 )
 def test_what_is_no_list_of_labels_is_refused_by_field(labels: list[str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        runners.check_labels(labels)
+        runner_plan.check_labels(labels)
     assert caught.value.field == "labels"
 
 
 def test_labels_are_kept_once_each_in_order() -> None:
-    assert runners.check_labels(["disk-image-builder", " amd64", "amd64"]) == ["disk-image-builder", "amd64"]
+    assert runner_plan.check_labels(["disk-image-builder", " amd64", "amd64"]) == ["disk-image-builder", "amd64"]
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_what_became_of_a_runner(had: str | None, action: str) -> None:
 @pytest.mark.parametrize(("url", "warned"), [("http://127.0.0.1:3000", True), ("https://forge.example", False)])
 def test_a_runner_on_the_network_of_the_machine_is_warned_of(url: str, *, warned: bool) -> None:
     plan = RunnerPlan("edge", "acme/images", "default", url, None, "gitea/act_runner", ["amd64"])
-    assert bool(runners.warnings(plan)) is warned
+    assert bool(runner_plan.warnings(plan)) is warned

@@ -12,7 +12,7 @@ from bootpress.core.builds.states import BuildStatus
 from bootpress.core.errors import Conflict, IllegalTransition
 from bootpress.core.publications.rules import PUBLICATION, SETTLED
 from bootpress.core.publications.states import PublicationStatus
-from bootpress.core.transitions import StateMachine
+from bootpress.core.state_machine import StateMachine
 from bootpress.core.webhooks.rules import DELIVERY, UNFINISHED, WEBHOOK
 from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
 from bootpress.core.workers.rules import PROCEDURE
@@ -89,11 +89,11 @@ def test_a_move_is_on_the_table_or_refused_with_both_states(noun: str, move: str
     machine, _, arrows = ARROWS[noun]
     legal = dict(arrow.split(">") for arrow in arrows[move].split())
     if state in legal:
-        assert machine.move(move, state) == legal[state]
+        assert machine.transition(move, state) == legal[state]
         return
     target = arrows[move].split()[0].split(">")[1]
     with pytest.raises(IllegalTransition, match=f"a {noun} that is {state} cannot become {target}") as caught:
-        machine.move(move, state)
+        machine.transition(move, state)
     assert isinstance(caught.value, Conflict)
     for source in legal:
         assert source in str(caught.value.hint)

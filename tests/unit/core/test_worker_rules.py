@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootpress.core.addresses import is_loopback
+from bootpress.core.url_validation import is_loopback
 from bootpress.core.workers import rules
 
 

@@ -16,14 +16,14 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from bootpress import schema
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.errors import InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import claiming
 from bootpress.stack.claiming import Standing, judge
 from bootpress.stack.doctor import examine
 from bootpress.stack.home import Home
-from bootpress.stack.scratch import scratch_home
+from bootpress.stack.temporary_stack import scratch_home
 from bootpress.stack.up import up
 from tests.support.trees import nested, snapshot
 
@@ -310,7 +310,7 @@ def test_every_folder_that_a_home_has_is_known_by_name(tmp_path: Path) -> None:
 
 def test_the_doctor_makes_no_key_and_no_home_where_the_database_lies_elsewhere(tmp_path: Path, free_port: int) -> None:
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    catalog = Catalog(url)
+    catalog = Database(url)
     schema.migrate(catalog)
     catalog.close()
     settings = Settings(home=tmp_path / "home", database_url=SecretStr(url))

@@ -13,8 +13,8 @@ from rich.console import Console
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.errors import InvalidInput
 from bootpress.core.workers.signing_keys import create_key_pair
-from bootpress.stack.demo.ci import build_by_the_forge
-from bootpress.stack.demo.stage import DemoFailed, Stage
+from bootpress.stack.demo.context import DemoContext, DemoFailed
+from bootpress.stack.demo.forge_build import run_forge_build
 from bootpress.stack.errors import StackFailed
 from bootpress.stack.sample_build import build
 
@@ -31,28 +31,28 @@ GIVEN = {
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoContext]:
     """Return a stage on which nothing can be called, on a machine without programs."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with closing(OciRegistries()) as registries:
-        yield Stage(Console(file=StringIO(), width=200), tmp_path, {}, tmp_path, registries)
+        yield DemoContext(Console(file=StringIO(), width=200), tmp_path, {}, tmp_path, registries)
 
 
 def test_without_git_the_builds_by_the_forge_are_left_out_by_name(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: DemoContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "")
-    build_by_the_forge(stage, "a platform")
+    run_forge_build(stage, "a platform")
     assert isinstance(stage.console.file, StringIO)
     assert stage.console.file.getvalue() == (
         "- builds by the forge are left out: git is not installed (apt install git)\n"
     )
 
 
-def test_in_ci_nothing_is_left_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_ci_nothing_is_left_out(stage: DemoContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(DemoFailed, match="git, which is not installed") as caught:
-        build_by_the_forge(stage, "a platform")
+        run_forge_build(stage, "a platform")
     assert caught.value.hint == "apt install git"
 
 

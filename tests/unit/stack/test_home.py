@@ -15,7 +15,14 @@ from bootpress.core.errors import Conflict, InvalidInput
 from bootpress.settings import Settings
 from bootpress.stack import home as home_module
 from bootpress.stack import prefect_server
-from bootpress.stack.environment import absolute, common, of_a_stranger, of_ours, of_prefect, without_password
+from bootpress.stack.environment import (
+    absolute,
+    clean_environment,
+    common,
+    prefect_environment,
+    service_environment,
+    without_password,
+)
 from bootpress.stack.home import Home, write_private
 
 pytestmark = pytest.mark.slow
@@ -99,18 +106,20 @@ def test_others_get_no_setting_of_ours_or_prefects(home: Home) -> None:
 def test_a_stranger_has_configured_neither_us_nor_prefect() -> None:
     theirs = {"PATH": "/bin", "HOME": "/home/me", "DOCKER_CONFIG": "/d"}
     ours = {"BOOTPRESS_DATABASE_URL": "x", "POWERNODE_PUBLIC_URL": "x", "PREFECT_API_URL": "x", "PREFECT_PROFILE": "x"}
-    assert of_a_stranger(theirs | ours) == theirs
+    assert clean_environment(theirs | ours) == theirs
 
 
 def test_prefects_own_home_lies_in_ours_whatever_the_environment_says(home: Home) -> None:
-    environment = of_prefect(home, {"PREFECT_HOME": "/elsewhere", "PREFECT_SERVER_API_AUTH_STRING": "me:secret"})
+    environment = prefect_environment(
+        home, {"PREFECT_HOME": "/elsewhere", "PREFECT_SERVER_API_AUTH_STRING": "me:secret"}
+    )
     assert environment["PREFECT_HOME"] == str(home.prefect)
     assert environment["PREFECT_API_AUTH_STRING"] == "me:secret"
 
 
 def test_our_processes_get_the_settings_as_they_are_here(home: Home) -> None:
     settings = Settings(home=home.folder, database_url=SecretStr("postgresql+psycopg://u:p@h/d"), worker_threads=3)
-    environment = of_ours(
+    environment = service_environment(
         settings, home, prefect_api="http://p/api", api_url="http://127.0.0.1:8481", api_port=8481, base={}
     )
     assert environment["BOOTPRESS_DATABASE_URL"] == "postgresql+psycopg://u:p@h/d"
@@ -124,7 +133,9 @@ def test_our_processes_get_the_settings_as_they_are_here(home: Home) -> None:
 def test_our_processes_get_no_key_that_they_find_in_the_home(home: Home) -> None:
     settings = Settings(home=home.folder)
     (key,) = settings.encryption_keys
-    environment = of_ours(settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base={})
+    environment = service_environment(
+        settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base={}
+    )
     assert [name for name, value in environment.items() if key in value] == []
     assert absolute(settings) == Settings(home=home.folder)
 
@@ -154,7 +165,9 @@ def test_a_database_url_is_shown_without_its_password(url: str, shown: str) -> N
 def test_the_password_of_prefects_database_is_the_servers_alone(home: Home, name: str) -> None:
     base = {f"PREFECT_{name}": "hunter2", "PREFECT_API_AUTH_STRING": "me:secret"}
     settings = Settings(home=home.folder)
-    environment = of_ours(settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base)
+    environment = service_environment(
+        settings, home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base
+    )
     assert "hunter2" not in environment.values()
     assert environment["PREFECT_API_AUTH_STRING"] == "me:secret"
     assert "hunter2" in prefect_server.spec(home, 4200, base).environment.values()
@@ -195,7 +208,7 @@ def test_our_own_processes_ask_prefect_for_no_tokens_unless_told_to(
     home: Home, theirs: dict[str, str], asked: str
 ) -> None:
     base = theirs | {"PATH": os.environ["PATH"]}
-    environment = of_ours(
+    environment = service_environment(
         Settings(home=home.folder), home, prefect_api="http://p/api", api_url="http://a", api_port=1, base=base
     )
     assert settings_of_prefect(environment, "s.client.csrf_support_enabled") == asked
@@ -221,7 +234,7 @@ def test_our_own_prefect_always_wants_a_string_which_the_home_keeps(home: Home) 
     assert len(wanted) > 64
     assert home.prefect_auth.read_text().strip() == wanted
     assert stat.S_IMODE(home.prefect_auth.stat().st_mode) == 0o600
-    assert of_prefect(home, {})["PREFECT_API_AUTH_STRING"] == wanted
+    assert prefect_environment(home, {})["PREFECT_API_AUTH_STRING"] == wanted
     assert wanted not in " ".join(prefect_server.spec(home, 4200, {}).words)
     assert wanted not in common(home, {}).values()
 
@@ -253,14 +266,14 @@ def test_an_empty_string_of_the_environment_is_none(home: Home, name: str) -> No
 def test_another_server_gets_the_credentials_that_are_its_own(home: Home) -> None:
     kept = home.prefect_auth_string()
     elsewhere = {"PREFECT_API_URL": "https://prefect.example.org/api"}
-    assert kept not in of_prefect(home, elsewhere).values()
+    assert kept not in prefect_environment(home, elsewhere).values()
     theirs = elsewhere | {"PREFECT_API_KEY": "key", "PREFECT_API_AUTH_STRING": "me:secret"}
-    assert theirs.items() <= of_prefect(home, theirs).items()
+    assert theirs.items() <= prefect_environment(home, theirs).items()
 
 
 def test_a_key_of_prefect_cloud_does_not_go_to_our_own_server(home: Home) -> None:
     """Prevents clients from sending it in place of the string: each call would be refused."""
-    assert "PREFECT_API_KEY" not in of_prefect(home, {"PREFECT_API_KEY": "key"})
+    assert "PREFECT_API_KEY" not in prefect_environment(home, {"PREFECT_API_KEY": "key"})
 
 
 def test_prefect_knows_the_hosts_that_the_operator_adds_and_where_codes_are(home: Home) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from bootpress import schema
-from bootpress.core.catalog import Catalog
+from bootpress.core.database import Database
 from bootpress.core.errors import InvalidInput
 from bootpress.settings import MAX_HOME, Settings
 from bootpress.stack.environment import absolute, without_password
@@ -89,7 +89,7 @@ def test_a_home_of_any_other_path_has_its_database_where_it_says(tmp_path: Path,
     home.mkdir(parents=True)
     settings = absolute(Settings(home=home))
     assert settings.home == home
-    catalog = Catalog(settings.catalog_url)
+    catalog = Database(settings.catalog_url)
     schema.migrate(catalog)
     catalog.close()
     assert (home / "bootpress.db").stat().st_size > 0
@@ -122,7 +122,7 @@ def test_options_of_a_postgresql_database_stay() -> None:
 def test_a_database_in_an_odd_folder_is_that_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     settings = absolute(Settings(home=tmp_path, database_url=SecretStr(f"sqlite:///{tmp_path / name / 'c.db'}")))
-    catalog = Catalog(settings.catalog_url)
+    catalog = Database(settings.catalog_url)
     schema.migrate(catalog)
     catalog.close()
     assert [path.name for path in (tmp_path / name).iterdir()] == ["c.db"]

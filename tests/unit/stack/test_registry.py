@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootpress.stack import fetching, registry
-from bootpress.stack.data import prefect_file
+from bootpress.stack import registry, registry_download
+from bootpress.stack.data import prefect_yaml_path
 from bootpress.stack.errors import StackFailed
 from bootpress.stack.home import Home
 from bootpress.stack.registry import LocalRegistry
@@ -46,7 +46,7 @@ def package(folder: Path, program: str, text: str = "echo registry") -> Path:
 def test_a_package_is_unpacked_into_the_home(home: Home, tmp_path: Path) -> None:
     nowhere = str(tmp_path)
     assert registry.find_program(home, path=nowhere) is None
-    program = fetching.unpack(package(tmp_path, "usr/bin/docker-registry"), home)
+    program = registry_download.unpack(package(tmp_path, "usr/bin/docker-registry"), home)
     assert program.is_relative_to(home.tools)
     assert subprocess.run([program], check=True, capture_output=True, text=True).stdout == "registry\n"
     assert registry.find_program(home, path=nowhere) == program
@@ -54,7 +54,7 @@ def test_a_package_is_unpacked_into_the_home(home: Home, tmp_path: Path) -> None
 
 def test_a_package_without_the_program_leaves_nothing(home: Home, tmp_path: Path) -> None:
     with pytest.raises(StackFailed, match=r"holds no usr/bin/docker-registry"):
-        fetching.unpack(package(tmp_path, "usr/bin/other"), home)
+        registry_download.unpack(package(tmp_path, "usr/bin/other"), home)
     assert list(home.tools.iterdir()) == []
 
 
@@ -62,7 +62,7 @@ def test_a_broken_package_is_named(home: Home, tmp_path: Path) -> None:
     broken = tmp_path / "docker-registry_1_all.deb"
     broken.write_bytes(b"not a package")
     with pytest.raises(StackFailed, match="dpkg-deb did not"):
-        fetching.unpack(broken, home)
+        registry_download.unpack(broken, home)
 
 
 @pytest.mark.part("docker-registry")
@@ -104,8 +104,8 @@ def write_program(path: Path, text: str) -> None:
 @pytest.mark.usefixtures("bare")
 def test_a_machine_that_has_nothing_is_told_so(home: Home, supervisor: Supervisor) -> None:
     local = LocalRegistry(home, free_port(), supervisor)
-    local.begin()
-    reason = local.complete()
+    local.start()
+    reason = local.wait_until_ready()
     assert reason.startswith("docker-registry is not installed, and there is no apt-get")
     assert reason.endswith("; no Docker daemon answers")
     assert supervisor.pids == {}
@@ -121,8 +121,8 @@ def test_what_apt_get_downloads_is_unpacked_and_run(
     deb = package(tmp_path, "usr/bin/docker-registry", text=f'exec {found} "$@"')
     write_program(bare / "apt-get", f'/bin/cp {deb} . && echo "$@" > {tmp_path}/words')
     local = LocalRegistry(home, free_port(), supervisor)
-    local.begin()
-    assert local.complete() == ""
+    local.start()
+    assert local.wait_until_ready() == ""
     assert registry.is_ready(local.address)
     assert (tmp_path / "words").read_text().endswith("download docker-registry\n")
     assert set(supervisor.pids) == {"registry"}
@@ -133,16 +133,16 @@ def test_fetching_that_takes_too_long_is_ended_with_apt_get(home: Home, supervis
     pid = bare / "pid"
     write_program(bare / "apt-get", f"echo $$ > {pid}; exec /bin/sleep 60")
     local = LocalRegistry(home, free_port(), supervisor, fetch_seconds=1.5)
-    local.begin()
+    local.start()
     supervisor.wait_until(lambda: pid.exists() and pid.read_text() != "", what="apt-get runs", seconds=20)
-    assert "could not be fetched in time" in local.complete()
+    assert "could not be fetched in time" in local.wait_until_ready()
     wait_for(lambda: not is_alive(int(pid.read_text())), what="apt-get is gone", seconds=5)
 
 
 def test_apt_get_ends_with_the_process_that_fetches(home: Home, supervisor: Supervisor, bare: Path) -> None:
     pid = bare / "pid"
     write_program(bare / "apt-get", f"echo $$ $PPID > {pid}; exec /bin/sleep 60")
-    LocalRegistry(home, free_port(), supervisor).begin()
+    LocalRegistry(home, free_port(), supervisor).start()
     supervisor.wait_until(lambda: pid.exists() and pid.read_text() != "", what="apt-get runs", seconds=20)
     program, parent = map(int, pid.read_text().split())
     os.kill(parent, signal.SIGKILL)
@@ -150,4 +150,4 @@ def test_apt_get_ends_with_the_process_that_fetches(home: Home, supervisor: Supe
 
 
 def test_prefects_file_is_found() -> None:
-    assert prefect_file().read_text().startswith("name: bootpress")
+    assert prefect_yaml_path().read_text().startswith("name: bootpress")

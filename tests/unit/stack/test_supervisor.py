@@ -12,7 +12,7 @@ import pytest
 
 from bootpress.stack.errors import StackFailed, Stopped
 from bootpress.stack.home import Home
-from bootpress.stack.processes import Process, Spec, bound_log, tail
+from bootpress.stack.processes import Process, Spec, rotate_log, tail
 from bootpress.stack.supervisor import Signals, Supervisor
 from tests.support.processes import is_alive, wait_for
 
@@ -228,9 +228,9 @@ def test_a_log_that_has_grown_too_large_is_begun_anew(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"old\n" * 10)
-        bound_log(log, limit=100)
+        rotate_log(log, limit=100)
         assert log.read_bytes() == b"old\n" * 10
-        bound_log(log, limit=39)
+        rotate_log(log, limit=39)
         writer.write(b"new\n")
     assert log.read_bytes() == b"new\n"
     assert (tmp_path / "part.log.1").read_bytes() == b"old\n" * 10
@@ -240,12 +240,12 @@ def test_a_log_that_the_disk_has_no_room_to_keep_is_begun_anew_all_the_same(tmp_
     log = tmp_path / "part.log"
     log.write_bytes(b"old\n" * 10)
     (tmp_path / "part.log.1").symlink_to("/dev/full")  # where every write says that there is no room
-    bound_log(log, limit=39)
+    rotate_log(log, limit=39)
     assert log.read_bytes() == b""
     assert list(tmp_path.iterdir()) == [log]
 
 
 def test_a_log_that_cannot_be_begun_anew_is_left(tmp_path: Path) -> None:
     (tmp_path / "part.log").mkdir()
-    bound_log(tmp_path / "part.log", limit=-1)
+    rotate_log(tmp_path / "part.log", limit=-1)
     assert (tmp_path / "part.log").is_dir()

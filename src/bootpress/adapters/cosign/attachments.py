@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
-from bootpress.adapters.cosign import claims, wire
-from bootpress.adapters.cosign.candidates import MAX_CANDIDATES, SIMPLE_SIGNING
+from bootpress.adapters.cosign import parsing, signed_payloads
+from bootpress.adapters.cosign.signature_locations import MAX_CANDIDATES, SIMPLE_SIGNING
 from bootpress.core import strict_json
 from bootpress.core.documents import Document
 from bootpress.core.errors import Rejected, SignatureRejected
@@ -66,7 +66,7 @@ def find_attachments(registry: Registry, repository: Repository, digest: str) ->
             if tagged is not None:
                 found.append(_look(registry, repository, tagged, suffix, digest))
         except Rejected as error:
-            _log.info("%s:%s is left alone: %s", repository, tag, wire.told(error))
+            _log.info("%s:%s is left alone: %s", repository, tag, parsing.error_summary(error))
     return found
 
 
@@ -92,24 +92,24 @@ def _names(registry: Registry, repository: Repository, layer: Descriptor, digest
     if layer.media_type in SBOMS:
         return False
     if layer.media_type not in {SIMPLE_SIGNING, ENVELOPE}:
-        raise SignatureRejected(f"it holds {wire.quoted(layer.media_type)}, which cosign does not attach")
+        raise SignatureRejected(f"it holds {parsing.quoted(layer.media_type)}, which cosign does not attach")
     if layer.size > MAX_PAYLOAD:
         raise _Unread(f"it has {layer.size} bytes; at most {MAX_PAYLOAD} are read")
     raw = registry.read_blob(repository, layer, limit=MAX_PAYLOAD)
     if layer.media_type == SIMPLE_SIGNING:
-        claims.check_simple_signing(raw, digest)
+        signed_payloads.check_simple_signing(raw, digest)
     else:
         _check_attestation(raw, digest)
     return True
 
 
 def _check_attestation(raw: bytes, digest: str) -> None:
-    envelope = wire.read(_Envelope, raw, what="the attestation")
-    if envelope.payload_type != claims.PAYLOAD_TYPE:
-        raise SignatureRejected(f"the attestation has payload type {wire.quoted(envelope.payload_type)}")
-    payload = wire.decode_base64(envelope.payload, what="the attestation's payload")
-    if strict_json.count_marks(payload) > MAX_MARKS:
+    envelope = parsing.read(_Envelope, raw, what="the attestation")
+    if envelope.payload_type != signed_payloads.PAYLOAD_TYPE:
+        raise SignatureRejected(f"the attestation has payload type {parsing.quoted(envelope.payload_type)}")
+    payload = parsing.decode_base64(envelope.payload, what="the attestation's payload")
+    if strict_json.count_structural_tokens(payload) > MAX_MARKS:
         raise _Unread(f"its statement has more than {MAX_MARKS} brackets, commas and colons")
-    statement = wire.read(claims.Statement, payload, what="the statement", max_marks=MAX_MARKS)
+    statement = parsing.read(signed_payloads.Statement, payload, what="the statement", max_marks=MAX_MARKS)
     if [subject.digest for subject in statement.subject] != [{"sha256": digest_hex(digest)}]:
         raise SignatureRejected("it is an attestation of something else, or not only of this image")

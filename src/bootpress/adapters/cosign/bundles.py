@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bootpress.adapters.cosign import claims, wire
+from bootpress.adapters.cosign import parsing, signed_payloads
 from bootpress.core.errors import SignatureRejected
 
 BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -16,74 +16,74 @@ _MEDIA_TYPES = frozenset({BUNDLE_V03, "application/vnd.dev.sigstore.bundle+json;
 """Two spellings of version 0.3; cosign never wrote an image signature as an older one."""
 
 
-class _Signature(wire.Wire):
+class _Signature(parsing.StrictModel):
     sig: str
     keyid: str | None = None
     """A hint that nobody signed; not looked at."""
 
 
-class _Envelope(wire.Wire):
+class _Envelope(parsing.StrictModel):
     payload: str
     payload_type: str = Field(alias="payloadType")
     signatures: list[_Signature]
 
 
-class _LogId(wire.Wire):
-    key_id: wire.Base64 = Field(alias="keyId")
+class _LogId(parsing.StrictModel):
+    key_id: parsing.Base64 = Field(alias="keyId")
 
 
-class _KindVersion(wire.Wire):
+class _KindVersion(parsing.StrictModel):
     kind: str
     version: str
 
 
-class _Promise(wire.Wire):
-    signed_entry_timestamp: wire.Base64 = Field(alias="signedEntryTimestamp")
+class _Promise(parsing.StrictModel):
+    signed_entry_timestamp: parsing.Base64 = Field(alias="signedEntryTimestamp")
 
 
-class _Checkpoint(wire.Wire):
+class _Checkpoint(parsing.StrictModel):
     envelope: str
 
 
-class _Proof(wire.Wire):
-    log_index: wire.Int64 | None = Field(None, alias="logIndex")
-    root_hash: wire.Base64 = Field(alias="rootHash")
-    tree_size: wire.Int64 = Field(alias="treeSize")
-    hashes: list[wire.Base64] | None = None
+class _Proof(parsing.StrictModel):
+    log_index: parsing.Int64 | None = Field(None, alias="logIndex")
+    root_hash: parsing.Base64 = Field(alias="rootHash")
+    tree_size: parsing.Int64 = Field(alias="treeSize")
+    hashes: list[parsing.Base64] | None = None
     checkpoint: _Checkpoint | None = None
 
 
-class _LogEntry(wire.Wire):
-    log_index: wire.Int64 | None = Field(None, alias="logIndex")
+class _LogEntry(parsing.StrictModel):
+    log_index: parsing.Int64 | None = Field(None, alias="logIndex")
     log_id: _LogId = Field(alias="logId")
     kind_version: _KindVersion = Field(alias="kindVersion")
-    integrated_time: wire.Int64 | None = Field(None, alias="integratedTime")
+    integrated_time: parsing.Int64 | None = Field(None, alias="integratedTime")
     inclusion_promise: _Promise | None = Field(None, alias="inclusionPromise")
     inclusion_proof: _Proof | None = Field(None, alias="inclusionProof")
-    canonicalized_body: wire.Base64 | None = Field(None, alias="canonicalizedBody")
+    canonicalized_body: parsing.Base64 | None = Field(None, alias="canonicalizedBody")
 
 
-class _Stamp(wire.Wire):
-    signed_timestamp: wire.Base64 = Field(alias="signedTimestamp")
+class _Stamp(parsing.StrictModel):
+    signed_timestamp: parsing.Base64 = Field(alias="signedTimestamp")
 
 
-class _Stamps(wire.Wire):
+class _Stamps(parsing.StrictModel):
     rfc3161_timestamps: list[_Stamp] = Field(default_factory=list, alias="rfc3161Timestamps")
 
 
-class _PublicKey(wire.Wire):
+class _PublicKey(parsing.StrictModel):
     hint: str | None = None
 
 
-class _Certificate(wire.Wire):
-    raw_bytes: wire.Base64 = Field(alias="rawBytes")
+class _Certificate(parsing.StrictModel):
+    raw_bytes: parsing.Base64 = Field(alias="rawBytes")
 
 
-class _Chain(wire.Wire):
+class _Chain(parsing.StrictModel):
     certificates: list[_Certificate]
 
 
-class _Material(wire.Wire):
+class _Material(parsing.StrictModel):
     public_key: _PublicKey | None = Field(None, alias="publicKey")
     certificate: _Certificate | None = None
     x509_certificate_chain: _Chain | None = Field(None, alias="x509CertificateChain")
@@ -91,17 +91,17 @@ class _Material(wire.Wire):
     timestamp_verification_data: _Stamps | None = Field(None, alias="timestampVerificationData")
 
 
-class _HashOutput(wire.Wire):
+class _HashOutput(parsing.StrictModel):
     algorithm: str
-    digest: wire.Base64
+    digest: parsing.Base64
 
 
-class _MessageSignature(wire.Wire):
+class _MessageSignature(parsing.StrictModel):
     message_digest: _HashOutput | None = Field(None, alias="messageDigest")
-    signature: wire.Base64
+    signature: parsing.Base64
 
 
-class _Bundle(wire.Wire):
+class _Bundle(parsing.StrictModel):
     media_type: str = Field(alias="mediaType")
     material: _Material = Field(alias="verificationMaterial")
     dsse_envelope: _Envelope | None = Field(None, alias="dsseEnvelope")
@@ -115,13 +115,13 @@ class Bundle:
     docker_reference = None
 
     def __init__(self, raw: bytes, digest: str) -> None:
-        document = wire.read(_Bundle, raw, what="the bundle")
+        document = parsing.read(_Bundle, raw, what="the bundle")
         if document.media_type not in _MEDIA_TYPES:
-            raise SignatureRejected(f"the bundle has an unknown media type {wire.quoted(document.media_type)}")
+            raise SignatureRejected(f"the bundle has an unknown media type {parsing.quoted(document.media_type)}")
         self.raw = raw
         self.material = document.material
         self.payload, self.signature = _open_envelope(document)
-        claims.check_statement(self.payload, digest)
+        signed_payloads.check_statement(self.payload, digest)
 
     @property
     def has_certificate(self) -> bool:
@@ -136,7 +136,7 @@ class Bundle:
     @property
     def signed_bytes(self) -> bytes:
         """Return what the signature is over: DSSE's pre-authentication encoding of the payload."""
-        return encode_pae(claims.PAYLOAD_TYPE, self.payload)
+        return encode_pae(signed_payloads.PAYLOAD_TYPE, self.payload)
 
 
 def _open_envelope(document: _Bundle) -> tuple[bytes, bytes]:
@@ -148,14 +148,15 @@ def _open_envelope(document: _Bundle) -> tuple[bytes, bytes]:
     envelope = document.dsse_envelope
     if envelope is None or document.message_signature is not None:
         raise SignatureRejected("the bundle holds no DSSE envelope, or not only one")
-    if envelope.payload_type != claims.PAYLOAD_TYPE:
+    if envelope.payload_type != signed_payloads.PAYLOAD_TYPE:
         raise SignatureRejected(
-            f"the envelope has payload type {wire.quoted(envelope.payload_type)}, not '{claims.PAYLOAD_TYPE}'"
+            f"the envelope has payload type {parsing.quoted(envelope.payload_type)},"
+            f" not '{signed_payloads.PAYLOAD_TYPE}'"
         )
     if len(envelope.signatures) != 1:
         raise SignatureRejected(f"the envelope has {len(envelope.signatures)} signatures, not one")
-    payload = wire.decode_base64(envelope.payload, what="the envelope's payload")
-    return payload, wire.decode_base64(envelope.signatures[0].sig, what="the envelope's signature")
+    payload = parsing.decode_base64(envelope.payload, what="the envelope's payload")
+    return payload, parsing.decode_base64(envelope.signatures[0].sig, what="the envelope's signature")
 
 
 def encode_pae(payload_type: str, payload: bytes) -> bytes:

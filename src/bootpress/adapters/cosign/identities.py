@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bootpress.adapters.cosign.wire import quoted
+from bootpress.adapters.cosign.parsing import quoted
 from bootpress.core.errors import InvalidInput, SignatureRejected
 from bootpress.core.texts import shown
 
@@ -24,7 +24,7 @@ _EXPRESSION_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class CertificateIdentity:
     """Who signed (URI or mail address) and who vouched for them (the OIDC issuer)."""
 
     identity: str
@@ -62,13 +62,13 @@ class IdentityRule:
     identity: Expression
     issuer: Expression
 
-    def check(self, certificate: x509.Certificate) -> Claims:
+    def check(self, certificate: x509.Certificate) -> CertificateIdentity:
         """Return who the certificate speaks for, if the policy trusts them; SignatureRejected otherwise."""
         claims = read_claims(certificate)
         self.check_claims(claims)
         return claims
 
-    def check_claims(self, claims: Claims) -> None:
+    def check_claims(self, claims: CertificateIdentity) -> None:
         """Raise SignatureRejected unless both names are those that the policy trusts."""
         for name, value, expression in (
             ("identity", claims.identity, self.identity),
@@ -81,12 +81,12 @@ class IdentityRule:
                 )
 
 
-def read_claims(certificate: x509.Certificate) -> Claims:
+def read_claims(certificate: x509.Certificate) -> CertificateIdentity:
     """Read the one subject alternative name and the issuer of a leaf certificate; SignatureRejected otherwise.
 
     Control characters never belong to either, and would let one line look like two to whoever reads it.
     """
-    claims = Claims(_read_identity(certificate), _read_issuer(certificate))
+    claims = CertificateIdentity(_read_identity(certificate), _read_issuer(certificate))
     for value in (claims.identity, claims.issuer):
         if not value or not value.isprintable():
             raise SignatureRejected(f"the certificate holds {quoted(value)}, which is not a printable name")

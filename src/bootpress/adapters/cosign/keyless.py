@@ -10,14 +10,14 @@ from rfc3161_client import decode_timestamp_response
 from sigstore.errors import Error as SigstoreError
 from sigstore.models import Bundle as SigstoreBundle
 
-from bootpress.adapters.cosign import claims, wire
+from bootpress.adapters.cosign import parsing, signed_payloads
 from bootpress.adapters.cosign.bundles import Bundle
-from bootpress.adapters.cosign.identities import Claims, IdentityRule, check_leaf
-from bootpress.adapters.cosign.roots import Root
+from bootpress.adapters.cosign.identities import CertificateIdentity, IdentityRule, check_leaf
+from bootpress.adapters.cosign.roots import TrustMaterial
 from bootpress.core.errors import SignatureRejected
 
 
-def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claims, datetime]:
+def verify_bundle(root: TrustMaterial, rule: IdentityRule, bundle: Bundle) -> tuple[CertificateIdentity, datetime]:
     """Return who signed a bundle and when, by its log or time stamp; SignatureRejected otherwise.
 
     sigstore verifies signature, certificate chain, SCT, log entry and time, with the key of the log that the entry
@@ -31,8 +31,8 @@ def verify_bundle(root: Root, rule: IdentityRule, bundle: Bundle) -> tuple[Claim
         check_leaf(certificate)
         verified = root.verifier_of(log).verify_dsse(evidence, _AnyIdentity())
     except SigstoreError as error:
-        raise SignatureRejected(wire.told(error)) from error
-    if verified != (claims.PAYLOAD_TYPE, bundle.payload):
+        raise SignatureRejected(parsing.error_summary(error)) from error
+    if verified != (signed_payloads.PAYLOAD_TYPE, bundle.payload):
         raise SignatureRejected("what was verified is not what was read")
     for moment in times:
         root.check_certificate(certificate, moment)
@@ -75,7 +75,7 @@ def _read_times(bundle: Bundle) -> list[datetime]:
     ]
     stamps = bundle.material.timestamp_verification_data
     for stamp in stamps.rfc3161_timestamps if stamps else []:
-        raw = wire.decode_base64(stamp.signed_timestamp, what="a time stamp")
+        raw = parsing.decode_base64(stamp.signed_timestamp, what="a time stamp")
         times.append(decode_timestamp_response(raw).tst_info.gen_time)
     if not times:
         raise SignatureRejected("neither a log nor a time stamp says when it was signed")
@@ -86,4 +86,4 @@ def _read_log_id(bundle: Bundle) -> bytes:
     entries = bundle.material.tlog_entries or []
     if len(entries) != 1:
         raise SignatureRejected(f"the bundle has {len(entries)} log entries, not one")
-    return wire.decode_base64(entries[0].log_id.key_id, what="the log's id")
+    return parsing.decode_base64(entries[0].log_id.key_id, what="the log's id")

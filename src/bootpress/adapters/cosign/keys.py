@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from bootpress.adapters.cosign import wire
+from bootpress.adapters.cosign import parsing
 from bootpress.core.errors import InvalidInput
 from bootpress.core.texts import shown
 
@@ -44,7 +44,7 @@ class PublicKey:
         """Return the key as one PEM block, PUBLIC KEY (RFC 7468, section 13), and nothing else."""
         return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
-    def holds(self, signature: bytes, message: bytes) -> bool:
+    def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` is this key's over `message`."""
         try:
             match self.key:
@@ -61,7 +61,7 @@ class PublicKey:
 
 def load_pem(text: str) -> PublicKey:
     """Read one PEM public key (SubjectPublicKeyInfo, RFC 7468 section 13); InvalidInput for anything else."""
-    labels = wire.find_pem_labels(text)
+    labels = parsing.find_pem_labels(text)
     if any("PRIVATE KEY" in label for label in labels or []) or "PRIVATE KEY" in text:
         raise InvalidInput(
             "this is a private key", hint="give the public key (cosign.pub), and replace the private one"
@@ -75,7 +75,7 @@ def load_pem(text: str) -> PublicKey:
     try:
         return wrap(load_pem_public_key(text.strip().encode()))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInput(f"the public key cannot be read: {wire.told(error)}") from error
+        raise InvalidInput(f"the public key cannot be read: {parsing.error_summary(error)}") from error
 
 
 def load_der(raw: bytes) -> PublicKey:

@@ -11,15 +11,17 @@ from datetime import datetime
 
 from sigstore.errors import Error as SigstoreError
 
-from bootpress.adapters.cosign import keys, sigstore_private, wire
-from bootpress.adapters.cosign.candidates import LegacySignature
-from bootpress.adapters.cosign.identities import Claims, IdentityRule, check_leaf
+from bootpress.adapters.cosign import keys, parsing, sigstore_private
+from bootpress.adapters.cosign.identities import CertificateIdentity, IdentityRule, check_leaf
 from bootpress.adapters.cosign.rekor import LogEntry, read_certificate
-from bootpress.adapters.cosign.roots import Root
+from bootpress.adapters.cosign.roots import TrustMaterial
+from bootpress.adapters.cosign.signature_locations import LegacySignature
 from bootpress.core.errors import SignatureRejected
 
 
-def verify_legacy(root: Root, rule: IdentityRule, legacy: LegacySignature) -> tuple[Claims, datetime]:
+def verify_legacy(
+    root: TrustMaterial, rule: IdentityRule, legacy: LegacySignature
+) -> tuple[CertificateIdentity, datetime]:
     """Return who signed and when the log took it in; SignatureRejected otherwise."""
     if legacy.certificate is None:
         raise SignatureRejected("it is signed by a bare key, and the platform trusts certificates only")
@@ -29,13 +31,13 @@ def verify_legacy(root: Root, rule: IdentityRule, legacy: LegacySignature) -> tu
     entry.check_subject(payload=legacy.payload, signature=legacy.signature, certificate=certificate)
     check_leaf(certificate)
     at = entry.integrated_at
-    if not root.find_log(entry.log_id, at).key.holds(entry.promise, entry.promised_bytes):
+    if not root.find_log(entry.log_id, at).key.verifies(entry.promise, entry.promised_bytes):
         raise SignatureRejected("the log did not sign the log entry")
     try:
         sigstore_private.verify_certificate(root.verifier, root.trusted, certificate, at)
     except SigstoreError as error:
-        raise SignatureRejected(wire.told(error)) from error
+        raise SignatureRejected(parsing.error_summary(error)) from error
     root.check_certificate(certificate, at)
-    if not keys.wrap(certificate.public_key()).holds(legacy.signature, legacy.payload):
+    if not keys.wrap(certificate.public_key()).verifies(legacy.signature, legacy.payload):
         raise SignatureRejected("the signature does not hold")
     return rule.check(certificate), at

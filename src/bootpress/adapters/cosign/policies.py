@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bootpress.adapters.cosign import keys
 from bootpress.adapters.cosign.bundles import Bundle
-from bootpress.adapters.cosign.candidates import LegacySignature
-from bootpress.adapters.cosign.identities import Claims, Expression, IdentityRule
+from bootpress.adapters.cosign.identities import CertificateIdentity, Expression, IdentityRule
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
 from bootpress.adapters.cosign.rekor import LogEntry
+from bootpress.adapters.cosign.signature_locations import LegacySignature
 from bootpress.core.errors import InvalidInput, SignatureRejected
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy
 from bootpress.core.ports import Signer
 
 if TYPE_CHECKING:
-    from bootpress.adapters.cosign.roots import Root
+    from bootpress.adapters.cosign.roots import TrustMaterial
 
 
 @dataclass(frozen=True, slots=True)
-class Trusted:
+class VerifiedSigner:
     """Who signed, and when, where a log or time stamp proves it."""
 
     signer: Signer
@@ -31,7 +31,7 @@ class Trusted:
 class Policy(Protocol):
     """One way to trust: by certificate or by key, never by the other."""
 
-    def check(self, signature: Bundle | LegacySignature) -> Trusted:
+    def check(self, signature: Bundle | LegacySignature) -> VerifiedSigner:
         """Return who signed, if the policy trusts them; SignatureRejected otherwise."""
 
 
@@ -52,7 +52,7 @@ class KeysPolicy:
             raise InvalidInput(f"{field}: this key is named twice", hint="name each key once", field=field)
         self._keys.append(key)
 
-    def check(self, signature: Bundle | LegacySignature) -> Trusted:
+    def check(self, signature: Bundle | LegacySignature) -> VerifiedSigner:
         """Return the key that signed."""
         if isinstance(signature, Bundle):
             is_by_key, message = signature.has_key and not signature.has_certificate, signature.signed_bytes
@@ -63,8 +63,8 @@ class KeysPolicy:
         if not is_by_key:
             raise SignatureRejected("it is not signed by a bare key, and the platform trusts keys only")
         for key in self._keys:
-            if key.holds(signature.signature, message):
-                return Trusted(Signer(mode="keys", key_sha256=key.sha256), None)
+            if key.verifies(signature.signature, message):
+                return VerifiedSigner(Signer(mode="keys", key_sha256=key.sha256), None)
         count = len(self._keys)
         raise SignatureRejected(
             "signed by another key" if count == 1 else f"signed by none of the {count} keys that the platform trusts",
@@ -80,13 +80,13 @@ class KeylessPolicy:
         self._public_good = public_good
         self._root = _read_root(trust.trusted_root)
 
-    def check(self, signature: Bundle | LegacySignature) -> Trusted:
+    def check(self, signature: Bundle | LegacySignature) -> VerifiedSigner:
         """Return the identity that signed; TrustRootUnavailable while the public-good root cannot be had."""
         root = self._root or self._public_good.get()
         claims, signed_at = self._verify(root, signature)
-        return Trusted(Signer(mode="keyless", identity=claims.identity, issuer=claims.issuer), signed_at)
+        return VerifiedSigner(Signer(mode="keyless", identity=claims.identity, issuer=claims.issuer), signed_at)
 
-    def _verify(self, root: Root, signature: Bundle | LegacySignature) -> tuple[Claims, datetime]:
+    def _verify(self, root: TrustMaterial, signature: Bundle | LegacySignature) -> tuple[CertificateIdentity, datetime]:
         from bootpress.adapters.cosign import keyless, legacy_keyless  # noqa: PLC0415 - half a second; see the package
 
         if isinstance(signature, LegacySignature):
@@ -106,7 +106,7 @@ def trusts(trust: TrustPolicy, signer: Signer) -> bool:
             if signer.mode != "keyless" or signer.identity is None or signer.issuer is None:
                 return False
             try:
-                _identity_rule(trust).check_claims(Claims(signer.identity, signer.issuer))
+                _identity_rule(trust).check_claims(CertificateIdentity(signer.identity, signer.issuer))
             except SignatureRejected:
                 return False
             return True
@@ -119,7 +119,7 @@ def _identity_rule(trust: KeylessTrust) -> IdentityRule:
     )
 
 
-def _read_root(trusted_root: Literal["public-good"] | dict[str, Any]) -> Root | None:
+def _read_root(trusted_root: Literal["public-good"] | dict[str, Any]) -> TrustMaterial | None:
     from bootpress.adapters.cosign import roots  # noqa: PLC0415 - half a second; see the package
 
     return None if trusted_root == "public-good" else roots.read_root(trusted_root)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bootpress.adapters.cosign.wire import told
+from bootpress.adapters.cosign.parsing import error_summary
 from bootpress.core.errors import TrustRootUnavailable
 
 if TYPE_CHECKING:
-    from bootpress.adapters.cosign.roots import Root
+    from bootpress.adapters.cosign.roots import TrustMaterial
 
 _FRESH_FOR = 24 * 3600.0
 """Seconds after which the root is looked up again; its keys change a few times a year."""
@@ -22,13 +22,13 @@ _RETRY_FIRST_AFTER = 20.0
 """The same while there is no root yet: everything waits for it, but many threads need not each wait out a timeout."""
 
 
-def load_through_tuf() -> Root:
+def load_through_tuf() -> TrustMaterial:
     """Load the root as sigstore does: refreshed and checked through TUF, kept in the user's data folder."""
     from sigstore.models import ClientTrustConfig  # noqa: PLC0415 - half a second; see the package
 
-    from bootpress.adapters.cosign.roots import Root  # noqa: PLC0415 - same
+    from bootpress.adapters.cosign.roots import TrustMaterial  # noqa: PLC0415 - same
 
-    return Root(ClientTrustConfig.production().trusted_root)
+    return TrustMaterial(ClientTrustConfig.production().trusted_root)
 
 
 _log = logging.getLogger(__name__)
@@ -42,16 +42,16 @@ class PublicGoodRoot:
     """
 
     def __init__(
-        self, load: Callable[[], Root] = load_through_tuf, clock: Callable[[], float] = time.monotonic
+        self, load: Callable[[], TrustMaterial] = load_through_tuf, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._load = load
         self._clock = clock
         self._lock = threading.Lock()
-        self._root: Root | None = None
+        self._root: TrustMaterial | None = None
         self._next_look = clock()
         self._failure = ""
 
-    def get(self) -> Root:
+    def get(self) -> TrustMaterial:
         """Return the root; TrustRootUnavailable if none could be loaded yet."""
         with self._lock:
             if self._clock() >= self._next_look:
@@ -67,7 +67,7 @@ class PublicGoodRoot:
         try:
             self._root = self._load()
         except Exception as error:  # noqa: BLE001 - TUF's are of many classes; none may look like a bad artifact
-            self._failure = told(error)
+            self._failure = error_summary(error)
             _log.warning("the root of the public Sigstore services cannot be loaded: %s", self._failure)
             self._next_look = self._clock() + (_RETRY_FIRST_AFTER if self._root is None else _RETRY_AFTER)
         else:

@@ -14,7 +14,7 @@ from typing import Annotated
 from cryptography.x509 import Certificate, InvalidVersion, load_pem_x509_certificates
 from pydantic import Field
 
-from bootpress.adapters.cosign import wire
+from bootpress.adapters.cosign import parsing
 from bootpress.core.errors import SignatureRejected
 
 _LAST_EXACT = 2**53 - 1
@@ -23,42 +23,42 @@ _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, after which Python has no dates."""
 
 
-class _Payload(wire.Wire):
+class _Payload(parsing.StrictModel):
     body: str
     integrated_time: Annotated[int, Field(alias="integratedTime", ge=1, le=_LAST_SECOND)]
     log_index: Annotated[int, Field(alias="logIndex", ge=0, le=_LAST_EXACT)]
     log_id: Annotated[str, Field(alias="logID", pattern=r"\A[0-9a-f]{64}\z")]
 
 
-class _RekorBundle(wire.Wire):
+class _RekorBundle(parsing.StrictModel):
     promise: str = Field(alias="SignedEntryTimestamp")
     payload: _Payload = Field(alias="Payload")
 
 
-class _Hash(wire.Wire):
+class _Hash(parsing.StrictModel):
     algorithm: str
     value: str
 
 
-class _Data(wire.Wire):
+class _Data(parsing.StrictModel):
     hash: _Hash
 
 
-class _Verifier(wire.Wire):
+class _Verifier(parsing.StrictModel):
     content: str
 
 
-class _Signature(wire.Wire):
+class _Signature(parsing.StrictModel):
     content: str
     public_key: _Verifier = Field(alias="publicKey")
 
 
-class _Spec(wire.Wire):
+class _Spec(parsing.StrictModel):
     data: _Data
     signature: _Signature
 
 
-class _HashedRekord(wire.Wire):
+class _HashedRekord(parsing.StrictModel):
     api_version: str = Field(alias="apiVersion")
     kind: str
     spec: _Spec
@@ -68,13 +68,13 @@ class LogEntry:
     """A promised log entry that has the right shape; nothing in it is proven yet."""
 
     def __init__(self, annotation: str) -> None:
-        document = wire.read(_RekorBundle, annotation.encode(errors="replace"), what="the log entry")
+        document = parsing.read(_RekorBundle, annotation.encode(errors="replace"), what="the log entry")
         self._payload = document.payload
-        self.promise = wire.decode_base64(document.promise, what="the signed entry timestamp")
+        self.promise = parsing.decode_base64(document.promise, what="the signed entry timestamp")
         self.log_id = bytes.fromhex(self._payload.log_id)
         self.integrated_at = datetime.fromtimestamp(self._payload.integrated_time, UTC)
-        body = wire.decode_base64(self._payload.body, what="the log entry's body")
-        self._body = wire.read(_HashedRekord, body, what="the log entry's body")
+        body = parsing.decode_base64(self._payload.body, what="the log entry's body")
+        self._body = parsing.read(_HashedRekord, body, what="the log entry's body")
 
     @property
     def promised_bytes(self) -> bytes:
@@ -95,16 +95,16 @@ class LogEntry:
         logged_hash = (spec.data.hash.algorithm, spec.data.hash.value)
         if logged_hash != ("sha256", hashlib.sha256(payload).hexdigest()):
             raise SignatureRejected("the log entry is of another payload")
-        if wire.decode_base64(spec.signature.content, what="the logged signature") != signature:
+        if parsing.decode_base64(spec.signature.content, what="the logged signature") != signature:
             raise SignatureRejected("the log entry is of another signature")
-        logged = wire.decode_base64(spec.signature.public_key.content, what="the logged certificate")
+        logged = parsing.decode_base64(spec.signature.public_key.content, what="the logged certificate")
         if read_certificate(logged) != certificate:
             raise SignatureRejected("the log entry is of another certificate")
 
 
 def read_certificate(pem: bytes) -> Certificate:
     """Read exactly one PEM certificate."""
-    if wire.find_pem_labels(pem.decode(errors="replace")) != ["CERTIFICATE"]:
+    if parsing.find_pem_labels(pem.decode(errors="replace")) != ["CERTIFICATE"]:
         raise SignatureRejected("it carries something other than one PEM certificate")
     try:
         return load_pem_x509_certificates(pem)[0]

@@ -27,7 +27,7 @@ from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogIn
 from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
 from bootpress.adapters.cosign import keys, sigstore_private
-from bootpress.adapters.cosign.wire import told
+from bootpress.adapters.cosign.parsing import error_summary
 from bootpress.core.errors import InvalidInput, SignatureRejected
 
 _MAX_DOCUMENT = 256 * 1024
@@ -53,7 +53,7 @@ class Log:
     instance: TransparencyLogInstance
 
 
-class Root:
+class TrustMaterial:
     """A trusted root, read once; shared by threads."""
 
     def __init__(self, trusted: TrustedRoot) -> None:
@@ -89,7 +89,7 @@ class Root:
             _find_log(self._ct_logs, sct.log_id, sct.timestamp.replace(tzinfo=UTC), what="certificate log")
 
 
-def read_root(document: dict[str, Any]) -> Root:
+def read_root(document: dict[str, Any]) -> TrustMaterial:
     """Read a trusted root (Sigstore's trusted_root.json); InvalidInput for anything else."""
     field = "trust.trusted_root"
     try:
@@ -98,10 +98,10 @@ def read_root(document: dict[str, Any]) -> Root:
             raise InvalidInput(f"the trusted root is larger than {_MAX_DOCUMENT} bytes", field=field)
         trusted = _parse(text)
         _check_spelling(document, sigstore_private.read_document(trusted).model_dump(by_alias=True, exclude_unset=True))
-        return Root(trusted)
+        return TrustMaterial(trusted)
     except (SigstoreError, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(
-            f"the trusted root cannot be read: {told(error)}",
+            f"the trusted root cannot be read: {error_summary(error)}",
             hint="give the content of a trusted_root.json, as `cosign trusted-root create` writes it",
             field=field,
         ) from error

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bootpress.adapters.cosign import claims
+from bootpress.adapters.cosign import signed_payloads
 from bootpress.adapters.cosign.bundles import BUNDLE_V03, encode_pae
 from bootpress.core.ports import Descriptor
 from bootpress.core.references import digest_hex
@@ -62,7 +62,7 @@ class SigningKey:
             "layers": [_describe(BUNDLE_V03, bundle)],
             "annotations": {
                 "dev.sigstore.bundle.content": "dsse-envelope",
-                "dev.sigstore.bundle.predicateType": claims.SIGN_PREDICATE,
+                "dev.sigstore.bundle.predicateType": signed_payloads.SIGN_PREDICATE,
                 "org.opencontainers.image.created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             },
             "subject": {"mediaType": subject.media_type, "size": subject.size, "digest": subject.digest},
@@ -72,20 +72,20 @@ class SigningKey:
 
     def _make_bundle(self, digest: str) -> dict[str, Any]:
         statement = {
-            "_type": claims.STATEMENT_TYPE,
+            "_type": signed_payloads.STATEMENT_TYPE,
             "subject": [{"digest": {"sha256": digest_hex(digest)}, "annotations": {}}],
-            "predicateType": claims.SIGN_PREDICATE,
+            "predicateType": signed_payloads.SIGN_PREDICATE,
             "predicate": {},
         }
         payload = _encode(statement)
-        signature = self._private.sign(encode_pae(claims.PAYLOAD_TYPE, payload), ec.ECDSA(hashes.SHA256()))
+        signature = self._private.sign(encode_pae(signed_payloads.PAYLOAD_TYPE, payload), ec.ECDSA(hashes.SHA256()))
         der = self._private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return {
             "mediaType": BUNDLE_V03,
             "verificationMaterial": {"publicKey": {"hint": _base64(hashlib.sha256(der).digest())}},
             "dsseEnvelope": {
                 "payload": _base64(payload),
-                "payloadType": claims.PAYLOAD_TYPE,
+                "payloadType": signed_payloads.PAYLOAD_TYPE,
                 "signatures": [{"sig": _base64(signature)}],
             },
         }

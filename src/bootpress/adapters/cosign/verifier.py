@@ -9,7 +9,7 @@ from bootpress.adapters.cosign import keys
 from bootpress.adapters.cosign.attachments import find_attachments
 from bootpress.adapters.cosign.policies import KeylessPolicy, KeysPolicy, Policy, trusts
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
-from bootpress.adapters.cosign.search import Search
+from bootpress.adapters.cosign.signature_search import Search
 from bootpress.core.errors import InvalidInput
 from bootpress.core.platforms.trust import KeylessTrust, KeysTrust, TrustPolicy, trust_policy
 from bootpress.core.ports import Attachment, Registry, Signer, VerifiedSignature

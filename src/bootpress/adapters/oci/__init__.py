@@ -3,10 +3,10 @@
 `OciRegistries` opens registries for services; `Pusher` is for the demo and for tests.
 """
 
-from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.adapters.oci.pools import Network
+from bootpress.adapters.oci.connection_pools import Network
+from bootpress.adapters.oci.limits import Clock, Limits
 from bootpress.adapters.oci.push import Config, Layer, Pusher
 from bootpress.adapters.oci.registries import OciRegistries
 from bootpress.adapters.oci.registry import OciRegistry
 
-__all__ = ["Config", "Layer", "Limits", "Network", "OciRegistries", "OciRegistry", "Pusher", "Timing"]
+__all__ = ["Clock", "Config", "Layer", "Limits", "Network", "OciRegistries", "OciRegistry", "Pusher"]

@@ -13,10 +13,16 @@ from typing import Protocol
 
 import httpx
 
-from bootpress.adapters.oci.answers import Patience, Transient, content_length, missing_by_digest, refuse_encoding
 from bootpress.adapters.oci.limits import MIB
+from bootpress.adapters.oci.network import TransferDeadline
+from bootpress.adapters.oci.responses import (
+    RetryableFailure,
+    RetryPolicy,
+    content_length,
+    missing_content_error,
+    refuse_encoding,
+)
 from bootpress.adapters.oci.transport import Transport
-from bootpress.adapters.oci.wire import Watch
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import Descriptor, Progress
 from bootpress.core.references import Repository
@@ -36,7 +42,7 @@ class Sink(Protocol):
         """Forget what came so far."""
 
 
-class Nowhere:
+class NullSink:
     """Keeps nothing."""
 
     def write(self, chunk: bytes) -> None:
@@ -46,7 +52,7 @@ class Nowhere:
         """Nothing to forget."""
 
 
-class Memory:
+class MemorySink:
     """Keeps a small blob."""
 
     def __init__(self) -> None:
@@ -61,7 +67,7 @@ class Memory:
         self.content.clear()
 
 
-class File:
+class FileSink:
     """Writes to a new file beside `path`, which takes its name when everything has come."""
 
     def __init__(self, path: Path) -> None:
@@ -96,9 +102,9 @@ class File:
 
 
 @contextmanager
-def file_sink(path: Path) -> Iterator[File]:
+def file_sink(path: Path) -> Iterator[FileSink]:
     """Give a file sink that leaves no part behind."""
-    sink = File(path)
+    sink = FileSink(path)
     try:
         yield sink
     finally:
@@ -131,9 +137,9 @@ class BlobStream:
         """
         limits, timing = self._transport.limits, self._transport.timing
         deadline = timing.monotonic() + limits.blob_seconds + self._descriptor.size / limits.blob_rate
-        patience = Patience(limits, timing, deadline=deadline)
+        patience = RetryPolicy(limits, timing, deadline=deadline)
         for _ in range(limits.blob_responses):
-            watch = Watch(timing, deadline, rate=limits.slowest_rate, rate_seconds=limits.rate_seconds)
+            watch = TransferDeadline(timing, deadline, rate=limits.slowest_rate, rate_seconds=limits.rate_seconds)
             before = self._reported
             if self._progress:
                 self._progress(0)  # whoever no longer wants the blob says so here, also while nothing comes
@@ -141,13 +147,13 @@ class BlobStream:
                 self._take_response(watch)
                 if self._holds():
                     return
-            except Transient as failure:
+            except RetryableFailure as failure:
                 if self._reported - before > PROGRESS:
                     patience.start_over()
                 patience.wait(failure, what=self._name)
         raise RegistryUnavailable(f"{self._name} did not come whole in {limits.blob_responses} responses")
 
-    def _take_response(self, watch: Watch) -> None:
+    def _take_response(self, watch: TransferDeadline) -> None:
         path = f"/v2/{self._repository.path}/blobs/{self._descriptor.digest}"
         if self._offset and not self._ranges:
             self._start_over()
@@ -159,7 +165,7 @@ class BlobStream:
             for chunk in response.iter_raw():
                 self._take(chunk)
         if self._offset < expected:
-            raise Transient(f"it broke off after {self._offset} of {self._descriptor.size} bytes")
+            raise RetryableFailure(f"it broke off after {self._offset} of {self._descriptor.size} bytes")
 
     def _begin(self, response: httpx.Response) -> int:
         """Judge a response by its head; return the offset that it should end at."""
@@ -170,10 +176,10 @@ class BlobStream:
             case 206 if self._offset:
                 return self._begin_rest(response)
             case 404:
-                raise missing_by_digest(self._name)
+                raise missing_content_error(self._name)
             case 416 if self._offset:
                 self._start_over(ranges=False)
-                raise Transient("it cannot be resumed")
+                raise RetryableFailure("it cannot be resumed")
             case status:
                 raise RegistryUnavailable(f"{self._transport.origin} answers {status} for {self._name}")
 
@@ -192,7 +198,7 @@ class BlobStream:
             raise ContentRejected(f"{self._name} has {found[3]} bytes, not the {size} that its manifest says")
         if not found or int(found[1]) != self._offset or not self._offset <= int(found[2]) < size:
             self._start_over(ranges=False)
-            raise Transient("it answers with another range than was asked for")
+            raise RetryableFailure("it answers with another range than was asked for")
         self._resumed = True
         return int(found[2]) + 1
 
@@ -201,7 +207,7 @@ class BlobStream:
         if self._offset > self._descriptor.size:
             if self._resumed:  # a server that counts its ranges wrong says nothing of the blob
                 self._start_over(ranges=False)
-                raise Transient("more came than was asked for")
+                raise RetryableFailure("more came than was asked for")
             raise ContentRejected(
                 f"{self._name} goes on beyond the {self._descriptor.size} bytes that its manifest says"
             )

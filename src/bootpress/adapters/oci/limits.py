@@ -51,7 +51,7 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Clock:
     """Time and chance, as this adapter meets them; tests bring their own."""
 
     monotonic: Callable[[], float] = time.monotonic

@@ -14,12 +14,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from bootpress.adapters.oci.answers import Answer, Patience, TooLarge, Transient, read_answer
 from bootpress.adapters.oci.manifests import INDEXES, OCI_INDEX, OCI_MANIFEST, digest_of, read_object
+from bootpress.adapters.oci.network import TransferDeadline
 from bootpress.adapters.oci.origins import origin_of
 from bootpress.adapters.oci.referrers import fallback_tag
+from bootpress.adapters.oci.responses import RegistryResponse, RetryableFailure, RetryPolicy, TooLarge, read_answer
 from bootpress.adapters.oci.transport import Transport
-from bootpress.adapters.oci.wire import Watch
 from bootpress.core.errors import ContentRejected, RegistryDenied, RegistryUnavailable
 from bootpress.core.ports import Descriptor, Progress
 from bootpress.core.references import Repository
@@ -128,16 +128,16 @@ class Pusher:
         """Upload in one piece: POST, then PUT (distribution-spec, "POST then PUT")."""
         limits, timing = self._transport.limits, self._transport.timing
         deadline = timing.monotonic() + limits.blob_seconds + size / limits.blob_rate
-        patience = Patience(limits, timing, deadline=deadline)
+        patience = RetryPolicy(limits, timing, deadline=deadline)
         while True:
             try:
-                self._put(repository, _Reader(content, progress), digest, size, Watch(timing, deadline))
-            except Transient as failure:
+                self._put(repository, _Reader(content, progress), digest, size, TransferDeadline(timing, deadline))
+            except RetryableFailure as failure:
                 patience.wait(failure, what=f"pushing blob {digest} to {repository}")
             else:
                 return
 
-    def _put(self, repository: Repository, reader: _Reader, digest: str, size: int, watch: Watch) -> None:
+    def _put(self, repository: Repository, reader: _Reader, digest: str, size: int, watch: TransferDeadline) -> None:
         started = self._request("POST", f"/v2/{repository.path}/blobs/uploads/", repository)
         if started.status != HTTPStatus.ACCEPTED:
             kind = RegistryDenied if 400 <= started.status < 500 else RegistryUnavailable  # noqa: PLR2004 - a quota, a policy
@@ -151,7 +151,7 @@ class Pusher:
         if answer.status != HTTPStatus.CREATED:
             raise RegistryUnavailable(f"{origin_of(url)} answers {answer} to the upload of {digest} to {repository}")
 
-    def _is_listed(self, repository: Repository, subject: str, answer: Answer) -> bool:
+    def _is_listed(self, repository: Repository, subject: str, answer: RegistryResponse) -> bool:
         """Tell whether the registry lists referrers itself: some that do forget the header that says so."""
         if "oci-subject" in answer.headers:
             return True
@@ -191,7 +191,7 @@ class Pusher:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> Answer:
+    ) -> RegistryResponse:
         try:
             return self._transport.request(
                 method,

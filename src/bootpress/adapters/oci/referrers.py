@@ -8,10 +8,10 @@ from http import HTTPStatus
 
 import httpx
 
-from bootpress.adapters.oci.answers import Answer, TooLarge
 from bootpress.adapters.oci.limits import MAX_MANIFEST, MAX_REFERRERS
 from bootpress.adapters.oci.manifests import ACCEPTED, INDEXES, parse_referrers
 from bootpress.adapters.oci.origins import MAX_URL, origin_of
+from bootpress.adapters.oci.responses import RegistryResponse, TooLarge
 from bootpress.adapters.oci.transport import Transport
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.ports import Descriptor
@@ -83,7 +83,7 @@ def _from_tag(transport: Transport, repository: Repository, digest: str) -> Iter
     yield from parse_referrers(answer.body, content_type=answer.content_type)
 
 
-def _get(transport: Transport, repository: Repository, path: str, *, accept: str) -> Answer:
+def _get(transport: Transport, repository: Repository, path: str, *, accept: str) -> RegistryResponse:
     scope = f"repository:{repository.path}:pull"
     try:
         return transport.request("GET", path, scope=scope, headers={"accept": accept}, limit=MAX_MANIFEST, is_json=True)
@@ -91,7 +91,7 @@ def _get(transport: Transport, repository: Repository, path: str, *, accept: str
         raise ContentRejected(f"an index of referrers in {repository} has more than {MAX_MANIFEST} bytes") from error
 
 
-def _next_page(answer: Answer, home: str) -> str | None:
+def _next_page(answer: RegistryResponse, home: str) -> str | None:
     """Return path and query of the next page (RFC 8288), which is the same endpoint of the same server."""
     link = _NEXT.search(answer.headers.get("link", "")[:MAX_URL])
     if link is None:

@@ -7,9 +7,9 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from bootpress.adapters.oci.connection_pools import Network
 from bootpress.adapters.oci.credentials import Credential, connection_credential, docker_credential
-from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.adapters.oci.pools import Network
+from bootpress.adapters.oci.limits import Clock, Limits
 from bootpress.adapters.oci.push import Pusher
 from bootpress.adapters.oci.registry import OciRegistry
 from bootpress.adapters.oci.transport import Transport
@@ -30,7 +30,7 @@ class OciRegistries:
         *,
         docker_config: Path | None = None,
         limits: Limits | None = None,
-        timing: Timing | None = None,
+        timing: Clock | None = None,
         network: Network | None = None,
         max_open: int = MAX_OPEN,
     ) -> None:
@@ -53,7 +53,7 @@ class OciRegistries:
             transports = list(self._open.values())
             self._open.clear()
         for transport in transports:
-            transport.retire()
+            transport.close_when_idle()
 
     def _transport(self, connection: RegistryConnection) -> Transport:
         with self._lock:
@@ -63,7 +63,7 @@ class OciRegistries:
             self._open.move_to_end(connection)
             evicted = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - self._max_open)]
         for old in evicted:
-            old.retire()
+            old.close_when_idle()
         return transport
 
     def _connect(self, connection: RegistryConnection) -> Transport:

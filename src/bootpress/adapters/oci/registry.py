@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bootpress.adapters.oci import referrers
-from bootpress.adapters.oci.answers import Answer, TooLarge, missing_by_digest
-from bootpress.adapters.oci.blobs import BlobStream, Memory, Nowhere, file_sink
+from bootpress.adapters.oci.blobs import BlobStream, MemorySink, NullSink, file_sink
 from bootpress.adapters.oci.limits import MAX_MANIFEST
 from bootpress.adapters.oci.manifests import ACCEPTED, digest_of, parse_manifest
 from bootpress.adapters.oci.push import Pusher
+from bootpress.adapters.oci.responses import RegistryResponse, TooLarge, missing_content_error
 from bootpress.adapters.oci.transport import Transport
 from bootpress.core.errors import ContentRejected, ReferenceRejected, RegistryDenied, RegistryUnavailable
-from bootpress.core.ports import Deletion, Descriptor, Manifest, Progress
+from bootpress.core.ports import DeleteResult, Descriptor, Manifest, Progress
 from bootpress.core.references import Repository
 
 MAX_ANSWER = 1024 * 1024
@@ -57,7 +57,7 @@ class OciRegistry:
         name = repository.at(digest)
         answer = self._get_manifest(repository, digest)
         if answer is None:
-            raise missing_by_digest(name)
+            raise missing_content_error(name)
         if digest_of(answer.body) != digest:
             raise ContentRejected(f"{name} is served with other bytes: their digest is {digest_of(answer.body)}")
         return parse_manifest(answer.body, content_type=answer.content_type)
@@ -66,14 +66,14 @@ class OciRegistry:
         """Fetch a small blob whole, checked by digest and size; ContentRejected if it declares over `limit` bytes."""
         if descriptor.size > limit:
             raise ContentRejected(f"blob {descriptor.digest} has {descriptor.size} bytes; at most {limit} are read")
-        memory = Memory()
+        memory = MemorySink()
         BlobStream(self._transport, repository, descriptor, memory).run()
         return bytes(memory.content)
 
     def verify_blob(self, repository: Repository, descriptor: Descriptor, progress: Progress | None = None) -> None:
         """Stream a blob, hashing as it goes, and keep nothing; ContentRejected when a byte or the size differs."""
         with self._transport.streams:
-            BlobStream(self._transport, repository, descriptor, Nowhere(), progress).run()
+            BlobStream(self._transport, repository, descriptor, NullSink(), progress).run()
 
     def download_blob(
         self, repository: Repository, descriptor: Descriptor, path: Path, progress: Progress | None = None
@@ -114,36 +114,36 @@ class OciRegistry:
         except RegistryDenied:
             return None
 
-    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+    def delete_blob(self, repository: Repository, digest: str) -> DeleteResult:
         """Delete by digest (distribution-spec, end-10)."""
         return self._delete(repository, f"blobs/{digest}")
 
-    def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
+    def delete_manifest(self, repository: Repository, digest: str) -> DeleteResult:
         """Delete by digest (distribution-spec, end-9); an absent one and a refusal on principle are answers."""
         return self._delete(repository, f"manifests/{digest}")
 
-    def _delete(self, repository: Repository, what: str) -> Deletion:
+    def _delete(self, repository: Repository, what: str) -> DeleteResult:
         path = f"/v2/{repository.path}/{what}"
         scope = f"repository:{repository.path}:delete"
         try:
             answer = self._transport.request("DELETE", path, scope=scope, limit=MAX_ANSWER)
         except TooLarge:  # it says at length that it has done it
-            return Deletion.DELETED
+            return DeleteResult.DELETED
         except RegistryDenied:
-            return Deletion.DENIED
+            return DeleteResult.DENIED
         if answer.status in {200, 202, 204}:
-            return Deletion.DELETED
+            return DeleteResult.DELETED
         if answer.status == HTTPStatus.NOT_FOUND:
-            return Deletion.ABSENT
+            return DeleteResult.ABSENT
         if answer.status in {405, 501} or (
             answer.status == HTTPStatus.BAD_REQUEST and answer.error_code == "UNSUPPORTED"
         ):
-            return Deletion.UNSUPPORTED
+            return DeleteResult.UNSUPPORTED
         if 400 <= answer.status < 500 and answer.status not in _PASSING:  # noqa: PLR2004 - an immutable tag, a policy
-            return Deletion.REFUSED
+            return DeleteResult.REFUSED
         raise RegistryUnavailable(f"{self._transport.origin} answers {answer} to deleting {what} of {repository}")
 
-    def _get_manifest(self, repository: Repository, name: str) -> Answer | None:
+    def _get_manifest(self, repository: Repository, name: str) -> RegistryResponse | None:
         """Get by tag or digest (distribution-spec, end-3); None for 404."""
         try:
             answer = self._transport.request(
@@ -163,7 +163,7 @@ class OciRegistry:
         return answer
 
     @staticmethod
-    def _digest_of(answer: Answer, name: str) -> str:
+    def _digest_of(answer: RegistryResponse, name: str) -> str:
         digest = digest_of(answer.body)
         stated = answer.headers.get("docker-content-digest")
         if stated is not None and stated.startswith("sha256:") and stated != digest:

@@ -9,20 +9,20 @@ from http import HTTPStatus
 
 import httpx
 
-from bootpress.adapters.oci.answers import (
-    Answer,
-    Patience,
+from bootpress.adapters.oci.auth import HINT, Authorizer
+from bootpress.adapters.oci.connection_pools import ConnectionPools, Network
+from bootpress.adapters.oci.credentials import FindCredential
+from bootpress.adapters.oci.limits import Clock, Limits
+from bootpress.adapters.oci.network import ThreadDeadlines, TransferDeadline
+from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, registry_url
+from bootpress.adapters.oci.responses import (
+    RegistryResponse,
+    RetryableFailure,
+    RetryPolicy,
     TooLarge,
-    Transient,
-    raise_when_transient,
+    raise_if_retryable,
     read_answer,
 )
-from bootpress.adapters.oci.credentials import FindCredential
-from bootpress.adapters.oci.limits import Limits, Timing
-from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, registry_url
-from bootpress.adapters.oci.pools import Network, Pools
-from bootpress.adapters.oci.tokens import HINT, Authorizer
-from bootpress.adapters.oci.wire import Keeper, Watch
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable
 
 MAX_TOKEN_ANSWER = 256 * 1024
@@ -41,16 +41,16 @@ class Transport:
         *,
         plain_http: bool = False,
         limits: Limits | None = None,
-        timing: Timing | None = None,
+        timing: Clock | None = None,
         network: Network | None = None,
     ) -> None:
-        self.limits, self.timing = limits or Limits(), timing or Timing()
+        self.limits, self.timing = limits or Limits(), timing or Clock()
         self.host = host
         self.base = registry_url(host, plain_http=plain_http)
         self.origin: Origin = origin_of(self.base)
         self._plain_http = plain_http
-        self._keeper = Keeper()
-        self._pools = Pools(self.origin, self._keeper, self.limits, network or Network())
+        self._keeper = ThreadDeadlines()
+        self._pools = ConnectionPools(self.origin, self._keeper, self.limits, network or Network())
         self._authorizer = Authorizer(self.origin, find_credential, self._fetch_token, self.timing)
         self._lock = threading.Lock()
         self.streams = threading.BoundedSemaphore(self.limits.streams)
@@ -66,7 +66,7 @@ class Transport:
         body: Body | None = None,
         limit: int,
         is_json: bool = False,
-    ) -> Answer:
+    ) -> RegistryResponse:
         """Send a small request, again where that may help, and read the answer; every status but 401, 403, 429, 5xx.
 
         `is_json` says that a good answer is JSON, so that one that broke off is told also where nobody says its length.
@@ -74,13 +74,13 @@ class Transport:
         """
         what = f"{method} {self.origin}{path[:300]}"
         deadline = self.timing.monotonic() + self.limits.request_seconds
-        patience = Patience(self.limits, self.timing, deadline=deadline)
+        patience = RetryPolicy(self.limits, self.timing, deadline=deadline)
         while True:
-            watch = Watch(self.timing, deadline)
+            watch = TransferDeadline(self.timing, deadline)
             try:
                 with self.open(method, self.url(path), watch=watch, scope=scope, headers=headers, body=body) as opened:
                     return read_answer(opened, limit, is_json=is_json)
-            except Transient as failure:
+            except RetryableFailure as failure:
                 patience.wait(failure, what=what)
 
     def url(self, path: str) -> httpx.URL:
@@ -93,7 +93,7 @@ class Transport:
         method: str,
         url: httpx.URL,
         *,
-        watch: Watch,
+        watch: TransferDeadline,
         scope: str = "",
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
@@ -104,23 +104,25 @@ class Transport:
         that is denied and for redirects that we do not follow.
         """
         response: httpx.Response | None = None
-        with self._in_use(), self._keeper.keeping(watch):
+        with self._in_use(), self._keeper.using(watch):
             try:
                 response = self._send(method, url, scope, dict(headers or {}), body)
                 try:
-                    raise_when_transient(response, self.timing)
+                    raise_if_retryable(response, self.timing)
                     yield response
                 finally:
                     response.close()
             except httpx.TransportError as error:
                 is_answer = _is_answered(response, error)
-                raise Transient(f"the connection failed: {error}", is_outage=True, is_answer=is_answer) from error
+                raise RetryableFailure(
+                    f"the connection failed: {error}", is_outage=True, is_answer=is_answer
+                ) from error
 
     def location(self, current: httpx.URL, location: str | None) -> httpx.URL:
         """Return where a Location header leads; RegistryUnavailable where we do not follow."""
         return follow_location(current, location, plain_http=self._plain_http)
 
-    def retire(self) -> None:
+    def close_when_idle(self) -> None:
         """Close the connections as soon as nobody uses them; whoever comes back opens new ones for a moment."""
         with self._lock:
             self._retired = True
@@ -178,10 +180,10 @@ class Transport:
         response.request = request
         return response
 
-    def _fetch_token(self, url: httpx.URL, headers: dict[str, str]) -> Answer:
+    def _fetch_token(self, url: httpx.URL, headers: dict[str, str]) -> RegistryResponse:
         response = self._exchange("GET", url, headers, None, None)
         try:
-            raise_when_transient(response, self.timing)
+            raise_if_retryable(response, self.timing)
             return read_answer(response, MAX_TOKEN_ANSWER)
         except TooLarge as error:
             raise RegistryUnavailable(f"the token service of {self.origin} answers at length") from error

@@ -31,10 +31,10 @@ from requests import PreparedRequest, Response, TooManyRedirects
 from requests.exceptions import ContentDecodingError
 from urllib3.exceptions import HTTPError as TransportError
 
-from bootpress.adapters.runner_hosts.refusals import refusal_of, transport_failure, unpulled
-from bootpress.core.addresses import is_loopback
+from bootpress.adapters.runner_hosts.docker_errors import error_for, image_pull_error, transport_failure
 from bootpress.core.errors import InvalidInput, RunnerHostRefused, RunnerHostUnavailable
 from bootpress.core.ports import Container, HostInfo, RunnerHost, RunnerSpec
+from bootpress.core.url_validation import is_loopback
 
 DEFAULT_URL: Final = "unix:///var/run/docker.sock"
 OWNER: Final = "io.bootpress.ci-worker"
@@ -103,7 +103,7 @@ class DockerHost:
                 api.start(container_id)
             return Container(container_id, is_new=kept is None)
 
-    def forget_token(self, container_id: str) -> None:
+    def clear_registration_token(self, container_id: str) -> None:
         """Empty the token's file: Gitea's tokens register any number of runners, and jobs could read it."""
         with self._asked("empty a file of a container") as api, suppress(NotFound):
             _write_token(api, container_id, "")
@@ -143,7 +143,7 @@ class DockerHost:
             api = _Client(timeout=CALL_SECONDS, **options)
             yield api
         except APIError as error:
-            raise refusal_of(error, self._url, what) from error
+            raise error_for(error, self._url, what) from error
         except (DockerException, TransportError, OSError) as error:
             raise transport_failure(error, self._url, what) from error
         finally:
@@ -244,11 +244,11 @@ def _pull(api: APIClient, image: str, *, has_logins: bool) -> None:
     try:
         for said in api.pull(image, stream=True, decode=True, auth_config=None if has_logins else {}):
             if "error" in said:
-                raise unpulled(image, str(said["error"]), is_final=False)
+                raise image_pull_error(image, str(said["error"]), is_final=False)
             if time.monotonic() > deadline:
-                raise unpulled(image, f"not done after {PULL_SECONDS:.0f} s", is_final=False)
+                raise image_pull_error(image, f"not done after {PULL_SECONDS:.0f} s", is_final=False)
     except APIError as error:
-        raise unpulled(image, str(error.explanation), is_final=error.is_client_error()) from error
+        raise image_pull_error(image, str(error.explanation), is_final=error.is_client_error()) from error
 
 
 def _write_token(api: APIClient, container_id: str, token: str) -> None:

@@ -11,13 +11,13 @@ from uuid import uuid4
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
-from bootpress.core.accounts.models import StoredAnswer
+from bootpress.core.accounts.models import IdempotencyRecord
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Conflict, InvalidInput
-from bootpress.core.operations import Operation
+from bootpress.core.operation import Operation
 from bootpress.core.pieces import delete_in_pieces
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 MAX_KEY = 255
 ABANDONED = timedelta(minutes=5)
 """How long a first call may take; one that has no answer by then died, and nobody knows how far it came."""
@@ -53,14 +53,14 @@ def _fingerprints(context: Context, caller: Caller, fields: Mapping[str, Any]) -
     # Under our own keys: fields hold passwords, which whoever reads the catalog could else guess and compare. With the
     # account's id: the same fields of two accounts do not show as the same.
     text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
-    return context.secrets.marks(caller.account_id.bytes + text)
+    return context.secrets.fingerprints(caller.account_id.bytes + text)
 
 
 def _reserve(
     context: Context, caller: Caller, operation: str, key: str, fingerprints: list[bytes]
 ) -> dict[str, Any] | None:
     now = context.clock.now()
-    reservation = StoredAnswer(
+    reservation = IdempotencyRecord(
         id=uuid4(),
         account_id=caller.account_id,
         operation=operation,
@@ -69,9 +69,9 @@ def _reserve(
         answer=None,
         created_at=now,
     )
-    delete_in_pieces(context.catalog, StoredAnswer, StoredAnswer.created_at < now - KEPT)
+    delete_in_pieces(context.catalog, IdempotencyRecord, IdempotencyRecord.created_at < now - RETENTION)
     try:
-        with context.catalog.writing() as session:
+        with context.catalog.transaction() as session:
             session.add(reservation)
     except IntegrityError:
         return _stored(context, caller, operation, key, fingerprints)
@@ -79,12 +79,12 @@ def _reserve(
 
 
 def _stored(context: Context, caller: Caller, operation: str, key: str, fingerprints: list[bytes]) -> dict[str, Any]:
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         row = session.scalar(
-            select(StoredAnswer).where(
-                StoredAnswer.account_id == caller.account_id,
-                StoredAnswer.operation == operation,
-                StoredAnswer.key == key,
+            select(IdempotencyRecord).where(
+                IdempotencyRecord.account_id == caller.account_id,
+                IdempotencyRecord.operation == operation,
+                IdempotencyRecord.key == key,
             )
         )
     if row is not None and row.request_hmac not in fingerprints:
@@ -101,12 +101,12 @@ def _stored(context: Context, caller: Caller, operation: str, key: str, fingerpr
 
 def _keep(context: Context, caller: Caller, operation: Operation[Any, Any], key: str, answer: dict[str, Any]) -> None:
     public = {name: None if name in operation.secrets else value for name, value in answer.items()}
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         row = session.scalar(
-            select(StoredAnswer).where(
-                StoredAnswer.account_id == caller.account_id,
-                StoredAnswer.operation == operation.name,
-                StoredAnswer.key == key,
+            select(IdempotencyRecord).where(
+                IdempotencyRecord.account_id == caller.account_id,
+                IdempotencyRecord.operation == operation.name,
+                IdempotencyRecord.key == key,
             )
         )
         if row is not None:
@@ -114,11 +114,13 @@ def _keep(context: Context, caller: Caller, operation: Operation[Any, Any], key:
 
 
 def _forget(context: Context, caller: Caller, operation: str, key: str) -> None:
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         session.execute(_named(caller, operation, key))
 
 
 def _named(caller: Caller, operation: str, key: str) -> Any:
-    return delete(StoredAnswer).where(
-        StoredAnswer.account_id == caller.account_id, StoredAnswer.operation == operation, StoredAnswer.key == key
+    return delete(IdempotencyRecord).where(
+        IdempotencyRecord.account_id == caller.account_id,
+        IdempotencyRecord.operation == operation,
+        IdempotencyRecord.key == key,
     )

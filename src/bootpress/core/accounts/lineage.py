@@ -73,7 +73,7 @@ def bounded_expiry(caller: Caller, asked: datetime | None) -> datetime | None:
 
 def refuse_beyond(caller: Caller, token: ApiToken) -> None:
     """Raise Forbidden unless a caller could have minted this token, may do everything, or is its holder."""
-    if token.id == caller.token_id or caller.may("*"):
+    if token.id == caller.token_id or caller.has_permission("*"):
         return
     beyond = [f"may {name}" for name in _lacking(caller, token.permissions)]
     if caller.expires_at is not None and (token.expires_at is None or token.expires_at > caller.expires_at):
@@ -95,7 +95,7 @@ def refuse_lacking(caller: Caller, permissions: Collection[str]) -> None:
 
 
 def _lacking(caller: Caller, permissions: Collection[str]) -> list[str]:
-    return sorted(name for name in set(permissions) if not caller.may(name))
+    return sorted(name for name in set(permissions) if not caller.has_permission(name))
 
 
 def _ids(token: ApiToken) -> list[UUID]:

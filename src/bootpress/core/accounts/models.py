@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 
 class Account(Row):
@@ -39,7 +39,7 @@ class ApiToken(Row):
     """The CI worker whose read token it is; without a foreign key, since the worker names its token too."""
 
 
-class StoredAnswer(Row):
+class IdempotencyRecord(Row):
     """The answer to a mutation with an Idempotency-Key, its secrets removed; none yet while the first call runs."""
 
     __tablename__ = "stored_answers"

@@ -14,13 +14,23 @@ from bootpress.core.accounts import service
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import InvalidInput
-from bootpress.core.operations import Answer, Moment, PageAnswer, PageRequest, Request, Text, Title, When, operation
+from bootpress.core.operation import (
+    Moment,
+    OperationRequest,
+    OperationResponse,
+    PageAnswer,
+    PageRequest,
+    Text,
+    Title,
+    When,
+    operation,
+)
 
 MANAGE = "system.api_tokens.manage"
 MAX_PERMISSIONS = 100
 
 
-class CreateApiToken(Request):
+class CreateApiToken(OperationRequest):
     """What a new token may do, and until when: without expires_at as long as the one that mints it, its parent."""
 
     name: Title
@@ -28,7 +38,7 @@ class CreateApiToken(Request):
     expires_at: When | None = None
 
 
-class MintedToken(Answer):
+class CreatedApiToken(OperationResponse):
     """A new token; its text is shown this once."""
 
     token_id: UUID
@@ -40,7 +50,7 @@ class ListApiTokens(PageRequest):
     """Which tokens to list: all of the account's, in pages."""
 
 
-class ApiTokenView(Answer):
+class ApiTokenView(OperationResponse):
     """A token, without its text; it is revoked with its parent."""
 
     id: UUID
@@ -71,20 +81,20 @@ class ApiTokenList(PageAnswer):
     tokens: list[ApiTokenView]
 
 
-class RevokeApiToken(Request):
+class RevokeApiToken(OperationRequest):
     """Which token to revoke."""
 
     id: UUID
 
 
-class RevokedToken(Answer):
+class RevokedToken(OperationResponse):
     """The revoked token."""
 
     token: ApiTokenView
 
 
 def _check_permissions(names: Sequence[str]) -> None:
-    from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
+    from bootpress.core.operation_registry import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
 
     for name in names:
         if name != "*" and name not in PERMISSIONS:
@@ -97,13 +107,13 @@ def _check_permissions(names: Sequence[str]) -> None:
 
 
 @operation(permission=MANAGE, secrets=("token",))
-def create_api_token(context: Context, caller: Caller, request: CreateApiToken) -> MintedToken:
+def create_api_token(context: Context, caller: Caller, request: CreateApiToken) -> CreatedApiToken:
     """Mint an API token for a person or a machine; its text is shown once, and it ends with the token that mints it."""
     _check_permissions(request.permissions)
-    made = service.mint_for(
+    made = service.create_token_for(
         context, caller, name=request.name, permissions=request.permissions, expires_at=request.expires_at
     )
-    return MintedToken(token_id=made.id, token=made.text, expires_at=made.expires_at)
+    return CreatedApiToken(token_id=made.id, token=made.text, expires_at=made.expires_at)
 
 
 @operation(permission=MANAGE, changes=False)

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 from bootpress.core.accounts import lineage
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Context
+from bootpress.core.encryption import SecretCipher
 from bootpress.core.errors import CatalogUnavailable
-from bootpress.core.secrets_at_rest import SecretBox
 
 _ALGORITHM: Final = "HS256"
 _PURPOSE: Final = b"bootpress read token"
@@ -62,7 +62,7 @@ def issue(
     return token
 
 
-def text_of(context: Context, token: ApiToken) -> str:
+def encode_token(context: Context, token: ApiToken) -> str:
     """Return the text of a token; CatalogUnavailable when the key that it was made with is gone."""
     for key in context.secrets.derive(_PURPOSE):
         text = _encode(key, token)
@@ -74,7 +74,7 @@ def text_of(context: Context, token: ApiToken) -> str:
     )
 
 
-def is_genuine(box: SecretBox, text: str, token_id: UUID) -> bool:
+def is_genuine(box: SecretCipher, text: str, token_id: UUID) -> bool:
     """Tell whether one of our keys signed this text for this row."""
     for key in box.derive(_PURPOSE):
         try:
@@ -85,7 +85,7 @@ def is_genuine(box: SecretBox, text: str, token_id: UUID) -> bool:
     return False
 
 
-def live(session: Session, ci_worker_id: UUID) -> list[ApiToken]:
+def list_active(session: Session, ci_worker_id: UUID) -> list[ApiToken]:
     """Return a worker's tokens that are not revoked, oldest first."""
     query = select(ApiToken).where(ApiToken.ci_worker_id == ci_worker_id, ApiToken.revoked_at.is_(None))
     return list(session.scalars(query.order_by(ApiToken.created_at, ApiToken.id)))
@@ -93,7 +93,7 @@ def live(session: Session, ci_worker_id: UUID) -> list[ApiToken]:
 
 def revoke(session: Session, ci_worker_id: UUID, *, now: datetime, but: UUID | None = None) -> None:
     """Revoke a worker's tokens, but for one."""
-    for token in live(session, ci_worker_id):
+    for token in list_active(session, ci_worker_id):
         if token.id != but:
             token.revoked_at = now
 

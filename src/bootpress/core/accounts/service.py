@@ -15,7 +15,7 @@ from bootpress.core.accounts import lineage, read_tokens
 from bootpress.core.accounts.models import Account, ApiToken
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import InvalidInput, NotFound, Unauthenticated
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 
 TOKEN_PREFIX = "bp_"  # noqa: S105 - marks our tokens for secret scanners
 MAX_TOKEN = 500
@@ -31,7 +31,7 @@ class MintedToken(NamedTuple):
 
 def create_account(context: Context, name: str) -> UUID:
     """Return the id of the account of that name, made if there is none."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         account = session.scalar(select(Account).where(Account.name == name))
         if account is None:
             account = Account(id=uuid4(), name=name, created_at=context.clock.now())
@@ -39,7 +39,7 @@ def create_account(context: Context, name: str) -> UUID:
         return account.id
 
 
-def mint_token(
+def create_token(
     context: Context,
     *,
     account_id: UUID,
@@ -63,13 +63,13 @@ def mint_token(
         expires_at=expires_at,
         revoked_at=None,
     )
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         token.ancestors = lineage.descend(session, parent_id)
         session.add(token)
     return token.id, text
 
 
-def mint_for(
+def create_token_for(
     context: Context, caller: Caller, *, name: str, permissions: Sequence[str], expires_at: datetime | None
 ) -> MintedToken:
     """Make a token on a caller's behalf, which may do no more than his and ends with his, if not before.
@@ -78,7 +78,7 @@ def mint_for(
     """
     lineage.refuse_lacking(caller, permissions)
     until = lineage.bounded_expiry(caller, expires_at)
-    token_id, text = mint_token(
+    token_id, text = create_token(
         context,
         account_id=caller.account_id,
         name=name,
@@ -94,7 +94,7 @@ def authenticate(context: Context, text: str) -> Caller:
     refusal = Unauthenticated("no or bad token", hint="send Authorization: Bearer <token>")
     if not text or len(text) > MAX_TOKEN:
         raise refusal
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         token = session.scalar(select(ApiToken).where(ApiToken.token_sha256 == _hash(text)))
         is_cut_off = token is not None and lineage.is_cut_off(session, token, context.clock.now())
     if token is None or token.revoked_at is not None or is_cut_off:
@@ -120,7 +120,7 @@ def list_tokens(
     A token is revoked with any that it descends from.
     """
     query = select(ApiToken).where(ApiToken.account_id == account_id)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         by = (ApiToken.created_at, ApiToken.id)
         tokens, next_cursor = page(session, query, by=by, limit=limit, cursor=cursor, newest_first=False)
         ended = lineage.ends(session, tokens)
@@ -132,7 +132,7 @@ def revoke_token(context: Context, *, account_id: UUID, token_id: UUID, by: Call
 
     Raises Forbidden where `by`, if somebody asks for it, could not have minted it.
     """
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         token = session.get(ApiToken, token_id)
         if token is None or token.account_id != account_id:
             raise NotFound(f"no API token {token_id}", hint="see list_api_tokens")

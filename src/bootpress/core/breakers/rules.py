@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from bootpress.core.webhooks.rules import OUTAGE
+from bootpress.core.webhooks.rules import SERIES_GAP
 
 THRESHOLD: Final = 3
 """Failures in a row that open it."""
@@ -78,7 +78,7 @@ def failed(breaker: Breaker | None, now: datetime) -> Breaker:
 
 def is_asked(failed_at: datetime, now: datetime) -> bool:
     """Tell whether a host that failed is still asked: a failure longer ago says nothing about the time since."""
-    return abs(now - failed_at) <= OUTAGE
+    return abs(now - failed_at) <= SERIES_GAP
 
 
 def series_since(*, failing_since: datetime, failed_at: datetime, now: datetime) -> datetime:

@@ -60,7 +60,7 @@ def find(session: Session, account_id: UUID, host: str) -> Breaker | None:
 def admit(context: Context, account_id: UUID, host: str, attempt_id: UUID) -> None:
     """Let an attempt ask a host whose breaker is not closed; RegistryPaused where it has to wait."""
     now = context.clock.now()
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         row = session.scalar(_row(account_id, host).with_for_update())
         if row is None:
             return
@@ -88,7 +88,7 @@ def note_failure(context: Context, account_id: UUID, host: str, reason: str) -> 
 
 def _note_failure(context: Context, account_id: UUID, host: str, reason: str) -> None:
     now = context.clock.now()
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         row = session.scalar(_row(account_id, host).with_for_update())
         after = rules.failed(_breaker(row) if row is not None else None, now)
         if row is None:
@@ -105,7 +105,7 @@ def _note_failure(context: Context, account_id: UUID, host: str, reason: str) ->
 
 def note_answer(context: Context, account_id: UUID, host: str) -> None:
     """Close the breaker of a host that answered."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         session.execute(delete(CircuitBreaker).where(*_key(account_id, host)))
 
 
@@ -147,7 +147,7 @@ def troubles(session: Session, now: datetime, account_id: UUID | None = None) ->
 def count(context: Context) -> Counter[Phase]:
     """Return how many breakers of each phase there are, of the latest 1,000."""
     now = context.clock.now()
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         query = select(CircuitBreaker).order_by(CircuitBreaker.failed_at.desc()).limit(MAX_COUNTED)
         return Counter(_breaker(row).phase(now) for row in session.scalars(query))
 

@@ -15,79 +15,79 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bootpress.core.builds import outcomes, rules
+from bootpress.core.builds import completion, rules
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
-from bootpress.core.catalog import Catalog
 from bootpress.core.context import Context
+from bootpress.core.database import Database
+from bootpress.core.deliveries.payload import read_announcement
 from bootpress.core.errors import InvalidInput, NotFound
-from bootpress.core.ports import Launcher, Resumption, Work
-from bootpress.core.webhooks.announcement import read_announcement
+from bootpress.core.ports import JobKind, Launcher, ResumeResult
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.rules import GIVE_UP_AFTER
 from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
-PAUSES = (0.1, 0.2, 0.4)
+RESUME_BACKOFF = (0.1, 0.2, 0.4)
 """Seconds between tries to wake a run that is just going to sleep; then it finds the delivery before it does."""
-LOOKED_THROUGH = 200
+SCAN_LIMIT = 200
 """How many deliveries of an account are looked through for a callback that came unseen."""
 SHORTEST_WAIT = timedelta(minutes=1)
 
 
-class CallbackLauncher:
+class BuildAwareLauncher:
     """The port `Launcher`, around another one: deliveries that are callbacks wake the run that waits for them."""
 
-    def __init__(self, launcher: Launcher, catalog: Catalog, *, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(self, launcher: Launcher, catalog: Database, *, pauses: Sequence[float] = RESUME_BACKOFF) -> None:
         self.inner = launcher
         self._catalog = catalog
         self._pauses = pauses
 
-    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+    def launch(self, work: JobKind, subject: UUID, *, key: UUID, run_name: str) -> UUID:
         """Start a run about one row, or wake the one that waits for it; return its id."""
-        if work is Work.DELIVERY:
+        if work is JobKind.DELIVERY:
             woken = self._wake(subject, attempt_id=key)
             if woken is not None:
                 return woken
-        elif work is Work.BATCH:
+        elif work is JobKind.BATCH:
             self._match_batch(subject)
         return self.inner.launch(work, subject, key=key, run_name=run_name)
 
-    def resume(self, run_id: UUID) -> Resumption:
+    def resume(self, run_id: UUID) -> ResumeResult:
         """Wake a run that waits for us."""
         return self.inner.resume(run_id)
 
     def _wake(self, delivery_id: UUID, *, attempt_id: UUID) -> UUID | None:
         """Wake the run that waits for a delivery; None where none does, or it is no more."""
-        with self._catalog.reading() as session:
+        with self._catalog.read_session() as session:
             if not _may_be_awaited(session, delivery_id):
                 return None
-        with self._catalog.writing() as session:
+        with self._catalog.transaction() as session:
             run_id = _hand_to_its_run(session, delivery_id, attempt_id)
         if run_id is None:
             return None
         answer = self.inner.resume(run_id)
         for pause in self._pauses:
-            if answer is not Resumption.NOT_YET:
+            if answer is not ResumeResult.NOT_YET:
                 break
             time.sleep(pause)
             answer = self.inner.resume(run_id)
-        if answer is not Resumption.OVER:
+        if answer is not ResumeResult.OVER:
             return run_id
-        with self._catalog.writing() as session:
+        with self._catalog.transaction() as session:
             attempt = session.get(Attempt, attempt_id)
             if attempt is not None:  # a run that is over begins nothing
                 attempt.flow_run_id = None
         return None
 
     def _match_batch(self, batch_id: UUID) -> None:
-        with self._catalog.reading() as session:
+        with self._catalog.read_session() as session:
             ids = session.scalars(select(Attempt.delivery_id).where(Attempt.batch_id == batch_id)).all()
             ids = [one for one in ids if _may_be_awaited(session, one)]
         if ids:
-            with self._catalog.writing() as session:
+            with self._catalog.transaction() as session:
                 query = select(Delivery).where(Delivery.id.in_(ids)).order_by(Delivery.id)
                 for delivery in session.scalars(query.with_for_update()).all():
-                    match(session, delivery)
+                    match_callback(session, delivery)
 
 
 def _may_be_awaited(session: Session, delivery_id: UUID) -> bool:
@@ -102,7 +102,7 @@ def _may_be_awaited(session: Session, delivery_id: UUID) -> bool:
 def _hand_to_its_run(session: Session, delivery_id: UUID, attempt_id: UUID) -> UUID | None:
     """Give an attempt to the flow run that waits for its delivery, unless one was given to it before."""
     delivery = session.get_one(Delivery, delivery_id, with_for_update=True)
-    build = match(session, delivery)
+    build = match_callback(session, delivery)
     if build is None or build.flow_run_id is None:
         return None
     given = select(Attempt.id).where(Attempt.delivery_id == delivery_id, Attempt.flow_run_id == build.flow_run_id)
@@ -113,7 +113,7 @@ def _hand_to_its_run(session: Session, delivery_id: UUID, attempt_id: UUID) -> U
     return build.flow_run_id
 
 
-def match(session: Session, delivery: Delivery) -> Build | None:
+def match_callback(session: Session, delivery: Delivery) -> Build | None:
     """Return the unfinished build that a locked delivery is the callback of; a new match is written down."""
     if delivery.build_id is not None:
         build = session.get(Build, delivery.build_id, with_for_update=True)
@@ -135,11 +135,11 @@ def match(session: Session, delivery: Delivery) -> Build | None:
         said = read_announcement(delivery.body)
     except InvalidInput:
         return None
-    found = rules.match(said, [expected(build) for build in waiting.values()])
+    found = rules.match(said, [match_criteria(build) for build in waiting.values()])
     if found is None:
         return None
     build = waiting[found.dispatch_id]
-    build.status = rules.BUILD.move("call back", BuildStatus(build.status))
+    build.status = rules.BUILD.transition("call back", BuildStatus(build.status))
     build.delivery_id = delivery.id
     build.run_id = build.run_id or said.run_id
     build.head_sha = build.head_sha or said.git_sha
@@ -147,13 +147,13 @@ def match(session: Session, delivery: Delivery) -> Build | None:
     return build
 
 
-def find(context: Context, build_id: UUID) -> UUID | None:
+def find_callback(context: Context, build_id: UUID) -> UUID | None:
     """Return the delivery that is a build's callback, looking for one that was begun and not launched, too.
 
     A run that somebody started by hand, or a delivery that waits while the orchestrator is away, was matched with no
     build yet; one that is settled already settles its build here.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         build = session.get_one(Build, build_id)
         if build.delivery_id is not None:
             return build.delivery_id
@@ -163,14 +163,14 @@ def find(context: Context, build_id: UUID) -> UUID | None:
             Delivery.build_id.is_(None),
             Delivery.webhook_id.is_not(None),
         )
-        arrived = session.execute(query.order_by(Delivery.received_at.desc()).limit(LOOKED_THROUGH)).all()
+        arrived = session.execute(query.order_by(Delivery.received_at.desc()).limit(SCAN_LIMIT)).all()
         likely: list[UUID] = [delivery_id for delivery_id, body in arrived if _names(body, build)]
     for delivery_id in reversed(likely):
-        with context.catalog.writing() as session:
+        with context.catalog.transaction() as session:
             delivery = session.get_one(Delivery, delivery_id, with_for_update=True)
-            found = match(session, delivery) if delivery.build_id is None else None
+            found = match_callback(session, delivery) if delivery.build_id is None else None
             if found is not None and delivery.status in {DeliveryStatus.DONE, DeliveryStatus.FAILED}:
-                outcomes.follow(session, delivery, at=context.clock.now())
+                completion.finish_from_delivery(session, delivery, at=context.clock.now())
             if found is not None and found.id == build_id:
                 return delivery_id
     return None
@@ -178,15 +178,15 @@ def find(context: Context, build_id: UUID) -> UUID | None:
 
 def _names(body: bytes, build: Build) -> bool:
     try:
-        return rules.match(read_announcement(body), [expected(build)]) is not None
+        return rules.match(read_announcement(body), [match_criteria(build)]) is not None
     except InvalidInput:
         return False
 
 
-def expected(build: Build) -> rules.Expected:
+def match_criteria(build: Build) -> rules.CallbackMatch:
     """Return what is known of a build before its callback comes."""
     names = (build.platform_slug, str(build.node_platform_id) if build.node_platform_id else None)
-    return rules.Expected(
+    return rules.CallbackMatch(
         dispatch_id=build.dispatch_id,
         run_id=build.run_id,
         platforms=frozenset(name for name in names if name),
@@ -196,7 +196,7 @@ def expected(build: Build) -> rules.Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class NextStep:
     """What a build's flow run is to do next: take up an attempt, wait, or report."""
 
     is_finished: bool
@@ -207,13 +207,13 @@ class Outlook:
     """How long at most until somebody else has ended the build."""
 
 
-def look(context: Context, build_id: UUID, *, flow_run_id: UUID | None) -> Outlook:
+def next_step(context: Context, build_id: UUID, *, flow_run_id: UUID | None) -> NextStep:
     """Say what there is to do for the flow run of a build, which is the one that is woken from here on.
 
     The run looks before it goes to sleep and after it was woken, whoever woke it. Raises NotFound.
     """
     now = context.clock.now()
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         build = session.get(Build, build_id, with_for_update=True)
         if build is None:
             raise NotFound(f"no build {build_id}")
@@ -226,9 +226,9 @@ def look(context: Context, build_id: UUID, *, flow_run_id: UUID | None) -> Outlo
         )
         is_ours = attempt is not None and attempt.flow_run_id == flow_run_id and attempt.status != AttemptStatus.ENDED
     until = build.deadline_at if delivery is None else max(build.deadline_at, delivery.received_at + GIVE_UP_AFTER)
-    return Outlook(
+    return NextStep(
         is_finished=is_finished,
         delivery_id=delivery.id if delivery else None,
         attempt_id=attempt.id if attempt is not None and is_ours and flow_run_id is not None else None,
-        wait=max(until - now, SHORTEST_WAIT) + rules.AFTERWARDS,
+        wait=max(until - now, SHORTEST_WAIT) + rules.SUSPEND_MARGIN,
     )

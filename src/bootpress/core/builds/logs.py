@@ -67,7 +67,7 @@ def select_lines(
     shown: deque[str] = deque()
     size = 0
     while kept:
-        line_shown = harmless(kept.pop().decode(errors="replace")) + "\n"
+        line_shown = strip_ansi(kept.pop().decode(errors="replace")) + "\n"
         size += len(line_shown.encode())
         if size > MAX_SHOWN:  # what is made visible may be longer than it was
             left_out += len(kept) + 1
@@ -78,7 +78,7 @@ def select_lines(
     return "".join(shown)
 
 
-def harmless(text: str) -> str:
+def strip_ansi(text: str) -> str:
     """Take colours away, and make every other control character visible."""
     return _UNSEEN.sub(_picture, _COLOURS.sub("", text))
 

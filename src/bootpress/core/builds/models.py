@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 
 class Build(Row):
@@ -58,7 +58,7 @@ class Build(Row):
     """When its flow run has said how it ended, or was found to be gone."""
 
 
-class ListedRun(Row):
+class KnownRun(Row):
     """A workflow run that an operator listed, so that its logs are found without naming its repository."""
 
     __tablename__ = "listed_runs"

@@ -6,10 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
-from bootpress.core.builds import dispatching, logs, service
-from bootpress.core.builds.declarations import MAX_INPUTS, MAX_VALUE
-from bootpress.core.builds.states import BuildStatus
-from bootpress.core.builds.views import (
+from bootpress.core.builds import dispatch, logs, service
+from bootpress.core.builds.schemas import (
     BuildList,
     BuildView,
     CancelledAnswer,
@@ -19,11 +17,13 @@ from bootpress.core.builds.views import (
     RunList,
     RunView,
 )
+from bootpress.core.builds.states import BuildStatus
+from bootpress.core.builds.workflow_inputs import MAX_INPUTS, MAX_VALUE
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import InvalidInput
-from bootpress.core.operations import Limit, PageRequest, Request, Text, Whole, operation
+from bootpress.core.operation import Limit, OperationRequest, PageRequest, Text, Whole, operation
 from bootpress.core.ports import GitRepository
-from bootpress.core.texts import refuse_unstorable
+from bootpress.core.texts import reject_unstorable_text
 
 READ = "system.disk_image_builds.read"
 MANAGE = "system.disk_image_builds.manage"
@@ -36,13 +36,13 @@ def _as_text(value: object) -> object:
 
 
 Identifier = Annotated[
-    str, BeforeValidator(refuse_unstorable), BeforeValidator(_as_text), Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    str, BeforeValidator(reject_unstorable_text), BeforeValidator(_as_text), Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
 ]
 """A run's or job's id, as a text or a number."""
-Value = Annotated[str, BeforeValidator(refuse_unstorable), Field(max_length=MAX_VALUE)] | StrictBool | int | float
+Value = Annotated[str, BeforeValidator(reject_unstorable_text), Field(max_length=MAX_VALUE)] | StrictBool | int | float
 
 
-class OfRepository(Request):
+class OfRepository(OperationRequest):
     """Which repository: `owner/name`, or both apart."""
 
     repo: Annotated[Text, Field(description="owner/name; or the name, with owner beside it")]
@@ -106,7 +106,7 @@ class OneRun(OfRepository):
     run_id: Identifier
 
 
-class ReadLogs(Request):
+class ReadLogs(OperationRequest):
     """Which job's log, and how much of it."""
 
     repo: Annotated[Text | None, Field(description="May be left away for a run that was dispatched or listed")] = None
@@ -127,7 +127,7 @@ class ListBuilds(PageRequest):
 @operation(permission=MANAGE, asks_outside=True)
 def dispatch_gitea_workflow(context: Context, caller: Caller, request: DispatchWorkflow) -> DispatchedAnswer:
     """Start a workflow at the forge, record the build, and wait for its callback in a flow."""
-    done = dispatching.dispatch(
+    done = dispatch.dispatch(
         context,
         account_id=caller.account_id,
         actor=caller.name,

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bootpress.core.builds.states import BuildStatus
+from bootpress.core.deliveries.payload import DeliveryPayload
 from bootpress.core.errors import InvalidInput
 from bootpress.core.references import parse_reference
-from bootpress.core.transitions import StateMachine
-from bootpress.core.webhooks.announcement import Announcement
+from bootpress.core.state_machine import StateMachine
 
 DEFAULT_TIMEOUT_MINUTES = 120
 """Of a build that belongs to no platform we know."""
-FIRST_LOOK = timedelta(seconds=45)
+FIRST_POLL = timedelta(seconds=45)
 """The forge is asked about a young build once a minute, the tick's own interval, which is never quite a minute."""
-LAST_LOOK = timedelta(minutes=5)
+MAX_POLL = timedelta(minutes=5)
 GRACE = timedelta(minutes=1)
 """How long after the end of its run a callback may still be on its way through us."""
-SEARCH = timedelta(minutes=10)
+RECOVERY_WINDOW = timedelta(minutes=10)
 """How long the registry is searched for the image of a run that ended well and did not call back."""
-AFTERWARDS = timedelta(minutes=15)
+SUSPEND_MARGIN = timedelta(minutes=15)
 """How much longer than its build a flow run waits, so that it is us who end it, with a reason."""
 MAX_TAG = 128
 DISPATCH_ID = "io.bootpress.dispatch-id"
@@ -52,7 +52,7 @@ UNFINISHED = (*OPEN, BuildStatus.CALLBACK_RECEIVED)
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class CallbackMatch:
     """What is known of a build before its callback comes."""
 
     dispatch_id: str
@@ -69,7 +69,7 @@ def deadline(now: datetime, timeout_minutes: int | None) -> datetime:
     return now + timedelta(minutes=timeout_minutes or DEFAULT_TIMEOUT_MINUTES)
 
 
-def asks_forge(
+def should_poll_forge(
     *,
     created_at: datetime,
     looked_at: datetime | None,
@@ -83,15 +83,15 @@ def asks_forge(
     """
     if looked_at is None or run_ended_at is not None or now >= deadline_at or looked_at > now:
         return True
-    return now - looked_at >= min(max((now - created_at) / 10, FIRST_LOOK), LAST_LOOK)
+    return now - looked_at >= min(max((now - created_at) / 10, FIRST_POLL), MAX_POLL)
 
 
 def is_over(*, deadline_at: datetime, was_answered: bool, now: datetime) -> bool:
     """Tell whether a build has timed out: at its deadline, or when forge or registry were away then, a search later."""
-    return now >= (deadline_at if was_answered else deadline_at + SEARCH)
+    return now >= (deadline_at if was_answered else deadline_at + RECOVERY_WINDOW)
 
 
-def tag_of(ref: str) -> str:
+def image_tag(ref: str) -> str:
     """Return the tag that the template's workflow gives the image of a branch or tag (deployments/build-repo).
 
     Bytes that no tag may hold become dashes, and what no tag may begin with, or where signatures lie, gets an
@@ -102,7 +102,7 @@ def tag_of(ref: str) -> str:
     return (f"_{tag}" if not tag or tag[0] in ".-" or _SIGNATURES.match(tag) else tag)[:MAX_TAG]
 
 
-def is_of(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | None) -> bool:
+def is_built_by(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | None) -> bool:
     """Tell whether a manifest says that a build made it: by the dispatch id, or where it has none by the commit."""
     said = annotations.get(DISPATCH_ID)
     if said:
@@ -110,7 +110,7 @@ def is_of(annotations: Mapping[str, str], *, dispatch_id: str, head_sha: str | N
     return bool(head_sha) and annotations.get(REVISION, "").lower() == str(head_sha).lower()
 
 
-def match(said: Announcement, waiting: Sequence[Expected]) -> Expected | None:
+def match(said: DeliveryPayload, waiting: Sequence[CallbackMatch]) -> CallbackMatch | None:
     """Return the build that an announcement is the callback of, None if it is nobody's; `waiting` is oldest first.
 
     By the dispatch id; else by the run; else by platform and commit, of one commit's builds the one whose tag it names;
@@ -130,7 +130,7 @@ def match(said: Announcement, waiting: Sequence[Expected]) -> Expected | None:
         ours = [one for one in ours if one.head_sha and one.head_sha.lower() == said.git_sha.lower()]
     elif said.run_id:
         return None
-    tagged = [one for one in ours if tag_of(one.ref) == _tag(said.oci_ref)]
+    tagged = [one for one in ours if image_tag(one.ref) == _tag(said.oci_ref)]
     if said.git_sha:
         return next(iter(tagged or ours), None)
     return tagged[0] if len(tagged) == 1 else None

@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from bootpress.core.builds.models import Build, ListedRun
+from bootpress.core.builds.models import Build, KnownRun
 from bootpress.core.connections.service import open_forge
 from bootpress.core.context import Context
 from bootpress.core.errors import InvalidInput, NotFound
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 from bootpress.core.pieces import delete_in_pieces
 from bootpress.core.platforms.service import find_platform
 from bootpress.core.ports import Forge, GitRepository, Job, WorkflowRun
 
-KEPT = timedelta(days=30)
+LISTED_RUN_TTL = timedelta(days=30)
 """How long a listed run is remembered after it was listed last."""
 CANDIDATES = 1000
 """How many runs are looked through for the repository of one."""
@@ -29,7 +29,7 @@ def list_builds(
 ) -> tuple[list[Build], str | None]:
     """Return a page of an account's builds, newest first, and the next cursor."""
     query = select(Build).where(Build.account_id == account_id)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         if platform is not None:
             query = query.where(Build.node_platform_id == find_platform(session, account_id, platform).id)
         if status is not None:
@@ -68,7 +68,7 @@ def cancel_run(context: Context, *, account_id: UUID, repository: GitRepository,
 
 def forge_of(context: Context, account_id: UUID, repository: GitRepository) -> tuple[str, Forge]:
     """Open the forge where builds of a repository were dispatched last, else the account's default one."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         query = select(Build.forge_name).where(Build.account_id == account_id, Build.repo == str(repository))
         known = session.scalar(query.order_by(Build.created_at.desc()).limit(1))
     names = {one.name for one in context.connections.list_forges(account_id)} if known else set()
@@ -80,7 +80,7 @@ def find_repository(context: Context, *, account_id: UUID, run_id: str | None) -
 
     Without a run: the only repository whose runs were dispatched or listed.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         found = _repositories(session, account_id, run_id)
     if len(found) == 1:
         return GitRepository.parse(found.pop())
@@ -95,9 +95,9 @@ def find_repository(context: Context, *, account_id: UUID, run_id: str | None) -
 
 def _repositories(session: Session, account_id: UUID, run_id: str | None) -> set[str]:
     builds = select(Build.repo).where(Build.account_id == account_id).order_by(Build.created_at.desc())
-    listed = select(ListedRun.repo).where(ListedRun.account_id == account_id).order_by(ListedRun.listed_at.desc())
+    listed = select(KnownRun.repo).where(KnownRun.account_id == account_id).order_by(KnownRun.listed_at.desc())
     if run_id is not None:
-        builds, listed = builds.where(Build.run_id == run_id), listed.where(ListedRun.run_id == run_id)
+        builds, listed = builds.where(Build.run_id == run_id), listed.where(KnownRun.run_id == run_id)
     return {*session.scalars(builds.limit(CANDIDATES)), *session.scalars(listed.limit(CANDIDATES))}
 
 
@@ -114,17 +114,17 @@ def _remember(
     now = context.clock.now()
     repo = str(repository)
     mine = (
-        ListedRun.account_id == account_id,
-        ListedRun.forge_name == forge_name,
-        ListedRun.repo == repo,
-        ListedRun.run_id.in_(run_ids),
+        KnownRun.account_id == account_id,
+        KnownRun.forge_name == forge_name,
+        KnownRun.repo == repo,
+        KnownRun.run_id.in_(run_ids),
     )
-    delete_in_pieces(context.catalog, ListedRun, ListedRun.listed_at < now - KEPT)
-    with context.catalog.writing() as session:
-        known = set(session.scalars(select(ListedRun.run_id).where(*mine)))
-        session.execute(update(ListedRun).where(*mine).values(listed_at=now))
+    delete_in_pieces(context.catalog, KnownRun, KnownRun.listed_at < now - LISTED_RUN_TTL)
+    with context.catalog.transaction() as session:
+        known = set(session.scalars(select(KnownRun.run_id).where(*mine)))
+        session.execute(update(KnownRun).where(*mine).values(listed_at=now))
         session.add_all(
-            ListedRun(id=uuid4(), account_id=account_id, forge_name=forge_name, repo=repo, run_id=run_id, listed_at=now)
+            KnownRun(id=uuid4(), account_id=account_id, forge_name=forge_name, repo=repo, run_id=run_id, listed_at=now)
             for run_id in dict.fromkeys(run_ids)
             if run_id not in known
         )

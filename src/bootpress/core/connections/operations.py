@@ -9,8 +9,16 @@ from pydantic import AfterValidator, Field, SecretStr, StrictBool
 
 from bootpress.core.connections import service
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, PageAnswer, PageRequest, Request, Text, Unless, operation
-from bootpress.core.paging import page_of
+from bootpress.core.operation import (
+    OperationRequest,
+    OperationResponse,
+    PageAnswer,
+    PageRequest,
+    Text,
+    Unless,
+    operation,
+)
+from bootpress.core.pagination import page_of
 from bootpress.core.ports import ForgeConnection, ForgeKind, RegistryConnection
 
 READ = "system.connections.read"
@@ -29,7 +37,7 @@ def _is_one_line(token: SecretStr) -> SecretStr:
 Token = Annotated[SecretStr, Field(min_length=1, max_length=16384), AfterValidator(_is_one_line)]
 
 
-class ConnectRegistry(Request):
+class ConnectRegistry(OperationRequest):
     """A registry host and the credential for it."""
 
     name: Name = service.DEFAULT
@@ -39,7 +47,7 @@ class ConnectRegistry(Request):
     plain_http: StrictBool = False
 
 
-class ConnectionView(Answer):
+class ConnectionView(OperationResponse):
     """A connection, without its secret."""
 
     name: str
@@ -60,7 +68,7 @@ class ConnectionView(Answer):
         )
 
 
-class ConnectionAnswer(Answer):
+class ConnectionAnswer(OperationResponse):
     """One connection."""
 
     connection: ConnectionView
@@ -70,7 +78,7 @@ class ListConnections(PageRequest):
     """Which connections to list: all of the account's, in pages."""
 
 
-class ConnectForge(Request):
+class ConnectForge(OperationRequest):
     """A forge and a token of it; the embedded one (`local`) needs neither URL nor token."""
 
     name: Name = service.DEFAULT
@@ -79,7 +87,7 @@ class ConnectForge(Request):
     token: Annotated[Token | None, Field(description="An access token of Gitea's")] = None
 
 
-class ForgeView(Answer):
+class ForgeView(OperationResponse):
     """A forge connection, without its token."""
 
     name: str
@@ -101,7 +109,7 @@ class CheckedForgeView(ForgeView):
     actions_enabled: bool | None
 
 
-class ForgeAnswer(Answer):
+class ForgeAnswer(OperationResponse):
     """One forge connection."""
 
     connection: CheckedForgeView

@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from bootpress.core.addresses import check_base, check_host
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, RegistryUnavailable, RegistryUnreachable
-from bootpress.core.ports import Forge, ForgeConnection, ForgeInfo, ForgeKind, Forges, Registry, RegistryConnection
+from bootpress.core.ports import (
+    Forge,
+    ForgeConnection,
+    ForgeFactory,
+    ForgeInfo,
+    ForgeKind,
+    Registry,
+    RegistryConnection,
+)
+from bootpress.core.url_validation import check_host, parse_base_url
 
 DEFAULT = "default"
 
@@ -92,7 +100,7 @@ def list_forges(context: Context, account_id: UUID) -> Sequence[ForgeConnection]
     return [of_account(one, context.forges, account_id) for one in context.connections.list_forges(account_id)]
 
 
-def of_account(connection: ForgeConnection, forges: Forges, account_id: UUID) -> ForgeConnection:
+def of_account(connection: ForgeConnection, forges: ForgeFactory, account_id: UUID) -> ForgeConnection:
     """Return a connection as it counts for its account: its embedded forge is where account and home say.
 
     Whoever edits what was written down reaches no other account's, and a home can be moved.
@@ -150,4 +158,4 @@ def _forge_url(context: Context, account_id: UUID, kind: ForgeKind, url: str | N
         raise InvalidInput(
             "field url: which Gitea?", hint="say the base of its pages: https://gitea.example", field="url"
         )
-    return check_base(url, field="url")
+    return parse_base_url(url, field="url")

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Base
+from bootpress.core.database import Base
 
 
 class Event(Base):
@@ -34,7 +34,7 @@ class Event(Base):
     occurred_at: Mapped[datetime]
 
 
-class Undelivered(Base):
+class OutboxEntry(Base):
     """The outbox: an event that listeners have not been handed yet."""
 
     __tablename__ = "event_outbox"

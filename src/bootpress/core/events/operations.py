@@ -8,7 +8,7 @@ from uuid import UUID
 from bootpress.core.context import Caller, Context
 from bootpress.core.events import service
 from bootpress.core.events.models import Event
-from bootpress.core.operations import Answer, Limit, Moment, PageAnswer, PageRequest, Text, When, operation
+from bootpress.core.operation import Limit, Moment, OperationResponse, PageAnswer, PageRequest, Text, When, operation
 from bootpress.core.platforms.service import find_platform
 
 
@@ -22,7 +22,7 @@ class RecentEvents(PageRequest):
     """A platform's id or slug."""
 
 
-class EventView(Answer):
+class EventView(OperationResponse):
     """One event."""
 
     id: UUID
@@ -58,7 +58,7 @@ def recent_events(context: Context, caller: Caller, request: RecentEvents) -> Ev
     """List what happened to disk images, newest first."""
     platform_id = None
     if request.platform is not None:
-        with context.catalog.reading() as session:
+        with context.catalog.read_session() as session:
             platform_id = find_platform(session, caller.account_id, request.platform).id
     events, next_cursor = service.recent(
         context,

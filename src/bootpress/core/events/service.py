@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
 from bootpress.core.errors import Rejected
-from bootpress.core.events.models import Event, Undelivered
-from bootpress.core.paging import page
+from bootpress.core.events.models import Event, OutboxEntry
+from bootpress.core.pagination import page
 from bootpress.core.pieces import in_pieces
 from bootpress.core.ports import OutgoingEvent
 
@@ -86,7 +86,7 @@ def record(
     )
     session.add(event)
     session.flush()
-    session.add(Undelivered(event_id=event.id, occurred_at=at))
+    session.add(OutboxEntry(event_id=event.id, occurred_at=at))
     return event.id
 
 
@@ -118,7 +118,7 @@ def record_all(session: Session, happened: Sequence[Happened], *, actor: str, at
     ]
     if rows:
         session.execute(insert(Event), rows)
-        session.execute(insert(Undelivered), [{"event_id": row["id"], "occurred_at": at} for row in rows])
+        session.execute(insert(OutboxEntry), [{"event_id": row["id"], "occurred_at": at} for row in rows])
 
 
 def emit_pending(context: Context, *, limit: int = EMIT_AT_ONCE) -> int:
@@ -128,9 +128,9 @@ def emit_pending(context: Context, *, limit: int = EMIT_AT_ONCE) -> int:
     that the sink will never take leaves it too, and is logged: it holds up no other, and stays in `recent_events`.
     Raises OrchestratorUnavailable when the sink is away.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         waiting = session.scalars(
-            select(Event).join(Undelivered, Undelivered.event_id == Event.id).order_by(Event.sequence).limit(limit)
+            select(Event).join(OutboxEntry, OutboxEntry.event_id == Event.id).order_by(Event.sequence).limit(limit)
         ).all()
     if waiting:
         _hand_over(context, waiting)
@@ -150,8 +150,8 @@ def _hand_over(context: Context, events: Sequence[Event]) -> None:
             return
         logger.error("event %s (%s) reaches no listener: %s", events[0].id, events[0].kind, error)  # noqa: TRY400 - the message says all
     for piece in in_pieces(context.catalog, events):
-        with context.catalog.writing() as session:
-            session.execute(delete(Undelivered).where(Undelivered.event_id.in_([one.id for one in piece])))
+        with context.catalog.transaction() as session:
+            session.execute(delete(OutboxEntry).where(OutboxEntry.event_id.in_([one.id for one in piece])))
 
 
 def recent(
@@ -172,5 +172,5 @@ def recent(
         query = query.where(Event.occurred_at >= since)
     if node_platform_id is not None:
         query = query.where(Event.node_platform_id == node_platform_id)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         return page(session, query, by=(Event.sequence,), limit=limit, cursor=cursor)

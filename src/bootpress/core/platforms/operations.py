@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import (
-    Answer,
+from bootpress.core.operation import (
     Moment,
+    OperationRequest,
+    OperationResponse,
     PageAnswer,
     PageRequest,
-    Request,
     Text,
     Title,
     Unless,
@@ -30,14 +30,14 @@ READ = "system.node_platforms.read"
 MANAGE = "system.node_platforms.manage"
 
 
-Slug = Annotated[str, Field(pattern=slugs.PATTERN, max_length=slugs.MAX_SLUG), AfterValidator(slugs.is_no_uuid)]
+Slug = Annotated[str, Field(pattern=slugs.PATTERN, max_length=slugs.MAX_SLUG), AfterValidator(slugs.reject_uuid)]
 Arch = Literal["amd64", "arm64"]
 BootCheck = Literal["required", "off"]
 RetentionCount = Annotated[Whole, Field(ge=1, le=50)]
 TimeoutMinutes = Annotated[Whole, Field(ge=1, le=24 * 60)]
 
 
-class CreateNodePlatform(Request):
+class CreateNodePlatform(OperationRequest):
     """A new platform."""
 
     slug: Slug
@@ -52,7 +52,7 @@ class CreateNodePlatform(Request):
     forge: Text | None = None
 
 
-class UpdateNodePlatform(Request):
+class UpdateNodePlatform(OperationRequest):
     """What to change; fields that are left away stay, and null takes `registry` or `forge` away."""
 
     id: Text
@@ -68,7 +68,7 @@ class UpdateNodePlatform(Request):
     forge: Text | None = None
 
 
-class GetNodePlatform(Request):
+class GetNodePlatform(OperationRequest):
     """Which platform: its id or slug."""
 
     id: Text
@@ -78,7 +78,7 @@ class ListNodePlatforms(PageRequest):
     """Which platforms to list: all of the account's, in pages."""
 
 
-class NodePlatformView(Answer):
+class NodePlatformView(OperationResponse):
     """A platform as it stands."""
 
     id: UUID
@@ -131,7 +131,7 @@ class NodePlatformView(Answer):
         )
 
 
-class NodePlatformAnswer(Answer):
+class NodePlatformAnswer(OperationResponse):
     """One platform."""
 
     node_platform: NodePlatformView
@@ -206,6 +206,6 @@ def system_list_node_platforms(context: Context, caller: Caller, request: ListNo
 @operation(permission=READ, changes=False)
 def system_get_node_platform(context: Context, caller: Caller, request: GetNodePlatform) -> NodePlatformAnswer:
     """Show one node platform, found by id or slug."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         platform = service.find_platform(session, caller.account_id, request.id)
     return NodePlatformAnswer.of(context, platform)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound, Unsupported
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.trust import TrustPolicy
 from bootpress.core.references import Repository, parse_repository
@@ -69,7 +69,7 @@ def create_platform(
         **fields,
     )
     try:
-        with context.catalog.writing() as session:
+        with context.catalog.transaction() as session:
             session.add(platform)
     except IntegrityError as error:
         raise Conflict(
@@ -97,7 +97,7 @@ def update_platform(
     if repository is not None or fields.get("registry_name") is not None:
         _check_registry(context, account_id, platform, repository, fields)
     try:
-        with context.catalog.writing() as session:
+        with context.catalog.transaction() as session:
             row = find_platform(session, account_id, platform)
             for name, value in fields.items():
                 setattr(row, name, value)
@@ -119,7 +119,7 @@ def list_platforms(
     Trusted roots may be large: a page ends before the trust policies of its platforms exceed 1 MiB.
     """
     query = select(NodePlatform).where(NodePlatform.account_id == account_id)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         return page(
             session,
             query,
@@ -147,7 +147,7 @@ def _check_registry(
     context: Context, account_id: UUID, platform: str, repository: Repository | None, fields: Mapping[str, Any]
 ) -> None:
     """Check that the registry connection that the platform will have is for the host that it will have."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         row = find_platform(session, account_id, platform)
     name = fields.get("registry_name", row.registry_name)
     if name is not None:

@@ -11,7 +11,7 @@ PATTERN: Final = r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$"
 _SLUG = re.compile(PATTERN.removeprefix("^").removesuffix("$"))
 
 
-def is_no_uuid(slug: str) -> str:
+def reject_uuid(slug: str) -> str:
     """Return a slug that is no id, which it would shadow wherever an operation takes either; else ValueError."""
     try:
         UUID(slug)
@@ -25,7 +25,7 @@ def is_slug(text: str) -> bool:
     if not _SLUG.fullmatch(text):
         return False
     try:
-        is_no_uuid(text)
+        reject_uuid(text)
     except ValueError:
         return False
     return True

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from bootpress.core.texts import refuse_unstorable
+from bootpress.core.texts import reject_unstorable_text
 
 MAX_EXPRESSION = 2048
 MAX_KEYS = 16
 MAX_PEM = 8192
 
-Expression = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_EXPRESSION)]
-Pem = Annotated[str, BeforeValidator(refuse_unstorable), Field(min_length=1, max_length=MAX_PEM)]
-TrustedRoot = Annotated[dict[str, Any], BeforeValidator(refuse_unstorable)]
+Expression = Annotated[str, BeforeValidator(reject_unstorable_text), Field(min_length=1, max_length=MAX_EXPRESSION)]
+Pem = Annotated[str, BeforeValidator(reject_unstorable_text), Field(min_length=1, max_length=MAX_PEM)]
+TrustedRoot = Annotated[dict[str, Any], BeforeValidator(reject_unstorable_text)]
 
 
 class KeylessTrust(BaseModel):

@@ -233,7 +233,7 @@ class Forge(Protocol):
         """Deregister a runner; an absent one is deregistered."""
 
 
-class Forges(Protocol):
+class ForgeFactory(Protocol):
     """Open forges; one per connection is kept and shared by threads."""
 
     def local_url(self, account_id: UUID) -> str:

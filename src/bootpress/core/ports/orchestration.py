@@ -35,7 +35,7 @@ class Connections(Protocol):
         """List an account's forge connections by name."""
 
 
-class Work(enum.StrEnum):
+class JobKind(enum.StrEnum):
     """What the orchestrator can be asked to do, each about one row of ours."""
 
     DELIVERY = "delivery"
@@ -46,7 +46,7 @@ class Work(enum.StrEnum):
     TERMINATE_WORKER = "terminate-worker"
 
 
-class Resumption(enum.StrEnum):
+class ResumeResult(enum.StrEnum):
     """What a run said that was to be woken."""
 
     RESUMED = "resumed"
@@ -59,13 +59,13 @@ class Resumption(enum.StrEnum):
 class Launcher(Protocol):
     """Start work in the orchestrator; raises OrchestratorUnavailable when it is away."""
 
-    def launch(self, work: Work, subject: UUID, *, key: UUID, run_name: str) -> UUID:
+    def launch(self, work: JobKind, subject: UUID, *, key: UUID, run_name: str) -> UUID:
         """Start a run about one row, whose id is `subject`; return the flow run's id.
 
         A repeat with the same key returns the first run, so a relaunch uses a new key.
         """
 
-    def resume(self, run_id: UUID) -> Resumption:
+    def resume(self, run_id: UUID) -> ResumeResult:
         """Wake a run that waits for us."""
 
 

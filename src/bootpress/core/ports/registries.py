@@ -52,7 +52,7 @@ class Manifest:
         return self.config is None
 
 
-class Deletion(enum.StrEnum):
+class DeleteResult(enum.StrEnum):
     """How a registry answered a delete."""
 
     DELETED = "deleted"
@@ -106,10 +106,10 @@ class Registry(Protocol):
     def has_blob(self, repository: Repository, blob: Descriptor) -> bool:
         """Tell whether a small blob is served; RegistryUnavailable also when other bytes are."""
 
-    def delete_blob(self, repository: Repository, digest: str) -> Deletion:
+    def delete_blob(self, repository: Repository, digest: str) -> DeleteResult:
         """Like delete_manifest, of a blob."""
 
-    def delete_manifest(self, repository: Repository, digest: str) -> Deletion:
+    def delete_manifest(self, repository: Repository, digest: str) -> DeleteResult:
         """Delete by digest; an absent one, and a registry that cannot or will not delete, are answers, not errors.
 
         After RegistryUnavailable nobody knows whether it was deleted.
@@ -128,7 +128,7 @@ class RegistryConnection:
     """Allow HTTP to a host that is not this machine (loopback hosts always speak HTTP when no HTTPS is asked for)."""
 
 
-class Registries(Protocol):
+class RegistryFactory(Protocol):
     """Open registries; one per connection is kept and shared by threads."""
 
     def open(self, connection: RegistryConnection) -> Registry:

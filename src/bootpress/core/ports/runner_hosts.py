@@ -50,7 +50,7 @@ class RunnerHost(Protocol):
         One that is there for this worker and runs as asked is kept; one that was made otherwise is replaced.
         """
 
-    def forget_token(self, container_id: str) -> None:
+    def clear_registration_token(self, container_id: str) -> None:
         """Take the registration token from a container that has registered; an absent container has none."""
 
     def is_running(self, container_id: str) -> bool:
@@ -63,7 +63,7 @@ class RunnerHost(Protocol):
         """Stop and remove a worker's container; an absent one is removed."""
 
 
-class RunnerHosts(Protocol):
+class RunnerHostFactory(Protocol):
     """Open Docker hosts."""
 
     def open(self, url: str | None) -> RunnerHost:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Base
+from bootpress.core.database import Base
 
 
 class PruningClock(Base):

@@ -19,7 +19,7 @@ from bootpress.core.accounts.models import Account
 from bootpress.core.builds import rules as build_rules
 from bootpress.core.builds.models import Build
 from bootpress.core.context import Context
-from bootpress.core.events.models import Event, Undelivered
+from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.events.service import Kind
 from bootpress.core.pruning.models import PruningClock
 from bootpress.core.pruning.rules import EVERY, PIECE, PIECES, YOUNGEST, Seen, is_due
@@ -54,7 +54,7 @@ class PruneReport:
 def prune_if_due(context: Context) -> PruneReport | None:
     """Prune where the last run is an hour ago or left something; None where it is not. Raises as `prune`."""
     now = context.clock.now()
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         row = session.get(PruningClock, ONLY_ROW)
     return prune(context) if row is None or is_due(row.due_at, now) else None
 
@@ -73,7 +73,7 @@ def prune(context: Context, *, pause: Callable[[float], object] = time.sleep) ->
         for kind in Kind:
             one = _events(account_id, kind)
             run.prune(one, _forget_events, now - timedelta(days=limits.event_days), limits.events_kept)
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         due_at = context.clock.now() + (timedelta() if run.report.is_cut_short else EVERY)
         session.get_one(PruningClock, ONLY_ROW, with_for_update=True).due_at = due_at
     return run.report
@@ -94,11 +94,11 @@ class _Run:
     def prune(self, series: Series, forget: Forget, older_than: datetime, keep: int) -> None:
         """Prune one series, from its oldest row on."""
         spared_from = self._context.clock.now() - YOUNGEST
-        with self._context.catalog.reading() as session:
+        with self._context.catalog.read_session() as session:
             until = series.end(session, keep=keep, older_than=older_than, spared_from=spared_from)
         after: Position | None = None
         while until is not None and not self.report.is_cut_short:
-            with self._context.catalog.reading() as session:
+            with self._context.catalog.read_session() as session:
                 found = series.oldest(session, until=until, after=after)
             if not found:
                 return
@@ -106,7 +106,7 @@ class _Run:
 
     def _piece(self, series: Series, forget: Forget, found: Sequence[Position]) -> Position | None:
         began = time.monotonic()
-        with self._context.catalog.writing() as session:
+        with self._context.catalog.transaction() as session:
             done = forget(session, series, found, self.report)
         self.report.pieces += 1
         self._pause(max(SHORTEST_PAUSE, time.monotonic() - began))
@@ -181,7 +181,7 @@ def _deliveries_of(account_id: UUID, webhook: ColumnElement[bool]) -> Series:
 
 
 def _events(account_id: UUID, kind: Kind) -> Series:
-    is_waiting = select(Undelivered.event_id).where(Undelivered.event_id == Event.id).exists()
+    is_waiting = select(OutboxEntry.event_id).where(OutboxEntry.event_id == Event.id).exists()
     return Series(Event.occurred_at, Event.sequence, (Event.account_id == account_id, Event.kind == kind), is_waiting)
 
 
@@ -190,7 +190,7 @@ def _ids(context: Context, table: type[Account | Webhook], *conditions: ColumnEl
     last: UUID | None = None
     while True:
         query = select(table.id).where(*conditions).order_by(table.id).limit(LISTED)
-        with context.catalog.reading() as session:
+        with context.catalog.read_session() as session:
             found = session.scalars(query.where(table.id > last) if last else query).all()
         yield from found
         if len(found) < LISTED:
@@ -201,7 +201,7 @@ def _ids(context: Context, table: type[Account | Webhook], *conditions: ColumnEl
 def _believed(context: Context) -> datetime:
     """Return the time that ages are counted by, and note that pruning has looked at the clock."""
     now = context.clock.now()
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         row = session.get(PruningClock, ONLY_ROW, with_for_update=True)
         if row is None:
             row = PruningClock(id=ONLY_ROW, before=now, last=now, due_at=now)

@@ -43,7 +43,7 @@ def differences_of_defaults(context: Context, platforms: Sequence[NodePlatform])
     if not ids:
         return {}
     query = select(Publication).where(Publication.id.in_(ids)).options(defer(Publication.claims))
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         defaults = {publication.id: publication for publication in session.scalars(query)}
     return {
         platform.id: differences(context.verifier, platform, defaults[platform.default_publication_id])

@@ -21,6 +21,8 @@ from sqlalchemy.orm import Session
 from bootpress.core.breakers import service as breakers
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
+from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.payload import DeliveryPayload, read_announcement
 from bootpress.core.errors import (
     BootpressError,
     ContentRejected,
@@ -37,16 +39,14 @@ from bootpress.core.platforms.service import find_platform
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import Descriptor, Progress, Registry
 from bootpress.core.publications import rules
-from bootpress.core.publications.blobs import verify_all
-from bootpress.core.publications.claiming import Claim, claim_content, claim_publication, refuse_while_deleted
-from bootpress.core.publications.contents import check_config, describe, fetch_children
+from bootpress.core.publications.acquire import PublicationKey, claim_publication, lock_manifests, refuse_while_deleted
+from bootpress.core.publications.artifacts import artifact_rows, check_config, fetch_children
+from bootpress.core.publications.blob_verification import verify_all
+from bootpress.core.publications.completion import error_message, finish_with_error, publish
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.recording import record_artifacts
-from bootpress.core.publications.settling import explain, publish, settle
 from bootpress.core.references import Repository, parse_repository
-from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.announcement import Announcement, read_announcement
 from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.core.webhooks.states import AttemptStatus
 
@@ -54,12 +54,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepInput:
     """What a step needs to know of its attempt, read in one transaction that is over."""
 
     attempt: Attempt
     delivery: Delivery
-    announcement: Announcement
+    announcement: DeliveryPayload
     platform: NodePlatform
     publication: Publication | None
     repository: Repository
@@ -82,7 +82,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class Found:
+class StepOutput:
     """What a step found: facts for the evidence, rows of content."""
 
     facts: dict[str, Any] = field(default_factory=dict)
@@ -105,9 +105,9 @@ def resolve(context: Context, attempt_id: UUID) -> bool:
             digest = registry.resolve_tag(work.repository, reference.tag or "latest")
     rules.check_digest_claims(work.announcement, digest)
     try:
-        with context.catalog.writing() as session:
-            attempt, delivery = attempts.hold(session, attempt_id)
-            claim = Claim(work.platform, work.repository, reference, digest, work.announcement)
+        with context.catalog.transaction() as session:
+            attempt, delivery = attempts.lock_current(session, attempt_id)
+            claim = PublicationKey(work.platform, work.repository, reference, digest, work.announcement)
             is_claimed = claim_publication(
                 session, attempt, delivery, claim, verifier=context.verifier, now=context.clock.now()
             )
@@ -131,7 +131,7 @@ def read_manifest(context: Context, attempt_id: UUID) -> dict[str, Any]:
         check_config(registry, work.repository, image, arch=work.platform.arch)
         size_bytes = rules.image_size(image)
         rules.check_content_claims(work.announcement, arch=work.platform.arch, size_bytes=size_bytes)
-        found.artifacts = describe(manifests)
+        found.artifacts = artifact_rows(manifests)
         found.facts = {
             "media_type": top.media_type,
             "artifact_type": top.artifact_type,
@@ -164,7 +164,7 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
     they were read. Since their rows are written none will.
     """
     with _step(context, attempt_id, "blobs") as (work, found), _asking(context, work) as registry:
-        with context.catalog.reading() as session:
+        with context.catalog.read_session() as session:
             rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
         manifests = {row.digest for row in rows if row.role == "manifest"}
         _refuse_while_deleted(context, work, [*manifests])
@@ -185,15 +185,15 @@ STEPS: tuple[Callable[[Context, UUID], object], ...] = (read_manifest, verify_si
 def ingest_delivery(context: Context, delivery_id: UUID, *, attempt_id: UUID) -> str:
     """Take one delivery all the way, and settle it if a step fails; return in a word what became of it."""
     try:
-        attempt_id = attempts.begin(context, delivery_id, attempt_id=attempt_id, flow_run_id=None)
+        attempt_id = attempts.start(context, delivery_id, attempt_id=attempt_id, flow_run_id=None)
         if not resolve(context, attempt_id):
             return "announced again"
         for step in STEPS:
             step(context, attempt_id)
         publish(context, attempt_id)
     except Exception as error:
-        outcome = settle(context, attempt_id, error)
-        logger.warning("delivery %s: %s: %s", delivery_id, outcome, explain(error), exc_info=not _is_ours(error))
+        outcome = finish_with_error(context, attempt_id, error)
+        logger.warning("delivery %s: %s: %s", delivery_id, outcome, error_message(error), exc_info=not _is_ours(error))
         return outcome
     return "published"
 
@@ -202,8 +202,8 @@ def _is_ours(error: Exception) -> bool:
     return isinstance(error, BootpressError)
 
 
-def _load(context: Context, attempt_id: UUID) -> Work:
-    with context.catalog.reading() as session:
+def _load(context: Context, attempt_id: UUID) -> StepInput:
+    with context.catalog.read_session() as session:
         attempt = session.get(Attempt, attempt_id)
         delivery = session.get(Delivery, attempt.delivery_id) if attempt else None
         if attempt is None or delivery is None:
@@ -218,7 +218,9 @@ def _load(context: Context, attempt_id: UUID) -> Work:
         repository = parse_repository(attempt.repository or claimed)
         is_failing = breakers.find(session, delivery.account_id, repository.host) is not None
     resolved = earlier.oci_digest if earlier else None
-    return Work(attempt, delivery, _announcement(delivery), platform, publication, repository, resolved, is_failing)
+    return StepInput(
+        attempt, delivery, _announcement(delivery), platform, publication, repository, resolved, is_failing
+    )
 
 
 def _platform(session: Session, delivery: Delivery) -> NodePlatform:
@@ -234,7 +236,7 @@ def _platform(session: Session, delivery: Delivery) -> NodePlatform:
         ) from error
 
 
-def _announcement(delivery: Delivery) -> Announcement:
+def _announcement(delivery: Delivery) -> DeliveryPayload:
     try:
         return read_announcement(delivery.body)
     except InvalidInput as error:
@@ -242,7 +244,7 @@ def _announcement(delivery: Delivery) -> Announcement:
 
 
 @contextmanager
-def _asking(context: Context, work: Work) -> Iterator[Registry]:
+def _asking(context: Context, work: StepInput) -> Iterator[Registry]:
     """Open the registry of a step, and tell its circuit breaker what came of it.
 
     Raises RegistryPaused while the breaker is open. A rejection is an answer, and so is a refusal of our credential.
@@ -262,20 +264,20 @@ def _asking(context: Context, work: Work) -> Iterator[Registry]:
     _note_answer(context, work)
 
 
-def _note_answer(context: Context, work: Work) -> None:
+def _note_answer(context: Context, work: StepInput) -> None:
     if work.is_host_failing:
         breakers.note_answer(context, work.delivery.account_id, work.repository.host)
 
 
-def _refuse_while_deleted(context: Context, work: Work, digests: Sequence[str]) -> None:
-    with context.catalog.reading() as session:
+def _refuse_while_deleted(context: Context, work: StepInput, digests: Sequence[str]) -> None:
+    with context.catalog.read_session() as session:
         refuse_while_deleted(session, work.repository, digests, now=context.clock.now())
 
 
-def _refuse_when_too_old(context: Context, work: Work) -> None:
+def _refuse_when_too_old(context: Context, work: StepInput) -> None:
     # A delivery whose attempts only ever die never reaches a handler that could give up.
     tried, now = work.delivery, context.clock.now()
-    if delivery_rules.keeps_dying(trying_since=tried.trying_since, tried_until=tried.tried_until, now=now):
+    if delivery_rules.is_crash_looping(trying_since=tried.trying_since, tried_until=tried.tried_until, now=now):
         said = f"; the last one: {tried.error_message}" if tried.error_message else ""
         raise Rejected(
             f"given up after 24 hours and {tried.attempt_count - 1} attempts{said}",
@@ -284,20 +286,20 @@ def _refuse_when_too_old(context: Context, work: Work) -> None:
 
 
 @contextmanager
-def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[Work, Found]]:
+def _step(context: Context, attempt_id: UUID, name: str) -> Iterator[tuple[StepInput, StepOutput]]:
     """Load the work for a step, and write what it found as evidence when it holds."""
     begun = time.monotonic()
-    work, found = _load(context, attempt_id), Found()
+    work, found = _load(context, attempt_id), StepOutput()
     yield work, found
     found.facts["seconds"] = round(time.monotonic() - begun, 4)
-    found.facts["terms"] = rules.fingerprint_terms(
+    found.facts["terms"] = rules.policy_fingerprint(
         trust=work.platform.trust, arch=work.platform.arch, repository=str(work.repository)
     )
     if name == "manifest":
         record_artifacts(context, attempt_id, work.claimed.id, work.repository, found.artifacts)
-    with context.catalog.writing() as session:
-        attempt, _ = attempts.hold(session, attempt_id)
+    with context.catalog.transaction() as session:
+        attempt, _ = attempts.lock_current(session, attempt_id)
         if name == "manifest":
             manifests = [row.digest for row in found.artifacts if row.role == "manifest"]
-            claim_content(session, work.repository, manifests)
+            lock_manifests(session, work.repository, manifests)
         attempt.evidence = {**attempt.evidence, name: found.facts}

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 
 class Publication(Row):

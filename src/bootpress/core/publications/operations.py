@@ -8,11 +8,20 @@ from uuid import UUID
 from pydantic import Field
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import MAX_LIMIT, Answer, Moment, PageAnswer, PageRequest, Request, Text, operation
+from bootpress.core.deliveries import attempts
+from bootpress.core.operation import (
+    MAX_LIMIT,
+    Moment,
+    OperationRequest,
+    OperationResponse,
+    PageAnswer,
+    PageRequest,
+    Text,
+    operation,
+)
 from bootpress.core.publications import service
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.states import PublicationStatus
-from bootpress.core.webhooks import attempts
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -21,7 +30,7 @@ MANAGE = "system.disk_image_publications.manage"
 PROMOTE = "system.disk_image_publications.promote"
 
 
-class SignerView(Answer):
+class SignerView(OperationResponse):
     """Who signed."""
 
     mode: str
@@ -30,14 +39,14 @@ class SignerView(Answer):
     key_sha256: str | None
 
 
-class SbomView(Answer):
+class SbomView(OperationResponse):
     """What the image consists of, in short."""
 
     format: str
     package_count: int
 
 
-class PublicationView(Answer):
+class PublicationView(OperationResponse):
     """A publication as it stands."""
 
     id: UUID
@@ -92,13 +101,13 @@ class PublicationView(Answer):
         )
 
 
-class PublicationAnswer(Answer):
+class PublicationAnswer(OperationResponse):
     """One publication."""
 
     publication: PublicationView
 
 
-class ArtifactView(Answer):
+class ArtifactView(OperationResponse):
     """One manifest, config or layer, as its manifest describes it."""
 
     role: str
@@ -141,31 +150,31 @@ class PublicationList(PageAnswer):
     publications: list[PublicationView]
 
 
-class GetPublication(Request):
+class GetPublication(OperationRequest):
     """Which publication."""
 
     id: UUID
 
 
-class NamePublication(Request):
+class PublicationId(OperationRequest):
     """Which publication."""
 
     publication_id: UUID
 
 
-class SetDefaultPublication(NamePublication):
+class SetDefaultPublication(PublicationId):
     """Which publication; the platform, if given, must be its own."""
 
     node_platform_id: Text | None = None
 
 
-class RetryPublication(NamePublication):
+class RetryPublication(PublicationId):
     """Which failed publication, and why it may hold now."""
 
     reason: Text | None = None
 
 
-class RetriedPublication(Answer):
+class RetriedPublication(OperationResponse):
     """The publication, and the delivery that tries it again."""
 
     publication: PublicationView
@@ -178,7 +187,7 @@ class ListDeliveries(PageRequest):
     status: DeliveryStatus | None = None
 
 
-class DeliveryView(Answer):
+class DeliveryView(OperationResponse):
     """A delivery as it stands."""
 
     id: UUID
@@ -274,7 +283,7 @@ def system_set_default_disk_image_publication(
 
 @operation(permission=MANAGE)
 def system_restore_disk_image_publication(
-    context: Context, caller: Caller, request: NamePublication
+    context: Context, caller: Caller, request: PublicationId
 ) -> PublicationAnswer:
     """Bring a retired publication back, as long as it is not purged; pin it to keep it from the next sweep."""
     return _answer(
@@ -283,7 +292,7 @@ def system_restore_disk_image_publication(
 
 
 @operation(permission=MANAGE)
-def system_pin_disk_image_publication(context: Context, caller: Caller, request: NamePublication) -> PublicationAnswer:
+def system_pin_disk_image_publication(context: Context, caller: Caller, request: PublicationId) -> PublicationAnswer:
     """Pin a publication: retention keeps it until it is unpinned."""
     return _answer(
         service.set_pinned(context, account_id=caller.account_id, publication_id=request.publication_id, pinned=True)
@@ -291,9 +300,7 @@ def system_pin_disk_image_publication(context: Context, caller: Caller, request:
 
 
 @operation(permission=MANAGE)
-def system_unpin_disk_image_publication(
-    context: Context, caller: Caller, request: NamePublication
-) -> PublicationAnswer:
+def system_unpin_disk_image_publication(context: Context, caller: Caller, request: PublicationId) -> PublicationAnswer:
     """Unpin a publication: retention decides about it again."""
     return _answer(
         service.set_pinned(context, account_id=caller.account_id, publication_id=request.publication_id, pinned=False)
@@ -312,7 +319,7 @@ def system_retry_disk_image_publication(
         actor=caller.name,
         reason=request.reason,
     )
-    attempts.launch_or_leave(context, delivery_id)
+    attempts.launch_or_defer(context, delivery_id)
     return RetriedPublication(publication=PublicationView.of(publication, is_default=False), delivery_id=delivery_id)
 
 

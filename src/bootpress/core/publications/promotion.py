@@ -10,7 +10,7 @@ from bootpress.core.context import Context
 from bootpress.core.errors import Conflict
 from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.publications import history
+from bootpress.core.publications import events
 from bootpress.core.publications.eligibility import require_eligible
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus
@@ -39,7 +39,7 @@ def promote(
     if platform.default_publication_id == publication.id:
         return False
     previous, platform.default_publication_id = platform.default_publication_id, publication.id
-    history.record(
+    events.record(
         session,
         Kind.PROMOTED,
         publication,

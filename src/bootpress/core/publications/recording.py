@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries import attempts
 from bootpress.core.pieces import in_pieces
-from bootpress.core.publications.claiming import claim_content
+from bootpress.core.publications.acquire import lock_manifests
 from bootpress.core.publications.models import Artifact
 from bootpress.core.references import Repository
-from bootpress.core.webhooks import attempts
 
 
 def record_artifacts(
@@ -23,7 +23,7 @@ def record_artifacts(
     Raises Superseded when another attempt holds the delivery, RegistryUnavailable while a manifest is being deleted.
     """
     wanted = {_key(row): row for row in rows}
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         query = select(Artifact.manifest_digest, Artifact.digest, Artifact.title, Artifact.id)
         written = session.execute(query.where(Artifact.publication_id == publication_id))
         found = {(row[0], row[1], row[2]): row[3] for row in written}
@@ -31,16 +31,16 @@ def record_artifacts(
     missing = [row for key, row in wanted.items() if key not in found]
     missing.sort(key=lambda row: row.role != "manifest")
     for piece in in_pieces(context.catalog, missing):
-        with context.catalog.writing() as session:
-            attempts.hold(session, attempt_id)
-            claim_content(session, repository, manifests)
+        with context.catalog.transaction() as session:
+            attempts.lock_current(session, attempt_id)
+            lock_manifests(session, repository, manifests)
             for row in piece:
                 row.publication_id = publication_id
                 session.add(row)
     stale = [id_ for key, id_ in found.items() if key not in wanted]
     for ids in in_pieces(context.catalog, stale):
-        with context.catalog.writing() as session:
-            attempts.hold(session, attempt_id)
+        with context.catalog.transaction() as session:
+            attempts.lock_current(session, attempt_id)
             session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
 
 

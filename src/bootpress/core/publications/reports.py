@@ -18,16 +18,16 @@ from bootpress.core.webhooks.models import Attempt, Delivery
 KIB = 1024
 
 
-def of_attempt(context: Context, attempt_id: UUID) -> str:
+def render_attempt(context: Context, attempt_id: UUID) -> str:
     """Return the report of one attempt; NotFound for an unknown one.
 
     What came from outside is shown as code, or escaped, so that it cannot pass for markup.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         attempt, delivery = _find(session, attempt_id)
         publication = session.get(Publication, attempt.publication_id) if attempt.publication_id else None
     word, _, reason = (attempt.outcome or "under way").partition(": ")
-    lines = [f"## {code(delivery.platform_slug)}: {word}", "", *([prose(reason), ""] if reason else [])]
+    lines = [f"## {code(delivery.platform_slug)}: {word}", "", *([escape_markdown(reason), ""] if reason else [])]
     lines += ["| | |", "| --- | --- |", f"| announced | {code(delivery.oci_ref)} |"]
     lines += _publication_rows(publication)
     lines += _evidence_rows(attempt.evidence)
@@ -45,7 +45,7 @@ def of_attempt(context: Context, attempt_id: UUID) -> str:
 
 def platform_slug(context: Context, attempt_id: UUID) -> str:
     """Return the slug that an attempt's delivery names, as it came from outside; NotFound for an unknown attempt."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         return _find(session, attempt_id)[1].platform_slug
 
 
@@ -57,7 +57,7 @@ def _find(session: Session, attempt_id: UUID) -> tuple[Attempt, Delivery]:
     return attempt, delivery
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Write a number of bytes as a person reads it."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -79,14 +79,14 @@ def _publication_rows(publication: Publication | None) -> list[str]:
 def _evidence_rows(evidence: Mapping[str, Any]) -> list[str]:
     rows = []
     if manifest := evidence.get("manifest"):
-        shown = f"{code(manifest['media_type'])}, {manifest['arch']}, {size(manifest['size_bytes'])}"
+        shown = f"{code(manifest['media_type'])}, {manifest['arch']}, {format_size(manifest['size_bytes'])}"
         rows.append(f"| manifest | {shown}, {manifest['seconds']:.2f} s |")
     if signature := evidence.get("signature"):
         rows.append(
             f"| signature | {_signer(signature['signer'])}, {signature['format']}, {signature['seconds']:.2f} s |"
         )
     if blobs := evidence.get("blobs"):
-        rows.append(f"| blobs | {blobs['blobs']} verified, {size(blobs['bytes'])}, {blobs['seconds']:.2f} s |")
+        rows.append(f"| blobs | {blobs['blobs']} verified, {format_size(blobs['bytes'])}, {blobs['seconds']:.2f} s |")
     return rows
 
 
@@ -98,16 +98,16 @@ def _signer(signer: Mapping[str, Any]) -> str:
 
 def code(text: str) -> str:
     """Show what came from outside as code."""
-    return f"`{plain(text).replace('`', '')}`"
+    return f"`{table_cell(text).replace('`', '')}`"
 
 
-def plain(text: str) -> str:
+def table_cell(text: str) -> str:
     """Write what came from outside on one line of a table, at most 300 characters of it."""
     printable = "".join(one if one.isprintable() else " " for one in text)
     return printable.replace("|", "/").replace("<", "(")[:300]
 
 
-def prose(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Write a reason, which may repeat an outsider, as text that Markdown takes as it is (CommonMark, 2.4)."""
     printable = "".join(one if one.isprintable() else " " for one in text)
     return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", printable)

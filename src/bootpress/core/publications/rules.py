@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bootpress.core.deliveries.payload import DeliveryPayload
 from bootpress.core.errors import ContentRejected, InvalidInput, ReferenceRejected
 from bootpress.core.ports import Descriptor, Manifest
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Reference, Repository, digest_hex, parse_reference
-from bootpress.core.transitions import StateMachine
-from bootpress.core.webhooks.announcement import Announcement
+from bootpress.core.state_machine import StateMachine
 
 MAX_CHILDREN = 32
 MAX_CHILDREN_SIZE = 16 * 1024 * 1024
@@ -37,7 +37,7 @@ SETTLED = frozenset({Status.PUBLISHED, Status.RETIRED, Status.REVOKED})
 """Announced again in one of these, nothing changes but that an event says so."""
 
 
-def fingerprint_terms(*, trust: Mapping[str, Any], arch: str, repository: str) -> str:
+def policy_fingerprint(*, trust: Mapping[str, Any], arch: str, repository: str) -> str:
     """Return the SHA-256 of what a platform demands of an image: whose signature, which architecture, where it lies."""
     return _fingerprint({"trust": trust, "arch": arch, "repository": repository})
 
@@ -73,7 +73,7 @@ def read_reference(text: str, *, repository: Repository) -> Reference:
     return reference
 
 
-def check_digest_claims(announcement: Announcement, digest: str) -> None:
+def check_digest_claims(announcement: DeliveryPayload, digest: str) -> None:
     """Compare every announced digest with the one that is there; ContentRejected names the one that differs."""
     if announcement.digest is not None and announcement.digest != digest:
         raise ContentRejected(f"announced as {announcement.digest}, but the registry has {digest}")
@@ -85,9 +85,9 @@ def check_digest_claims(announcement: Announcement, digest: str) -> None:
         )
 
 
-def check_content_claims(announcement: Announcement, *, arch: str, size_bytes: int) -> None:
+def check_content_claims(announcement: DeliveryPayload, *, arch: str, size_bytes: int) -> None:
     """Compare the announced architecture and size with what the manifest says; ContentRejected names the difference."""
-    if announcement.arch is not None and normal_arch(announcement.arch) != arch:
+    if announcement.arch is not None and normalize_arch(announcement.arch) != arch:
         raise ContentRejected(f"announced for {announcement.arch[:40]}, but the platform is {arch}")
     if announcement.size_bytes is not None and announcement.size_bytes != size_bytes:
         raise ContentRejected(
@@ -96,7 +96,7 @@ def check_content_claims(announcement: Announcement, *, arch: str, size_bytes: i
         )
 
 
-def normal_arch(arch: str) -> str:
+def normalize_arch(arch: str) -> str:
     """Return an architecture as Go and OCI call it."""
     text = arch.strip().lower()
     return ARCHITECTURES.get(text, text)
@@ -107,7 +107,7 @@ def select_for_arch(children: Sequence[Descriptor], arch: str) -> Descriptor:
 
     Children for `unknown` (attestations, as BuildKit stores them) are for nobody.
     """
-    matching = [child for child in children if child.architecture and normal_arch(child.architecture) == arch]
+    matching = [child for child in children if child.architecture and normalize_arch(child.architecture) == arch]
     if len(matching) == 1:
         return matching[0]
     stated = ", ".join(sorted({str(child.architecture)[:40] for child in children})) or "none"
@@ -117,7 +117,7 @@ def select_for_arch(children: Sequence[Descriptor], arch: str) -> Descriptor:
 
 def check_stated_arch(stated: str | None, arch: str) -> None:
     """Refuse a config that states another architecture than the platform's; none stated is the platform's."""
-    if stated is not None and normal_arch(stated) != arch:
+    if stated is not None and normalize_arch(stated) != arch:
         raise ContentRejected(f"the image is for {stated[:40]}, but the platform is {arch}")
 
 

@@ -12,17 +12,17 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, defer
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries import waiting
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events.service import Kind
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
-from bootpress.core.publications import history, rules
+from bootpress.core.publications import events, rules
 from bootpress.core.publications.eligibility import require_eligible
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
-from bootpress.core.webhooks import waiting
 from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.states import DeliveryStatus
 
@@ -32,7 +32,7 @@ BY_SEQUENCE = (Publication.sequence, Publication.created_at, Publication.id)
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class PublicationWithArtifacts:
     """A publication and what it consists of; `artifact_count` may exceed the artifacts that were asked for."""
 
     publication: Publication
@@ -53,7 +53,7 @@ def list_publications(
     context: Context, *, account_id: UUID, platform: str, status: str | None, limit: int, cursor: str | None
 ) -> tuple[list[Publication], UUID | None, str | None]:
     """Return a page of a platform's publications, newest first, its default's id, and the next cursor."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         row = find_platform(session, account_id, platform)
         query = select(Publication).where(Publication.node_platform_id == row.id).options(defer(Publication.claims))
         if status is not None:
@@ -62,14 +62,16 @@ def list_publications(
         return rows, row.default_publication_id, next_cursor
 
 
-def get_publication(context: Context, *, account_id: UUID, publication_id: UUID, artifacts: int) -> Described:
+def get_publication(
+    context: Context, *, account_id: UUID, publication_id: UUID, artifacts: int
+) -> PublicationWithArtifacts:
     """Return a publication with the first `artifacts` of what it consists of: each manifest, then what it names."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         publication = find_publication(session, account_id, publication_id)
         mine = Artifact.publication_id == publication.id
         place = case({role: number for number, role in enumerate(("manifest", "config"))}, value=Artifact.role, else_=2)
         query = select(Artifact).where(mine).limit(artifacts)
-        return Described(
+        return PublicationWithArtifacts(
             publication,
             _is_default(session, publication),
             session.scalars(query.order_by(Artifact.manifest_digest, place, Artifact.title, Artifact.digest)).all(),
@@ -84,7 +86,7 @@ def set_default(
 
     Raises Conflict for one that is not what the platform demands now: its architecture, repository and trust.
     """
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         publication = find_publication(session, account_id, publication_id)
         row = lock_platform(session, publication.node_platform_id)
         publication = find_publication(session, account_id, publication_id, lock=True)
@@ -102,7 +104,7 @@ def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: 
 
     Raises Conflict for one that is not what the platform demands now.
     """
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         publication = find_publication(session, account_id, publication_id)
         platform = lock_platform(session, publication.node_platform_id)
         publication = find_publication(session, account_id, publication_id, lock=True)
@@ -112,16 +114,16 @@ def restore(context: Context, *, account_id: UUID, publication_id: UUID, actor: 
                     f"publication {publication_id} is being purged since {publication.purge_begun_at:%F %T} UTC",
                     hint="have the pipeline build and announce it again",
                 )
-            publication.status = rules.PUBLICATION.move("restore", Status(publication.status))
+            publication.status = rules.PUBLICATION.transition("restore", Status(publication.status))
             require_eligible(context.verifier, platform, publication)
             publication.retired_at = None
-            history.record(session, Kind.RESTORED, publication, actor=actor, at=context.clock.now())
+            events.record(session, Kind.RESTORED, publication, actor=actor, at=context.clock.now())
         return publication, platform.default_publication_id == publication.id
 
 
 def set_pinned(context: Context, *, account_id: UUID, publication_id: UUID, pinned: bool) -> tuple[Publication, bool]:
     """Pin a publication, so that retention keeps it, or let it go."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         publication = find_publication(session, account_id, publication_id, lock=True)
         if pinned and Status(publication.status) not in PINNABLE:
             raise Conflict(
@@ -141,7 +143,7 @@ def retry(
 
     Return it and the delivery, which the caller launches.
     """
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         publication = find_publication(session, account_id, publication_id, lock=True)
         if publication.status != Status.FAILED:
             raise Conflict(
@@ -150,7 +152,7 @@ def retry(
             )
         platform = session.get_one(NodePlatform, publication.node_platform_id)
         claims = {name: value for name, value in publication.claims.items() if name != "oci_digest"}
-        delivery_id = announce(
+        delivery_id = create_delivery(
             context,
             session,
             platform=platform,
@@ -162,7 +164,7 @@ def retry(
         return publication, delivery_id
 
 
-def announce(
+def create_delivery(
     context: Context,
     session: Session,
     *,
@@ -199,18 +201,18 @@ def announce(
     return delivery.id
 
 
-def announce_by_hand(context: Context, *, platform: str, reference: str, actor: str) -> UUID:
+def create_manual_delivery(context: Context, *, platform: str, reference: str, actor: str) -> UUID:
     """Announce a reference without a webhook, from inside the installation; return the delivery's id.
 
     `platform` is an id, or a slug that only one account has; InvalidInput when several have it.
     """
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         found = find_platforms(session, platform)
         if len(found) > 1:
             raise InvalidInput(f"several accounts have a node platform {platform!r}", hint="name it by its id")
         if not found:
             raise NotFound(f"no node platform {platform!r}", hint="see system_list_node_platforms")
-        return announce(context, session, platform=found[0], oci_ref=reference, actor=actor, source="manual")
+        return create_delivery(context, session, platform=found[0], oci_ref=reference, actor=actor, source="manual")
 
 
 def list_deliveries(
@@ -220,7 +222,7 @@ def list_deliveries(
     query = select(Delivery).where(Delivery.account_id == account_id).options(defer(Delivery.body))
     if status is not None:
         query = query.where(Delivery.status == status)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         rows, next_cursor = page(session, query, by=(Delivery.received_at, Delivery.id), limit=limit, cursor=cursor)
         return rows, waiting.reasons(session, account_id, rows, context.clock.now()), next_cursor
 

@@ -16,9 +16,9 @@ from bootpress.core.context import Context
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.references import Repository
 from bootpress.core.retention.identity import Identity, Place, stored_probe
-from bootpress.core.retention.needs import MAX_REPOSITORIES, Need
 from bootpress.core.retention.states import StepStatus
 from bootpress.core.retention.unreachable import Unreachable
+from bootpress.core.retention.usage import MAX_REPOSITORIES, Need
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 
 class DeletionStep(Row):

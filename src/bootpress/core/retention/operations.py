@@ -9,9 +9,9 @@ from uuid import UUID
 from pydantic import Field
 
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Request, Text, operation
+from bootpress.core.operation import OperationRequest, OperationResponse, Text, operation
 from bootpress.core.platforms.operations import NodePlatformAnswer, RetentionCount
-from bootpress.core.retention import service, sweeping
+from bootpress.core.retention import service, sweep
 from bootpress.core.retention.reports import MAX_LISTED, Kept
 from bootpress.core.retention.rules import Protected
 
@@ -19,14 +19,14 @@ READ = "system.disk_image_retention.read"
 MANAGE = "system.disk_image_retention.manage"
 
 
-class SetRetention(Request):
+class SetRetention(OperationRequest):
     """A platform (id or slug) and how many publications it keeps."""
 
     node_platform_id: Text
     retention_count: RetentionCount
 
 
-class PreviewRetention(Request):
+class PreviewRetention(OperationRequest):
     """Which platform: its id or slug."""
 
     node_platform_id: Text
@@ -41,14 +41,14 @@ Unlisted = Annotated[
 ]
 
 
-class ProtectedView(Answer):
+class ProtectedView(OperationResponse):
     """A publication that is kept beyond the count, and why."""
 
     publication_id: UUID
     because: str
 
 
-class RetentionPlan(Answer):
+class RetentionPlan(OperationResponse):
     """What a sweep would do."""
 
     keep: list[UUID]
@@ -58,13 +58,13 @@ class RetentionPlan(Answer):
     unlisted: Unlisted
 
 
-class SweepRetention(Request):
+class SweepRetention(OperationRequest):
     """One platform (id or slug), or all of the account."""
 
     node_platform_id: Text | None = None
 
 
-class SweepAnswer(Answer):
+class SweepAnswer(OperationResponse):
     """What the sweep did; `kept` are those of which something could not be deleted, and why."""
 
     retired: list[UUID]
@@ -102,7 +102,7 @@ def system_preview_disk_image_retention(context: Context, caller: Caller, reques
 @operation(permission=MANAGE, asks_outside=True)
 def system_sweep_disk_image_retention(context: Context, caller: Caller, request: SweepRetention) -> SweepAnswer:
     """Retire what lies beyond the count, and purge what was retired seven days ago."""
-    report = sweeping.sweep(context, account_id=caller.account_id, platform=request.node_platform_id, actor=caller.name)
+    report = sweep.sweep(context, account_id=caller.account_id, platform=request.node_platform_id, actor=caller.name)
     return SweepAnswer(
         retired=list(report.retired),
         purged=list(report.purged),

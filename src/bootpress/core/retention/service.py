@@ -16,7 +16,7 @@ from bootpress.core.events.service import Kind
 from bootpress.core.pieces import ROWS, pause
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.platforms.service import find_platform, find_platforms, lock_platform
-from bootpress.core.publications import history
+from bootpress.core.publications import events
 from bootpress.core.publications import rules as publication_rules
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus as Status
@@ -28,7 +28,7 @@ RETIRED_AT_ONCE = ROWS // 5
 
 def set_retention(context: Context, *, account_id: UUID, platform: str, retention_count: int) -> NodePlatform:
     """Set how many publications a platform keeps; the next sweep acts on it."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         row = find_platform(session, account_id, platform)
         row.retention_count = retention_count
         row.updated_at = context.clock.now()
@@ -37,14 +37,14 @@ def set_retention(context: Context, *, account_id: UUID, platform: str, retentio
 
 def preview(context: Context, *, account_id: UUID, platform: str) -> rules.Plan:
     """Say what a sweep would do now, and do nothing."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         row = find_platform(session, account_id, platform)
         return _plan(session, row, context.clock.now())
 
 
 def preview_by_id(context: Context, platform_id: UUID) -> rules.Plan:
     """Say what a sweep of any account's platform would do now."""
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         return _plan(session, session.get_one(NodePlatform, platform_id), context.clock.now())
 
 
@@ -53,7 +53,7 @@ def platforms_to_sweep(context: Context, *, account_id: UUID | None, platform: s
 
     Without an account a slug may be several platforms'; NotFound when it is none's.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         if platform is not None and account_id is not None:
             return [find_platform(session, account_id, platform).id]
         if platform is not None:
@@ -82,10 +82,10 @@ def retire(context: Context, platform_id: UUID, *, actor: str) -> tuple[list[UUI
 
 
 def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> list[UUID]:
-    with context.catalog.reading() as session:  # where nothing is to be retired, no writer waits
+    with context.catalog.read_session() as session:  # where nothing is to be retired, no writer waits
         if not _beyond(session, session.get_one(NodePlatform, platform_id)):
             return []
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         platform = lock_platform(session, platform_id)
         now = context.clock.now()
         chosen = rules.plan(
@@ -101,11 +101,11 @@ def _retire_some(context: Context, platform_id: UUID, *, actor: str) -> list[UUI
         locked = {row.id: row for row in session.scalars(query.with_for_update())}
         retired = [locked[one] for one in chosen if one in locked]
         for publication in retired:
-            publication.status = publication_rules.PUBLICATION.move("retire", Status(publication.status))
+            publication.status = publication_rules.PUBLICATION.transition("retire", Status(publication.status))
             publication.retired_at = now
             publication.purge_begun_at = None
         kinds = (Kind.RETIRED, Kind.RETENTION_SWEPT)
-        history.record_all(session, kinds, retired, actor=actor, at=now, action="retired")
+        events.record_all(session, kinds, retired, actor=actor, at=now, action="retired")
         return [one.id for one in retired]
 
 
@@ -126,7 +126,7 @@ def _due_page(
         retired_at, publication_id = last
         same = (Publication.retired_at == retired_at) & (Publication.id > publication_id)
         later = (Publication.retired_at > retired_at) | same
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         default_id = session.get_one(NodePlatform, platform_id).default_publication_id
         query = select(Publication.id, Publication.repository, Publication.retired_at).where(
             Publication.node_platform_id == platform_id,

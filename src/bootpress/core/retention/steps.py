@@ -19,10 +19,10 @@ from bootpress.core.context import Context
 from bootpress.core.pieces import ROWS, delete_in_pieces, in_pieces
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications.models import Publication
+from bootpress.core.retention.deletion_plan import UNREAD, PlannedDeletion
 from bootpress.core.retention.models import DeletionStep
-from bootpress.core.retention.needs import is_due
-from bootpress.core.retention.planning import UNREAD, Planned
 from bootpress.core.retention.states import DONE, StepStatus
+from bootpress.core.retention.usage import is_due
 
 MAX_TOLD = 20
 """Manifests that stay which are named one by one."""
@@ -39,7 +39,7 @@ class Written(enum.Enum):
     """Two sweeps write theirs at once; the rows say nothing, and the next one clears them."""
 
 
-def write(context: Context, publication_id: UUID, planned: Sequence[Planned]) -> Written:
+def write(context: Context, publication_id: UUID, planned: Sequence[PlannedDeletion]) -> Written:
     """Write a plan, unless the publication is wanted again or another sweep was faster; then it cannot be restored."""
     clear(context, publication_id)
     now = context.clock.now()
@@ -56,9 +56,9 @@ def write(context: Context, publication_id: UUID, planned: Sequence[Planned]) ->
 
 
 def _write_piece(
-    context: Context, publication_id: UUID, piece: Sequence[tuple[int, Planned]], *, count: int, now: datetime
+    context: Context, publication_id: UUID, piece: Sequence[tuple[int, PlannedDeletion]], *, count: int, now: datetime
 ) -> Written:
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         publication = session.get_one(Publication, publication_id, with_for_update=True)
         platform = session.get_one(NodePlatform, publication.node_platform_id)
         if not is_due(publication, platform, context.clock.now()):
@@ -79,7 +79,7 @@ def unfinished(context: Context, publication_id: UUID) -> Iterator[DeletionStep]
     """Yield the steps that are not done, in order, each read when it is its turn."""
     position = -1
     while True:
-        with context.catalog.reading() as session:
+        with context.catalog.read_session() as session:
             later = (*_undone(publication_id), DeletionStep.position > position)
             step = session.scalar(select(DeletionStep).where(*later).order_by(DeletionStep.position).limit(1))
         if step is None:
@@ -91,7 +91,7 @@ def unfinished(context: Context, publication_id: UUID) -> Iterator[DeletionStep]
 def find(context: Context, publication_id: UUID, statuses: Collection[StepStatus]) -> DeletionStep | None:
     """Return the first step of one of these statuses."""
     query = select(DeletionStep).where(_of(publication_id), DeletionStep.status.in_(statuses))
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         return session.scalar(query.order_by(DeletionStep.position).limit(1))
 
 
@@ -110,7 +110,7 @@ def told_of_left(context: Context, publication_id: UUID) -> str:
     """Say which manifests stay that may be about nothing else, and why."""
     stays = (DeletionStep.role == UNREAD) | (DeletionStep.status == StepStatus.LEFT)
     query = select(DeletionStep).where(_of(publication_id), stays).order_by(DeletionStep.position)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         rows = session.scalars(query.limit(MAX_TOLD + 1)).all()
     told = [f"{step.digest}, which may be about it, stays: {step.because}" for step in rows[:MAX_TOLD]]
     return "; ".join([*told, *(["and more"] if len(rows) > MAX_TOLD else [])])
@@ -122,7 +122,7 @@ def clear(context: Context, publication_id: UUID) -> None:
     delete_in_pieces(context.catalog, DeletionStep, _of(publication_id), ~begun.exists())
 
 
-def _row(publication: Publication, position: int, one: Planned, now: datetime) -> DeletionStep:
+def _row(publication: Publication, position: int, one: PlannedDeletion, now: datetime) -> DeletionStep:
     return DeletionStep(
         id=uuid4(),
         publication_id=publication.id,

@@ -1,1 +1,1 @@
-"""Webhooks and their deliveries: who may ring the bell, and that no ring is lost."""
+"""Webhooks: their secrets, their rotation, and the check of a signature."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 UNFINISHED: Final = "status IN ('received', 'processing')"
 """The condition of a partial index; only queries that say it in these words use the index."""

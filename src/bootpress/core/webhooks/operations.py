@@ -8,9 +8,19 @@ from uuid import UUID
 
 from pydantic import Field
 
-from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
-from bootpress.core.operations import Answer, Label, Moment, PageAnswer, PageRequest, Request, Text, Whole, operation
+from bootpress.core.operation import (
+    Label,
+    Moment,
+    OperationRequest,
+    OperationResponse,
+    PageAnswer,
+    PageRequest,
+    Text,
+    Whole,
+    operation,
+)
+from bootpress.core.url_validation import parse_base_url
 from bootpress.core.webhooks import service
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -20,14 +30,14 @@ MANAGE = "system.disk_image_webhooks.manage"
 MAX_OVERLAP_MINUTES = 7 * 24 * 60
 
 
-class ProvisionWebhook(Request):
+class ProvisionWebhook(OperationRequest):
     """The pipeline's label; `platform_api_base` overrides the base of the URL in the answer."""
 
     label: Label
     platform_api_base: Text | None = None
 
 
-class ProvisionedWebhook(Answer):
+class ProvisionedWebhook(OperationResponse):
     """The webhook's URL, and its secret, shown this once."""
 
     webhook_id: UUID
@@ -40,7 +50,7 @@ class ListWebhooks(PageRequest):
     """Which webhooks to list: all of the account's, in pages."""
 
 
-class WebhookView(Answer):
+class WebhookView(OperationResponse):
     """A webhook, without its secret."""
 
     id: UUID
@@ -73,19 +83,19 @@ class WebhookList(PageAnswer):
     webhooks: list[WebhookView]
 
 
-class NameWebhook(Request):
+class WebhookId(OperationRequest):
     """Which webhook."""
 
     webhook_id: UUID
 
 
-class RotateSecret(NameWebhook):
+class RotateSecret(WebhookId):
     """Which webhook, and for how many minutes its old secret holds beside the new one."""
 
     overlap_minutes: Annotated[Whole, Field(ge=0, le=MAX_OVERLAP_MINUTES)] = 0
 
 
-class WebhookAnswer(Answer):
+class WebhookAnswer(OperationResponse):
     """One webhook."""
 
     webhook: WebhookView
@@ -96,7 +106,7 @@ def provision_disk_image_webhook(context: Context, caller: Caller, request: Prov
     """Make the webhook of a label, or rotate the secret of the one that is there."""
     base = context.public_url
     if request.platform_api_base is not None:
-        base = check_base(request.platform_api_base, field="platform_api_base")
+        base = parse_base_url(request.platform_api_base, field="platform_api_base")
     made = service.provision_webhook(context, account_id=caller.account_id, label=request.label, actor=caller.name)
     return ProvisionedWebhook(
         webhook_id=made.webhook.id,
@@ -136,24 +146,26 @@ def system_rotate_disk_image_webhook_secret(
     )
 
 
-def _move(context: Context, caller: Caller, request: NameWebhook, to: str) -> WebhookAnswer:
-    row = service.move(context, account_id=caller.account_id, webhook_id=request.webhook_id, actor=caller.name, to=to)
+def _move(context: Context, caller: Caller, request: WebhookId, to: str) -> WebhookAnswer:
+    row = service.change_status(
+        context, account_id=caller.account_id, webhook_id=request.webhook_id, actor=caller.name, to=to
+    )
     return WebhookAnswer(webhook=WebhookView.of(row, base=context.public_url))
 
 
 @operation(permission=MANAGE)
-def system_disable_disk_image_webhook(context: Context, caller: Caller, request: NameWebhook) -> WebhookAnswer:
+def system_disable_disk_image_webhook(context: Context, caller: Caller, request: WebhookId) -> WebhookAnswer:
     """Stop a webhook from accepting deliveries until it is enabled again."""
     return _move(context, caller, request, "disable")
 
 
 @operation(permission=MANAGE)
-def system_enable_disk_image_webhook(context: Context, caller: Caller, request: NameWebhook) -> WebhookAnswer:
+def system_enable_disk_image_webhook(context: Context, caller: Caller, request: WebhookId) -> WebhookAnswer:
     """Let a disabled webhook accept deliveries again."""
     return _move(context, caller, request, "enable")
 
 
 @operation(permission=MANAGE)
-def system_revoke_disk_image_webhook(context: Context, caller: Caller, request: NameWebhook) -> WebhookAnswer:
+def system_revoke_disk_image_webhook(context: Context, caller: Caller, request: WebhookId) -> WebhookAnswer:
     """Revoke a webhook for good; its label becomes free."""
     return _move(context, caller, request, "revoke")

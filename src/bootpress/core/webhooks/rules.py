@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bootpress.core.transitions import StateMachine
+from bootpress.core.state_machine import StateMachine
 from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
 
 LEASE = timedelta(seconds=30)
@@ -13,12 +13,12 @@ LONGEST_LEASE = timedelta(minutes=15)
 GIVE_UP_AFTER = timedelta(hours=24)
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=15)
-FARTHEST = timedelta(minutes=20)
+MAX_LEASE_WITH_CLOCK_SKEW = timedelta(minutes=20)
 """No lease and no pause reaches further, clocks that differ a little included: what does was written before ours was
 stepped back, and has run out."""
-OUTAGE = timedelta(hours=1)
+SERIES_GAP = timedelta(hours=1)
 """Between tries that lie further apart nobody tried: we were switched off, or nothing ran what was launched."""
-JUST_NOW = timedelta(minutes=5)
+TAKEOVER_WINDOW = timedelta(minutes=5)
 """How long after an attempt's death its successor takes over, where nothing else is wrong."""
 
 WEBHOOK = StateMachine(
@@ -68,26 +68,30 @@ def pause_before_retry(postponed: int) -> timedelta:
     return min(FIRST_PAUSE * (1 << min(max(postponed - 1, 0), 10)), LONGEST_PAUSE)
 
 
-def begins_anew(*, tried_until: datetime | None, now: datetime, failing_since: datetime | None = None) -> bool:
+def is_new_series(*, tried_until: datetime | None, now: datetime, failing_since: datetime | None = None) -> bool:
     """Tell whether a try begins a new series: nobody tried in between, so that time does not count as trying.
 
     `failing_since` is when the delivery's registry host began to fail, if it is still asked: others tried it meanwhile.
     """
     if tried_until is None:
         return True
-    if failing_since is not None and failing_since - OUTAGE <= tried_until <= now:
+    if failing_since is not None and failing_since - SERIES_GAP <= tried_until <= now:
         return False
-    return abs(now - tried_until) > OUTAGE
+    return abs(now - tried_until) > SERIES_GAP
 
 
-def gives_up(*, trying_since: datetime | None, now: datetime) -> bool:
+def is_expired(*, trying_since: datetime | None, now: datetime) -> bool:
     """Tell whether a delivery was tried long enough in one series for something that is away."""
     return trying_since is not None and now - trying_since >= GIVE_UP_AFTER
 
 
-def keeps_dying(*, trying_since: datetime | None, tried_until: datetime | None, now: datetime) -> bool:
+def is_crash_looping(*, trying_since: datetime | None, tried_until: datetime | None, now: datetime) -> bool:
     """Tell whether tries went on for long enough and the last one died just now: another would die too.
 
     Where the last one died longer ago, we were away in between: then one more is tried before.
     """
-    return gives_up(trying_since=trying_since, now=now) and tried_until is not None and now - tried_until <= JUST_NOW
+    return (
+        is_expired(trying_since=trying_since, now=now)
+        and tried_until is not None
+        and now - tried_until <= TAKEOVER_WINDOW
+    )

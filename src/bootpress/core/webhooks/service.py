@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.context import Context
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events import service as events
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 from bootpress.core.webhooks import rules
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
@@ -49,7 +49,7 @@ def provision_webhook(context: Context, *, account_id: UUID, label: str, actor: 
 
 
 def _provision(context: Context, account_id: UUID, label: str, key: str, actor: str) -> ProvisionedWebhook:
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         webhook = session.scalar(
             select(Webhook)
             .where(Webhook.account_id == account_id, Webhook.label_key == key, Webhook.status != WebhookStatus.REVOKED)
@@ -64,7 +64,7 @@ def _provision(context: Context, account_id: UUID, label: str, key: str, actor: 
             label=label,
             label_key=key,
             status=WebhookStatus.ACTIVE,
-            secret=context.secrets.seal(secret),
+            secret=context.secrets.encrypt(secret),
             secret_preview=rules.secret_preview(secret),
             received_count=0,
             created_at=context.clock.now(),
@@ -77,7 +77,7 @@ def rotate_secret(
     context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, overlap: timedelta
 ) -> tuple[Webhook, str]:
     """Give a webhook a new secret; the old one holds for `overlap` longer, for builds in flight."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         webhook = find_webhook(session, account_id, webhook_id)
         if webhook.status == WebhookStatus.REVOKED:
             raise Conflict(
@@ -87,12 +87,12 @@ def rotate_secret(
         return webhook, rotate(context, session, webhook, actor, overlap)
 
 
-def move(context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, to: str) -> Webhook:
+def change_status(context: Context, *, account_id: UUID, webhook_id: UUID, actor: str, to: str) -> Webhook:
     """Disable, enable or revoke a webhook (`to` names the transition); a repeat changes nothing."""
-    with context.catalog.writing() as session:
+    with context.catalog.transaction() as session:
         webhook = find_webhook(session, account_id, webhook_id)
         before = _status(webhook)
-        webhook.status = rules.WEBHOOK.move(to, before)
+        webhook.status = rules.WEBHOOK.transition(to, before)
         if webhook.status == WebhookStatus.REVOKED and before != WebhookStatus.REVOKED:
             webhook.previous_secret = webhook.previous_secret_until = None
             events.record(
@@ -111,7 +111,7 @@ def list_webhooks(
 ) -> tuple[list[Webhook], str | None]:
     """Return a page of an account's webhooks, oldest first, and the next cursor."""
     query = select(Webhook).where(Webhook.account_id == account_id)
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         by = (Webhook.created_at, Webhook.id)
         return page(session, query, by=by, limit=limit, cursor=cursor, newest_first=False)
 
@@ -130,7 +130,7 @@ def rotate(context: Context, session: Session, webhook: Webhook, actor: str, ove
     secret = new_secret()
     webhook.previous_secret = webhook.secret if overlap else None
     webhook.previous_secret_until = now + overlap if overlap else None
-    webhook.secret = context.secrets.seal(secret)
+    webhook.secret = context.secrets.encrypt(secret)
     webhook.secret_preview = rules.secret_preview(secret)
     webhook.last_rotated_at = now
     webhook.unconfirmed_since = None

@@ -16,23 +16,31 @@ from bootpress.core.accounts import lineage, read_tokens
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.context import Context
 from bootpress.core.errors import Unsupported
-from bootpress.core.webhooks import handing_over
+from bootpress.core.sagas import store
+from bootpress.core.sagas.store import SagaLease, SagaTransaction
+from bootpress.core.webhooks import secret_rotation
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.service import webhook_url
 from bootpress.core.webhooks.states import WebhookStatus
-from bootpress.core.workers import pipeline, procedures, rules
+from bootpress.core.workers import repository_settings, rules
+from bootpress.core.workers.bootstrap_plan import BootstrapPlan, find_platform_or_none, find_worker
+from bootpress.core.workers.bootstrap_state import (
+    BootstrapState,
+    add_warning,
+    build_timeout,
+    key_of_repository,
+    record_step,
+    workers_sharing_repository,
+)
 from bootpress.core.workers.models import CiWorker
-from bootpress.core.workers.plan import Plan, platform_of, worker_of
-from bootpress.core.workers.procedures import Hold, Recording
-from bootpress.core.workers.sites import Site, build_timeout, key_of_repository, note, others_of, warn
 
 MESSAGE: Final = "Add the build of disk images"
 LONGER: Final = "ask for it with a token that lives longer where the pipeline needs it longer"
 
 
-def prepare_repository(context: Context, hold: Hold) -> None:
+def prepare_repository(context: Context, hold: SagaLease) -> None:
     """Create the repository if there is none, and let it run workflows."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     if site.has("repository"):
         return
     forge, repository = site.forge(context), site.plan.repository
@@ -41,21 +49,21 @@ def prepare_repository(context: Context, hold: Hold) -> None:
         enabled = forge.create_repository(repository, user=site.findings.user).actions_enabled
     if not enabled:
         forge.enable_actions(repository)
-    with procedures.recording(context, hold) as record:
-        record.note("repository", {"created": not site.findings.exists})
+    with store.step_transaction(context, hold) as record:
+        record.record_result("repository", {"created": not site.findings.exists})
 
 
-def add_files(context: Context, hold: Hold) -> None:
+def add_files(context: Context, hold: SagaLease) -> None:
     """Commit those files of the template that are not there."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     if site.has("files"):
         return
     added = site.forge(context).add_files(site.plan.repository, context.build_repository(), message=MESSAGE)
-    with procedures.recording(context, hold) as record:
-        record.note("files", {"added": list(added)})
+    with store.step_transaction(context, hold) as record:
+        record.record_result("files", {"added": list(added)})
 
 
-def offer_webhook(context: Context, hold: Hold) -> None:
+def ensure_webhook(context: Context, hold: SagaLease) -> None:
     """Make the worker and its webhook, or give the webhook another secret beside the old one."""
     try:
         _offer_webhook(context, hold)
@@ -63,67 +71,73 @@ def offer_webhook(context: Context, hold: Hold) -> None:
         _offer_webhook(context, hold)
 
 
-def _offer_webhook(context: Context, hold: Hold) -> None:
-    site = Site.of(context, hold)
+def _offer_webhook(context: Context, hold: SagaLease) -> None:
+    site = BootstrapState.of(context, hold)
     if site.has("webhook"):
         return
     plan, account_id = site.plan, site.row.account_id
-    with procedures.recording(context, hold) as record:
+    with store.step_transaction(context, hold) as record:
         session = record.session
-        webhook = handing_over.offer(context, session, account_id=account_id, label=plan.label, actor=site.row.actor)
-        worker = worker_of(session, account_id, plan.label, lock=True)
+        webhook = secret_rotation.begin_rotation(
+            context, session, account_id=account_id, label=plan.label, actor=site.row.actor
+        )
+        worker = find_worker(session, account_id, plan.label, lock=True)
         if worker is None:
             worker = site.new_worker(context, session)
         elif worker.repo is not None and worker.repo.casefold() != plan.repo.casefold():
-            warn(record, f"{worker.label} was {worker.repo}'s before: what is set there still is, and holds no longer")
+            add_warning(
+                record, f"{worker.label} was {worker.repo}'s before: what is set there still is, and holds no longer"
+            )
         worker.webhook_id, worker.repo, worker.forge_name = webhook.id, plan.repo, plan.forge
-        for other in others_of(session, worker):
-            warn(record, f"{plan.repo} is {other.label}'s too: its builds report to the webhook of {worker.label} now")
+        for other in workers_sharing_repository(session, worker):
+            add_warning(
+                record, f"{plan.repo} is {other.label}'s too: its builds report to the webhook of {worker.label} now"
+            )
         if webhook.status == WebhookStatus.DISABLED:
-            warn(record, "the webhook is disabled: system_enable_disk_image_webhook lets it accept deliveries")
+            add_warning(record, "the webhook is disabled: system_enable_disk_image_webhook lets it accept deliveries")
         record.row.ci_worker_id = worker.id
-        created = handing_over.is_new(webhook)
-        record.note("webhook", {"id": str(webhook.id), "action": "created" if created else "rotated"})
+        created = secret_rotation.is_new(webhook)
+        record.record_result("webhook", {"id": str(webhook.id), "action": "created" if created else "rotated"})
 
 
-def make_signing_key(context: Context, hold: Hold) -> None:
+def make_signing_key(context: Context, hold: SagaLease) -> None:
     """Make a key for the pipeline to sign with, where it has none or is to have another."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     if site.has("signing_key"):
         return
     plan = site.plan
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         worker = site.worker(session)
         known = worker.public_key or key_of_repository(session, worker)
     needed, said = False, None
     # One that the forge has not confirmed yet is handed over once more.
     if plan.signing_key and worker.unconfirmed_key is None:
         there = _secrets_there(context, site, known)
-        has_key = {pipeline.PRIVATE_KEY, pipeline.KEY_PASSWORD} <= there
+        has_key = {repository_settings.PRIVATE_KEY, repository_settings.KEY_PASSWORD} <= there
         needed, said = rules.needs_key(
             is_known=known is not None, has_key=has_key, rotate=plan.rotate_signing_key, replaces=plan.replaces_key
         )
     made = context.create_signing_key() if needed else None
-    with procedures.recording(context, hold) as record:
+    with store.step_transaction(context, hold) as record:
         worker = site.worker(record.session)
         worker.public_key = made.public_pem if made else known
         if made is not None:
-            worker.unconfirmed_key = pipeline.seal_key(context, made)
+            worker.unconfirmed_key = repository_settings.seal_key(context, made)
         if said is not None:
-            warn(record, said)
-        record.note("signing_key", {"made": needed})
+            add_warning(record, said)
+        record.record_result("signing_key", {"made": needed})
 
 
-def mint_read_token(context: Context, hold: Hold) -> None:
+def mint_read_token(context: Context, hold: SagaLease) -> None:
     """Mint a read token for the runner if one is wanted; those of before hold until the forge has it."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     if site.has("read_token"):
         return
-    with procedures.recording(context, hold) as record:
+    with store.step_transaction(context, hold) as record:
         worker = site.worker(record.session)
-        live, wanted = read_tokens.live(record.session, worker.id), sorted(site.plan.read_permissions)
+        live, wanted = read_tokens.list_active(record.session, worker.id), sorted(site.plan.read_permissions)
         if not wanted:
-            record.note("read_token", {"id": None, "had": bool(live)})
+            record.record_result("read_token", {"id": None, "had": bool(live)})
             return
         # One that nobody confirmed is handed over once more, unless whoever had it made may read other things or ends
         # at another time.
@@ -135,13 +149,15 @@ def mint_read_token(context: Context, hold: Hold) -> None:
         ]
         token = pending[-1] if pending else _mint(context, record.session, worker, site.plan)
         if token.expires_at is not None:
-            warn(record, f"the read token expires at {token.expires_at:%Y-%m-%dT%H:%M:%SZ}, with yours: {LONGER}")
-        record.note("read_token", {"id": str(token.id)})
+            add_warning(
+                record, f"the read token expires at {token.expires_at:%Y-%m-%dT%H:%M:%SZ}, with yours: {LONGER}"
+            )
+        record.record_result("read_token", {"id": str(token.id)})
 
 
-def ask_registration_token(context: Context, hold: Hold) -> None:
+def fetch_registration_token(context: Context, hold: SagaLease) -> None:
     """Ask the forge for the token that a runner registers with."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     if site.has("registration_token"):
         return
     forge = site.forge(context)
@@ -154,95 +170,99 @@ def ask_registration_token(context: Context, hold: Hold) -> None:
             "ci_worker_token is the same as before: this forge has no API that rotates it. If it is known to others,"
             " reset it on the forge (Gitea: Settings, Actions, Runners)"
         )
-    with procedures.recording(context, hold) as record:
+    with store.step_transaction(context, hold) as record:
         if token is not None:
-            record.keep(ci_worker_token=token)
+            record.store_secret_result(ci_worker_token=token)
         if said is not None:
-            warn(record, said)
-        record.note("registration_token", {"given": token is not None})
+            add_warning(record, said)
+        record.record_result("registration_token", {"given": token is not None})
 
 
-def set_variables(context: Context, hold: Hold) -> None:
+def set_variables(context: Context, hold: SagaLease) -> None:
     """Set the repository's Actions variables, those that are not set yet."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     forge = site.forge(context)
     names = list(site.row.effects.get("variables", []))
-    for name, value in pipeline.variables(site.plan, site.findings, site.row.effects["webhook"]["id"]).items():
+    for name, value in repository_settings.variables(
+        site.plan, site.findings, site.row.effects["webhook"]["id"]
+    ).items():
         if name not in names:
             forge.set_variable(site.plan.repository, name, value)
             names.append(name)
-            note(context, hold, "variables", names)
+            record_step(context, hold, "variables", names)
 
 
-def set_secrets(context: Context, hold: Hold) -> None:
+def set_secrets(context: Context, hold: SagaLease) -> None:
     """Set the repository's Actions secrets, those that are not set yet."""
-    site = Site.of(context, hold)
+    site = BootstrapState.of(context, hold)
     forge = site.forge(context)
     names = list(site.row.effects.get("secrets", []))
     for name, value in site.secrets(context).items():
         if name not in names:
             forge.set_secret(site.plan.repository, name, value)
             names.append(name)
-            note(context, hold, "secrets", names)
+            record_step(context, hold, "secrets", names)
     if site.row.effects["read_token"].get("had") and not site.has("deleted"):
-        forge.delete_secret(site.plan.repository, pipeline.READ_TOKEN)
-        note(context, hold, "deleted", [pipeline.READ_TOKEN])
+        forge.delete_secret(site.plan.repository, repository_settings.READ_TOKEN)
+        record_step(context, hold, "deleted", [repository_settings.READ_TOKEN])
 
 
-def confirm(context: Context, hold: Hold) -> None:
+def finalize(context: Context, hold: SagaLease) -> None:
     """End what was handed over: the forge has it all. Forget the private key, end the old secrets, answer."""
-    site = Site.of(context, hold)
-    with procedures.recording(context, hold) as record:
+    site = BootstrapState.of(context, hold)
+    with store.step_transaction(context, hold) as record:
         session = record.session
         worker, webhook = site.worker(session, lock=True), site.webhook(session, lock=True)
-        handing_over.confirm(context, webhook, overlap=build_timeout(session, site))
-        if pipeline.PRIVATE_KEY in record.row.effects.get("secrets", []):
+        secret_rotation.confirm_rotation(context, webhook, overlap=build_timeout(session, site))
+        if repository_settings.PRIVATE_KEY in record.row.effects.get("secrets", []):
             worker.unconfirmed_key = None
         token = site.token(session)
         worker.read_token_id = token.id if token else None
         read_tokens.revoke(session, worker.id, now=context.clock.now(), but=worker.read_token_id)
         if site.row.effects["read_token"].get("had"):
-            gone = f"the read token is revoked and {pipeline.READ_TOKEN} deleted"
-            warn(record, f"{gone}: create_platform_read_token makes another")
-        record.finish(_answer(context, site, record, worker, webhook))
+            gone = f"the read token is revoked and {repository_settings.READ_TOKEN} deleted"
+            add_warning(record, f"{gone}: create_platform_read_token makes another")
+        record.complete(_answer(context, site, record, worker, webhook))
 
 
 STEPS: Final = (
     prepare_repository,
     add_files,
-    offer_webhook,
+    ensure_webhook,
     make_signing_key,
     mint_read_token,
-    ask_registration_token,
+    fetch_registration_token,
     set_variables,
     set_secrets,
-    confirm,
+    finalize,
 )
 """In this order."""
 
 
-def _answer(context: Context, site: Site, record: Recording, worker: CiWorker, webhook: Webhook) -> dict[str, Any]:
+def _answer(
+    context: Context, site: BootstrapState, record: SagaTransaction, worker: CiWorker, webhook: Webhook
+) -> dict[str, Any]:
     plan, effects = site.plan, record.row.effects
-    platform = platform_of(record.session, site.row.account_id, plan.platform_slug)
+    platform = find_platform_or_none(record.session, site.row.account_id, plan.platform_slug)
     return {
         "action": effects["webhook"]["action"],
         "repo_created": effects["repository"]["created"],
         "webhook_id": str(webhook.id),
         "webhook_url": webhook_url(plan.base, webhook.id),
-        "webhook_secret": context.secrets.open(webhook.secret),
+        "webhook_secret": context.secrets.decrypt(webhook.secret),
         "ci_worker_id": str(worker.id),
         "gitea_secrets_set": effects.get("secrets", []),
         "gitea_variables_set": effects.get("variables", []),
         "cosign_public_key": worker.public_key,
         "warnings": [
             *effects.get("warnings", []),
-            *pipeline.warnings(plan, site.findings, platform, worker.public_key),
+            *repository_settings.warnings(plan, site.findings, platform, worker.public_key),
         ],
         "flow_run_id": str(record.row.flow_run_id),
     }
 
 
-def _secrets_there(context: Context, site: Site, known: str | None) -> set[str]:
+def _secrets_there(context: Context, site: BootstrapState, known: str | None) -> set[str]:
     """Return the secrets that the repository has, if it can have any and that matters."""
     matters = (known is not None and not site.plan.rotate_signing_key) or not site.plan.replaces_key
     if site.row.effects["repository"]["created"] or not matters:
@@ -250,7 +270,7 @@ def _secrets_there(context: Context, site: Site, known: str | None) -> set[str]:
     return set(site.forge(context).list_secrets(site.plan.repository))
 
 
-def _mint(context: Context, session: Session, worker: CiWorker, plan: Plan) -> ApiToken:
+def _mint(context: Context, session: Session, worker: CiWorker, plan: BootstrapPlan) -> ApiToken:
     return read_tokens.issue(
         context,
         session,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootpress.core.catalog import Row
+from bootpress.core.database import Row
 
 
 class CiWorker(Row):
@@ -53,7 +53,7 @@ class CiWorker(Row):
     revoked_at: Mapped[datetime | None]
 
 
-class Procedure(Row):
+class Saga(Row):
     """One call that a flow carries out step by step, each step's effect recorded before the next."""
 
     __tablename__ = "procedures"

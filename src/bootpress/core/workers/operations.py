@@ -7,25 +7,26 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool
 
-from bootpress.core.addresses import check_base
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
-from bootpress.core.operations import (
-    Answer,
+from bootpress.core.operation import (
     Label,
     Moment,
+    OperationRequest,
+    OperationResponse,
     PageAnswer,
     PageRequest,
-    Request,
     Text,
     Title,
     Unless,
     operation,
-    refuse_unseen,
+    reject_control_characters,
 )
-from bootpress.core.workers import calling, plan, runners, service, terminating
-from bootpress.core.workers.service import SeenWorker
-from bootpress.core.workers.sites import FOUND
+from bootpress.core.sagas import caller as calling
+from bootpress.core.url_validation import parse_base_url
+from bootpress.core.workers import bootstrap_plan, runner_plan, service, terminate_worker
+from bootpress.core.workers.bootstrap_state import PREFLIGHT
+from bootpress.core.workers.service import WorkerStatus
 from bootpress.core.workers.states import ProcedureKind, RunnerStatus, WorkerState
 
 BOOTSTRAP = "system.disk_image_ci.bootstrap"
@@ -33,7 +34,7 @@ READ = "system.ci_workers.read"
 MANAGE = "system.ci_workers.manage"
 
 
-class BootstrapDiskImageCi(Request):
+class BootstrapDiskImageCi(OperationRequest):
     """The build repository, and what its pipeline is called here."""
 
     owner: Annotated[Title, Field(description="Who the repository is to belong to at the forge")]
@@ -52,7 +53,7 @@ class BootstrapDiskImageCi(Request):
     rotate_signing_key: Annotated[StrictBool, Field(description="Make a new key; platforms must trust it anew")] = False
 
 
-class BootstrappedCi(Answer):
+class BootstrappedCi(OperationResponse):
     """What was set up; the webhook's secret and the runner's token are shown this once."""
 
     ok: bool
@@ -74,7 +75,7 @@ class ListCiWorkers(PageRequest):
     """Which CI workers to list: all of the account's, in pages."""
 
 
-class CiWorkerView(Answer):
+class CiWorkerView(OperationResponse):
     """A CI worker, and how its runners are."""
 
     id: UUID
@@ -85,7 +86,7 @@ class CiWorkerView(Answer):
     last_seen_at: Moment | None
 
     @classmethod
-    def of(cls, seen: SeenWorker) -> CiWorkerView:
+    def of(cls, seen: WorkerStatus) -> CiWorkerView:
         """Show a worker."""
         return cls(
             id=seen.worker.id,
@@ -103,12 +104,12 @@ class CiWorkerList(PageAnswer):
     workers: list[CiWorkerView]
 
 
-class ProvisionCiWorker(Request):
+class ProvisionCiWorker(OperationRequest):
     """A runner's name, which is the label of its pipeline; what jobs it takes; the Docker host, by default ours."""
 
     name: Annotated[
         Title,
-        AfterValidator(refuse_unseen),
+        AfterValidator(reject_control_characters),
         Field(description="The label of a pipeline; any name where there is only one repository"),
     ]
     labels: Annotated[Unless[list[Text]], Field(description="What jobs it takes; disk-image-builder among them")] = None
@@ -117,7 +118,7 @@ class ProvisionCiWorker(Request):
     ] = None
 
 
-class ProvisionedCiWorker(Answer):
+class ProvisionedCiWorker(OperationResponse):
     """A runner that is online."""
 
     ok: bool
@@ -130,13 +131,13 @@ class ProvisionedCiWorker(Answer):
     flow_run_id: UUID
 
 
-class TerminateCiWorker(Request):
+class TerminateCiWorker(OperationRequest):
     """Which worker."""
 
     id: UUID
 
 
-class TerminatedCiWorker(Answer):
+class TerminatedCiWorker(OperationResponse):
     """A worker that is revoked, and what was taken down with it."""
 
     ok: bool
@@ -149,9 +150,9 @@ class TerminatedCiWorker(Answer):
 
 def _read_permissions(caller: Caller) -> list[str]:
     """Return the permissions of a read token: every one that reads, as far as the caller has them to give."""
-    from bootpress.core.catalogue import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
+    from bootpress.core.operation_registry import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
 
-    given = [name for name in PERMISSIONS if name.endswith(".read") and caller.may(name)]
+    given = [name for name in PERMISSIONS if name.endswith(".read") and caller.has_permission(name)]
     if not given:
         raise Forbidden(
             "create_platform_read_token: your token lacks every permission to read, and cannot give one away",
@@ -163,22 +164,22 @@ def _read_permissions(caller: Caller) -> list[str]:
 @operation(permission=BOOTSTRAP, secrets=("webhook_secret", "ci_worker_token"), asks_outside=True)
 def bootstrap_disk_image_ci(context: Context, caller: Caller, request: BootstrapDiskImageCi) -> BootstrappedCi:
     """Set a build repository up, with its webhook, secrets, signing key and runner's token; again: rotate them."""
-    label = plan.check_label(request.label)
-    repository = plan.check_repository(request.owner, request.repo)
+    label = bootstrap_plan.check_label(request.label)
+    repository = bootstrap_plan.check_repository(request.owner, request.repo)
     base = context.public_url
     if request.platform_api_base is not None:
-        base = check_base(request.platform_api_base, field="platform_api_base")
+        base = parse_base_url(request.platform_api_base, field="platform_api_base")
     if request.rotate_signing_key and request.create_signing_key is False:
         raise InvalidInput(
             "rotate_signing_key asks for a signing key that create_signing_key refuses", field="rotate_signing_key"
         )
-    forge_name, forge = plan.choose_forge(context, caller.account_id, label, request.platform_slug)
-    wanted = plan.Plan(
+    forge_name, forge = bootstrap_plan.choose_forge(context, caller.account_id, label, request.platform_slug)
+    wanted = bootstrap_plan.BootstrapPlan(
         label=label,
         repo=str(repository),
         forge=forge_name,
         base=base,
-        platform_slug=plan.slug_of(context, caller.account_id, request.platform_slug),
+        platform_slug=bootstrap_plan.resolve_slug(context, caller.account_id, request.platform_slug),
         read_permissions=_read_permissions(caller) if request.create_platform_read_token else [],
         signing_key=_wants_key(request, has_oidc=forge.has_oidc),
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
@@ -187,18 +188,18 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
     )
 
     def look_and_call() -> dict[str, Any]:
-        findings = plan.look(context, caller.account_id, forge, repository)
-        return calling.call(
+        findings = bootstrap_plan.preflight(context, caller.account_id, forge, repository)
+        return calling.run_saga(
             context,
             caller,
             ProcedureKind.BOOTSTRAP,
             request=wanted.as_json(),
             claims=wanted.claims,
-            effects={FOUND: findings.as_json()},
+            effects={PREFLIGHT: findings.as_json()},
             run_name=f"bootstrap {label}",
         )
 
-    answer = calling.once_free(context, caller.account_id, wanted.claims, look_and_call)
+    answer = calling.wait_and_retry_when_busy(context, caller.account_id, wanted.claims, look_and_call)
     return BootstrappedCi(ok=True, **{"ci_worker_token": None, **answer})
 
 
@@ -220,10 +221,10 @@ def system_list_ci_workers(context: Context, caller: Caller, request: ListCiWork
 @operation(permission=MANAGE, asks_outside=True)
 def system_provision_ci_worker(context: Context, caller: Caller, request: ProvisionCiWorker) -> ProvisionedCiWorker:
     """Run a runner for a build repository as a container on a Docker host; again: see that it is there as asked."""
-    wanted = runners.plan_runner(
+    wanted = runner_plan.plan_runner(
         context, caller.account_id, name=request.name, labels=request.labels, runner_host=request.runner_host
     )
-    told = calling.call(
+    told = calling.run_saga(
         context,
         caller,
         ProcedureKind.PROVISION_WORKER,
@@ -238,7 +239,7 @@ def system_provision_ci_worker(context: Context, caller: Caller, request: Provis
         container_id=told["container_id"],
         runner_host=wanted.runner_host,
         image=wanted.image,
-        warnings=runners.warnings(wanted),
+        warnings=runner_plan.warnings(wanted),
         flow_run_id=told["flow_run_id"],
     )
 
@@ -246,16 +247,16 @@ def system_provision_ci_worker(context: Context, caller: Caller, request: Provis
 @operation(permission=MANAGE, asks_outside=True)
 def system_terminate_ci_worker(context: Context, caller: Caller, request: TerminateCiWorker) -> TerminatedCiWorker:
     """Revoke a CI worker: its runners are deregistered at the forge, and removed where we run them."""
-    with context.catalog.reading() as session:
-        worker = terminating.find_worker(session, caller.account_id, request.id)
+    with context.catalog.read_session() as session:
+        worker = terminate_worker.find_worker(session, caller.account_id, request.id)
     told: dict[str, Any] = {"runners_deregistered": [], "container_removed": False, "warnings": [], "flow_run_id": None}
     if worker.status != WorkerState.REVOKED:
-        told = calling.call(
+        told = calling.run_saga(
             context,
             caller,
             ProcedureKind.TERMINATE_WORKER,
             request={"id": str(worker.id)},
-            claims=terminating.claims(worker),
+            claims=terminate_worker.claims(worker),
             run_name=f"terminate {worker.label}",
             ci_worker_id=worker.id,
         )
@@ -263,6 +264,6 @@ def system_terminate_ci_worker(context: Context, caller: Caller, request: Termin
 
 
 def _view(context: Context, caller: Caller, worker_id: UUID, status: RunnerStatus) -> CiWorkerView:
-    with context.catalog.reading() as session:
-        worker = terminating.find_worker(session, caller.account_id, worker_id)
-    return CiWorkerView.of(SeenWorker(worker, status, worker.labels, worker.last_seen_at))
+    with context.catalog.read_session() as session:
+        worker = terminate_worker.find_worker(session, caller.account_id, worker_id)
+    return CiWorkerView.of(WorkerStatus(worker, status, worker.labels, worker.last_seen_at))

@@ -6,17 +6,17 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from bootpress.core.transitions import StateMachine
-from bootpress.core.webhooks.rules import FARTHEST, label_key
+from bootpress.core.state_machine import StateMachine
+from bootpress.core.webhooks.rules import MAX_LEASE_WITH_CLOCK_SKEW, label_key
 from bootpress.core.workers.states import ProcedureStatus, RunnerStatus
 
 LEASE = timedelta(seconds=30)
 """How long a run that carries out a procedure is believed to live without a sign of life."""
 ANSWER_KEPT = timedelta(minutes=10)
 """How long an answer that nobody read is kept."""
-KEPT = timedelta(days=30)
+SAGA_TTL = timedelta(days=30)
 """How long a procedure is kept after its end, which is as long as Prefect keeps its run."""
-SEEN_DEAD = LEASE + timedelta(seconds=5)
+DEAD_LEASE_TIMEOUT = LEASE + timedelta(seconds=5)
 """How long it takes at most to see that whoever carries a procedure out is dead."""
 QUEUE_MARGIN = timedelta(seconds=30)
 MAX_LOG_LINE = 200
@@ -43,7 +43,7 @@ def queue_lease(patience_seconds: float) -> timedelta:
 
 def is_dead(*, lease_until: datetime, now: datetime) -> bool:
     """Tell whether nobody works on an unfinished procedure any more."""
-    return lease_until <= now or lease_until - now > FARTHEST
+    return lease_until <= now or lease_until - now > MAX_LEASE_WITH_CLOCK_SKEW
 
 
 def owner_of(name: str, labels: Sequence[str], label_keys: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from bootpress.core.connections import service as connections
 from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
-from bootpress.core.paging import page
+from bootpress.core.pagination import page
 from bootpress.core.pieces import in_pieces
 from bootpress.core.ports import GitRepository, Runner
 from bootpress.core.workers import rules
@@ -26,7 +26,7 @@ REMEMBERED_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class SeenWorker:
+class WorkerStatus:
     """A worker as it is now."""
 
     worker: CiWorker
@@ -37,12 +37,12 @@ class SeenWorker:
 
 def list_workers(
     context: Context, *, account_id: UUID, limit: int, cursor: str | None
-) -> tuple[list[SeenWorker], str | None]:
+) -> tuple[list[WorkerStatus], str | None]:
     """Return a page of an account's CI workers, oldest first, as the forge sees their runners now; and the next cursor.
 
     Each repository is asked about once. Raises what the forge raises: a status that nobody gave is not made up.
     """
-    with context.catalog.reading() as session:
+    with context.catalog.read_session() as session:
         query, by = select(CiWorker).where(CiWorker.account_id == account_id), (CiWorker.created_at, CiWorker.id)
         workers, next_cursor = page(session, query, by=by, limit=limit, cursor=cursor, newest_first=False)
         beside = _beside(session, account_id, workers)
@@ -82,7 +82,7 @@ def runners_of(context: Context, account_id: UUID, workers: Sequence[CiWorker]) 
     return found
 
 
-def _seen(context: Context, worker: CiWorker, runners: Sequence[Runner]) -> SeenWorker:
+def _seen(context: Context, worker: CiWorker, runners: Sequence[Runner]) -> WorkerStatus:
     online = [runner for runner in runners if runner.is_online]
     status = rules.runner_status(
         is_revoked=worker.status == WorkerState.REVOKED, registered=len(runners), online=len(online)
@@ -92,14 +92,14 @@ def _seen(context: Context, worker: CiWorker, runners: Sequence[Runner]) -> Seen
         seen_at = [context.clock.now()]
     known = [worker.last_seen_at] if worker.last_seen_at is not None else []
     labels = dict.fromkeys(label for runner in runners for label in runner.labels)
-    return SeenWorker(worker, status, list(labels) or worker.labels, max([*seen_at, *known], default=None))
+    return WorkerStatus(worker, status, list(labels) or worker.labels, max([*seen_at, *known], default=None))
 
 
-def _remember(context: Context, seen: Sequence[SeenWorker]) -> None:
+def _remember(context: Context, seen: Sequence[WorkerStatus]) -> None:
     """Keep when a runner was seen last, for when the forge no longer says."""
     news = [one for one in seen if _is_newer(one.last_seen_at, one.worker.last_seen_at)]
     for piece in in_pieces(context.catalog, news):
-        with context.catalog.writing() as session:
+        with context.catalog.transaction() as session:
             for one in piece:
                 changed = update(CiWorker).where(CiWorker.id == one.worker.id).values(last_seen_at=one.last_seen_at)
                 session.execute(changed)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from bootpress.stack.demo.stage import DemoFailed, Stage
+from bootpress.stack.demo.context import DemoContext, DemoFailed
 
 
-def cosign_says(stage: Stage, digest: str, public_pem: str) -> str:
+def check_with_cosign(stage: DemoContext, digest: str, public_pem: str) -> str:
     """Let cosign check a signature; DemoFailed if it does not accept it."""
     cosign = shutil.which("cosign")
     if cosign is None:

@@ -1,6 +1,6 @@
 """How a bundle may be written, and how not: each member that is another than cosign writes is a reason to reject it.
 
-Bundles that lie about what was signed are in tests/faults/adversary.
+Bundles that lie about what was signed are in tests/adversarial/adversary.
 """
 
 from __future__ import annotations

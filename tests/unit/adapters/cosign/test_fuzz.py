@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootpress.adapters.cosign.search import is_panic
+from bootpress.adapters.cosign.signature_search import is_panic
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected
 from tests.support.layouts import LayoutRegistry

@@ -1,6 +1,6 @@
 """Who signed is read from one name and one issuer, and must match the policy from the first character to the last.
 
-Whole signatures by whom the policy does not name are in tests/faults/adversary/identities.py.
+Whole signatures by whom the policy does not name are in tests/adversarial/adversary/identities.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootpress.adapters.cosign.identities import Claims, Expression, IdentityRule, check_leaf, read_claims
+from bootpress.adapters.cosign.identities import CertificateIdentity, Expression, IdentityRule, check_leaf, read_claims
 from bootpress.core.errors import SignatureRejected
 from tests.support.sigstore_services import HONEST, IDENTITY, ISSUER, Lies, Services, named
 from tests.support.sigstore_services.encoding import utf8_string
@@ -28,7 +28,7 @@ def certificate(lies: Lies = HONEST) -> x509.Certificate:
 
 
 def test_identity_and_issuer_are_read() -> None:
-    assert rule().check(certificate()) == Claims(IDENTITY, ISSUER)
+    assert rule().check(certificate()) == CertificateIdentity(IDENTITY, ISSUER)
 
 
 def test_a_mail_address_is_an_identity() -> None:

@@ -24,34 +24,34 @@ def test_each_curve_has_its_hash() -> None:
         public = keys.wrap(key.public_key())
         for algorithm in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):
             signature = key.sign(MESSAGE, ec.ECDSA(algorithm))
-            assert public.holds(signature, MESSAGE) == (algorithm.name == good.name)
+            assert public.verifies(signature, MESSAGE) == (algorithm.name == good.name)
 
 
 def test_rsa_is_pkcs_1_with_sha_256() -> None:
     public = keys.wrap(RSA.public_key())
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-    assert public.holds(RSA.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA256()), MESSAGE)
-    assert not public.holds(RSA.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA512()), MESSAGE)
-    assert not public.holds(RSA.sign(MESSAGE, pss, hashes.SHA256()), MESSAGE)
+    assert public.verifies(RSA.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA256()), MESSAGE)
+    assert not public.verifies(RSA.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA512()), MESSAGE)
+    assert not public.verifies(RSA.sign(MESSAGE, pss, hashes.SHA256()), MESSAGE)
 
 
 def test_ed25519_is_over_the_message_itself() -> None:
     public = keys.wrap(ED25519.public_key())
-    assert public.holds(ED25519.sign(MESSAGE), MESSAGE)
-    assert not public.holds(ED25519.sign(hashlib.sha512(MESSAGE).digest()), MESSAGE)
+    assert public.verifies(ED25519.sign(MESSAGE), MESSAGE)
+    assert not public.verifies(ED25519.sign(hashlib.sha512(MESSAGE).digest()), MESSAGE)
 
 
 def test_a_key_of_another_kind_does_not_hold() -> None:
     signature = P256.sign(MESSAGE, ec.ECDSA(hashes.SHA256()))
     for other in (ec.generate_private_key(ec.SECP256R1()), P384, P521, RSA, ED25519):
-        assert not keys.wrap(other.public_key()).holds(signature, MESSAGE)
+        assert not keys.wrap(other.public_key()).verifies(signature, MESSAGE)
 
 
 @given(st.sampled_from([P256, P384, P521, RSA, ED25519]), st.binary(max_size=600))
 def test_any_bytes_are_judged(
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, signature: bytes
 ) -> None:
-    assert not keys.wrap(key.public_key()).holds(signature, MESSAGE)
+    assert not keys.wrap(key.public_key()).verifies(signature, MESSAGE)
 
 
 def test_the_fingerprint_is_that_of_the_uncompressed_key() -> None:

@@ -1,6 +1,6 @@
 """How a cosign 2 signature may be written, and how not: what cosign would not read is a reason to reject it.
 
-Signatures that lie about what was signed are in tests/faults/adversary.
+Signatures that lie about what was signed are in tests/adversarial/adversary.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootpress.adapters.cosign.public_good import PublicGoodRoot
-from bootpress.adapters.cosign.roots import Root, read_root
+from bootpress.adapters.cosign.roots import TrustMaterial, read_root
 from bootpress.adapters.cosign.verifier import CosignVerifier
 from bootpress.core.errors import SignatureRejected, TrustRootUnavailable
 from bootpress.core.platforms.trust import KeylessTrust
@@ -21,7 +21,7 @@ class Source:
         self.away = away
         self.asked = 0
 
-    def load(self) -> Root:
+    def load(self) -> TrustMaterial:
         self.asked += 1
         if self.away:
             raise ConnectionError("no route\nto host")

@@ -1,4 +1,4 @@
-"""What services of the tests' own sign honestly is accepted, in every format; their lies are in tests/faults."""
+"""What services of the tests' own sign honestly is accepted, in every format; their lies are in tests/adversarial."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bootpress.core.errors import SignatureRejected
 from bootpress.core.platforms.trust import trust_policy
 from bootpress.core.ports import VerifiedSignature
 from bootpress.core.references import Repository
-from tests.support.scenes import COSIGN_2, FORMATS, REKOR_1, SERVICES, TRUST, Scene, Signed
+from tests.support.attack_scenarios import COSIGN_2, FORMATS, REKOR_1, SERVICES, TRUST, AttackScenario, Signed
 from tests.support.sigstore_services import HONEST, IDENTITY, ISSUER, NOW, START, Lies
 
 REPOSITORY = Repository("registry.example", "os/images")
 every_format = pytest.mark.parametrize("format_", FORMATS)
 
 
-def verify(scene: Scene, trust: Mapping[str, Any] = TRUST) -> VerifiedSignature:
+def verify(scene: AttackScenario, trust: Mapping[str, Any] = TRUST) -> VerifiedSignature:
     return CosignVerifier().verify(scene.registry, REPOSITORY, scene.digest, trust_policy.validate_python(trust))
 
 

@@ -17,14 +17,14 @@ from sigstore.errors import CertValidationError, MetadataError, VerificationErro
 from sigstore.verify import Verifier
 
 from bootpress.adapters.cosign import sigstore_private
-from bootpress.adapters.cosign.roots import Root, read_root
+from bootpress.adapters.cosign.roots import TrustMaterial, read_root
 from tests.support.mutations import CERTIFICATE, read_legacy
 from tests.support.sigstore_services import NOW, Lies, Services
 from tests.support.vectors import load_vectors, trusted_root
 
 
 @pytest.fixture(scope="module")
-def root() -> Root:
+def root() -> TrustMaterial:
     return read_root(trusted_root())
 
 
@@ -45,13 +45,13 @@ def test_what_is_borrowed_has_the_parameters_it_is_called_with() -> None:
     assert "VERIFY" in KeyringPurpose.__members__
 
 
-def test_the_document_of_a_root_is_what_it_was_made_from(root: Root) -> None:
+def test_the_document_of_a_root_is_what_it_was_made_from(root: TrustMaterial) -> None:
     document = sigstore_private.read_document(root.trusted)
     assert [log.base_url for log in document.tlogs] == [log["baseUrl"] for log in trusted_root()["tlogs"]]
     assert len(document.certificate_authorities) == len(document.ctlogs) == 1
 
 
-def test_a_certificate_of_a_real_fulcio_passes_at_its_time_alone(root: Root) -> None:
+def test_a_certificate_of_a_real_fulcio_passes_at_its_time_alone(root: TrustMaterial) -> None:
     leaf = load_pem_x509_certificate(read_legacy(load_vectors()["keyless-v2"])[1][CERTIFICATE].encode())
     signed = leaf.not_valid_before_utc + timedelta(seconds=1)
 

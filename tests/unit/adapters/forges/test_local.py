@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootpress.adapters.forges.local import document, lookups, triggers, workflow
-from bootpress.adapters.forges.local.joblog import MASK, MAX_LINE, JobLog, Masks
+from bootpress.adapters.forges.embedded.execution.joblog import MASK, MAX_LINE, JobLog, SecretMasker
+from bootpress.adapters.forges.embedded.workflow import expressions, triggers, workflow, workflow_yaml
 from bootpress.core.errors import Unsupported
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -39,7 +39,7 @@ KNOWN = {
     ],
 )
 def test_lookups_are_filled_with_what_is_there(text: str, filled: str) -> None:
-    assert lookups.fill(lookups.check(text, where="here"), KNOWN) == filled
+    assert expressions.render(expressions.check(text, where="here"), KNOWN) == filled
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_lookups_are_filled_with_what_is_there(text: str, filled: str) -> None:
 )  # fmt: skip
 def test_what_is_more_than_a_lookup_is_refused_by_name(text: str) -> None:
     with pytest.raises(Unsupported, match="here"):
-        lookups.check(text, where="here")
+        expressions.check(text, where="here")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_more_than_a_lookup_is_refused_by_name(text: str) -> None:
     ],
 )
 def test_a_push_starts_what_asks_for_it(on: str, ref: str, *, starts: bool) -> None:
-    assert triggers.read(document.load(f"on: {on}".encode())).match(ref) is starts
+    assert triggers.read(workflow_yaml.load(f"on: {on}".encode())).match(ref) is starts
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_a_push_starts_what_asks_for_it(on: str, ref: str, *, starts: bool) -> N
 )
 def test_a_filter_that_is_not_known_does_not_pass_for_always(on: str) -> None:
     with pytest.raises(Unsupported):
-        triggers.read(document.load(f"on: {on}".encode()))
+        triggers.read(workflow_yaml.load(f"on: {on}".encode()))
 
 
 def test_no_pattern_takes_long() -> None:
-    found = triggers.read(document.load(b"on: {push: {tags: ['**a**a**a**a**c']}}"))
+    found = triggers.read(workflow_yaml.load(b"on: {push: {tags: ['**a**a**a**a**c']}}"))
     began = time.process_time()
     assert not found.match(f"refs/tags/{'a' * 160}")
     assert found.match(f"refs/tags/{'a' * 160}c")
@@ -98,15 +98,15 @@ def test_no_pattern_takes_long() -> None:
 def test_inputs_have_their_defaults_as_they_are_written_and_others_are_dropped() -> None:
     given_in = "{a: {default: 1.10}, b: {type: boolean, default: true}, c: {required: true}, d: }"
     on = f"{{workflow_dispatch: {{inputs: {given_in}}}}}"
-    declared = triggers.read(document.load(f"on: {on}".encode()))
+    declared = triggers.read(workflow_yaml.load(f"on: {on}".encode()))
     assert declared.given({"c": "given", "e": "unknown"}) == {"a": "1.10", "b": "true", "c": "given", "d": ""}
 
 
 def test_the_template_is_understood() -> None:
     source = (ROOT / "deployments/build-repo/.gitea/workflows/build-disk-image.yml").read_bytes()
-    (job,) = workflow.plan(document.load(source)).jobs
+    (job,) = workflow.plan(workflow_yaml.load(source)).jobs
     assert job.labels == ["disk-image-builder"]
-    assert triggers.read(document.load(source)).match("refs/tags/v1")
+    assert triggers.read(workflow_yaml.load(source)).match("refs/tags/v1")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_the_template_is_understood() -> None:
 )  # fmt: skip
 def test_what_is_no_workflow_is_refused(source: bytes) -> None:
     with pytest.raises(Unsupported):
-        workflow.plan(document.load(source))
+        workflow.plan(workflow_yaml.load(source))
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="{}[]:-,'\"&*!|> \nonjbs$uruse", max_size=200).map(str.encode))
 def test_no_file_does_more_than_be_refused(source: bytes) -> None:
     with contextlib.suppress(Unsupported):
-        read = document.load(source)
+        read = workflow_yaml.load(source)
         triggers.read(read)
         workflow.plan(read)
 
@@ -137,7 +137,7 @@ def test_no_file_does_more_than_be_refused(source: bytes) -> None:
 def test_no_secret_passes_however_output_comes_in_pieces(pieces: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        masks = Masks(["correct horse", "correct", "-----BEGIN\nMIIBAAAA\n}\n"])
+        masks = SecretMasker(["correct horse", "correct", "-----BEGIN\nMIIBAAAA\n}\n"])
         log = JobLog(folder / "log", masks, limit=1 << 30, pipe=folder / "pipe")
         for piece in pieces:
             os.write(log.output, piece.encode())
@@ -153,7 +153,7 @@ def test_a_secret_is_masked_wherever_a_long_line_is_cut(tmp_path: Path) -> None:
     for shift in range(0, 60, 7):
         folder = tmp_path / str(shift)
         folder.mkdir()
-        log = JobLog(folder / "log", Masks([secret]), limit=1 << 30, pipe=folder / "pipe")
+        log = JobLog(folder / "log", SecretMasker([secret]), limit=1 << 30, pipe=folder / "pipe")
         log.say("z" * (MAX_LINE * 2 - shift) + secret + "z" * MAX_LINE + secret)
         log.close()
         lines = (folder / "log").read_bytes().split(b"\n")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bootpress.adapters.forges.local.runs import RunSpec
-from bootpress.adapters.forges.local.waiting import FairQueue, WaitingRun, overdue
+from bootpress.adapters.forges.embedded.execution.runs import RunSpec
+from bootpress.adapters.forges.embedded.execution.waiting import FairQueue, WaitingRun, overdue
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -1,6 +1,6 @@
 """Gitea, over its REST API: versions 1.25 and 1.26, and what is alike in those around them."""
 
 from bootpress.adapters.forges.gitea.forge import GiteaForge
-from bootpress.adapters.forges.gitea.limits import Limits, Timing, Turns
+from bootpress.adapters.forges.gitea.limits import Clock, KeyedLocks, Limits
 
-__all__ = ["GiteaForge", "Limits", "Timing", "Turns"]
+__all__ = ["Clock", "GiteaForge", "KeyedLocks", "Limits"]

@@ -12,21 +12,21 @@ from typing import TypeVar
 
 import httpx
 
-from bootpress.adapters.forges.gitea.answers import Answer, origin, refusal
-from bootpress.adapters.forges.gitea.documents import Document, UserDocument, VersionDocument
-from bootpress.adapters.forges.gitea.limits import Limits, Timing
+from bootpress.adapters.forges.gitea.limits import Clock, Limits
 from bootpress.adapters.forges.gitea.paths import with_query
-from bootpress.adapters.forges.gitea.patience import Failed, Patience, Unsettled, retry_after
+from bootpress.adapters.forges.gitea.responses import GiteaResponse, error_for, origin
+from bootpress.adapters.forges.gitea.retry import AmbiguousOutcome, RetryableFailure, RetryPolicy, retry_after
+from bootpress.adapters.forges.gitea.schemas import GiteaModel, UserDocument, VersionDocument
 from bootpress.adapters.forges.gitea.transport import Deadline, Transport
-from bootpress.adapters.forges.gitea.versions import Feature, Version, lacks
+from bootpress.adapters.forges.gitea.versions import Feature, Version, unsupported_error
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 MAX_REFUSAL = 64 * 1024
-UNTOUCHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+SAFE_TO_RETRY_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Nothing was sent: another try cannot do a thing twice."""
 UNREACHABLE = "is it running, and can this machine reach it? One that has moved: system_connect_forge with its new URL"
-D = TypeVar("D", bound=Document)
+D = TypeVar("D", bound=GiteaModel)
 T = TypeVar("T")
 
 
@@ -38,10 +38,10 @@ class GiteaApi:
     """One Gitea, spoken to with one token; shared by threads. Constructing it does no I/O."""
 
     def __init__(
-        self, url: str, token: str | None, *, limits: Limits | None = None, timing: Timing | None = None
+        self, url: str, token: str | None, *, limits: Limits | None = None, timing: Clock | None = None
     ) -> None:
         self.url = url.rstrip("/")
-        self.limits, self._timing = limits or Limits(), timing or Timing()
+        self.limits, self._timing = limits or Limits(), timing or Clock()
         self._token = token
         self._lock = threading.Lock()
         self._version: Version | None = None
@@ -68,7 +68,7 @@ class GiteaApi:
             known = self._version
         if known is None or again:
             to = "say its version"
-            known = Version.parse(self.call("GET", "/version", to=to).read(VersionDocument, to=to).version)
+            known = Version.parse(self.request("GET", "/version", to=to).read(VersionDocument, to=to).version)
             with self._lock:
                 self._version = known
         return known
@@ -79,12 +79,12 @@ class GiteaApi:
             known = self._user = self._user or said
         if known is None or again:
             to = "say whose token ours is"
-            known = self.call("GET", "/user", to=to).read(UserDocument, to=to).login
+            known = self.request("GET", "/user", to=to).read(UserDocument, to=to).login
             with self._lock:
                 self._user = known
         return known
 
-    def call(
+    def request(
         self,
         method: str,
         path: str,
@@ -95,7 +95,7 @@ class GiteaApi:
         feature: Feature | None = None,
         is_repeatable: bool = True,
         hide: str | None = None,
-    ) -> Answer:
+    ) -> GiteaResponse:
         """Make a call, again where that may help; return a good answer, or one of Gitea's with an accepted status.
 
         `to` completes "asked to …" in messages. `path` comes after `/api/v1`, quoted. A call that is not repeatable is
@@ -108,11 +108,13 @@ class GiteaApi:
         self._judge(answer, url, to=to, accept=accept, feature=feature)
         return answer
 
-    def ask(self, method: str, path: str, *, to: str, body: Mapping[str, object] | None = None) -> Answer:
+    def request_raw(
+        self, method: str, path: str, *, to: str, body: Mapping[str, object] | None = None
+    ) -> GiteaResponse:
         """Make a call as `call` does, and return the answer whatever it is; `path` is the whole of it."""
         return self._ask(method, httpx.URL(self.url + path), body, to=to)
 
-    def entries(
+    def paginate(
         self,
         path: str,
         kind: type[D],
@@ -129,7 +131,7 @@ class GiteaApi:
         seen = 0
         for number in range(1, self.limits.pages + 1):
             page_path = with_query(path, page=number, limit=size or self.limits.page)
-            answer = self.call("GET", page_path, to=to, feature=feature)
+            answer = self.request("GET", page_path, to=to, feature=feature)
             page, total = answer.read_many(kind, key, to=to)
             yield from page
             seen += len(page)
@@ -157,13 +159,13 @@ class GiteaApi:
         yield None
 
     def _patiently(self, attempt: Callable[[], T], url: httpx.URL, *, to: str, is_repeatable: bool = True) -> T:
-        patience = Patience(self.limits, self._timing)
+        patience = RetryPolicy(self.limits, self._timing)
         while True:
             try:
                 return attempt()
-            except Failed as failure:
+            except RetryableFailure as failure:
                 if failure.may_be_done and not is_repeatable:
-                    raise Unsettled(f"asked to {to}, {origin(url)} {failure.reason}") from failure
+                    raise AmbiguousOutcome(f"asked to {to}, {origin(url)} {failure.reason}") from failure
                 patience.wait(failure, who=origin(url), to=to)
 
     def _ask(
@@ -175,10 +177,10 @@ class GiteaApi:
         to: str,
         is_repeatable: bool = True,
         hide: str | None = None,
-    ) -> Answer:
+    ) -> GiteaResponse:
         deadline = self._timing.monotonic() + self.limits.call_seconds
 
-        def attempt() -> Answer:
+        def attempt() -> GiteaResponse:
             with self._opened(method, url, body, deadline) as response:
                 return self._read(response, deadline, to=to, hide=hide)
 
@@ -196,19 +198,19 @@ class GiteaApi:
                 self._http.stream(method, url, json=body, timeout=timeout) as response,
             ):
                 if response.status_code in BUSY:
-                    raise Failed(
+                    raise RetryableFailure(
                         f"answers {response.status_code}",
                         may_be_done=response.status_code != HTTPStatus.TOO_MANY_REQUESTS,
                         retry_after=retry_after(response.headers.get("retry-after")),
                     )
                 yield response
-        except UNTOUCHED as error:
+        except SAFE_TO_RETRY_ERRORS as error:
             reason = f"cannot be reached ({type(error).__name__})"
-            raise Failed(reason, may_be_done=False, hint=UNREACHABLE) from error
+            raise RetryableFailure(reason, may_be_done=False, hint=UNREACHABLE) from error
         except httpx.HTTPError as error:
-            raise Failed(f"does not answer ({type(error).__name__})", may_be_done=True) from error
+            raise RetryableFailure(f"does not answer ({type(error).__name__})", may_be_done=True) from error
 
-    def _read(self, response: httpx.Response, deadline: float, *, to: str, hide: str | None = None) -> Answer:
+    def _read(self, response: httpx.Response, deadline: float, *, to: str, hide: str | None = None) -> GiteaResponse:
         limit = self.limits.answer_bytes if response.is_success else MAX_REFUSAL
         body = bytearray()
         for chunk in self._bytes(response, deadline):
@@ -218,7 +220,7 @@ class GiteaApi:
                     raise TooLarge(f"asked to {to}, Gitea answers with more than {limit} bytes")
                 break
         secrets = [secret for secret in (self._token, hide) if secret]
-        return Answer(response.status_code, response.headers, bytes(body[:limit]), secrets)
+        return GiteaResponse(response.status_code, response.headers, bytes(body[:limit]), secrets)
 
     def _bytes(self, response: httpx.Response, deadline: float) -> Iterator[bytes]:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -230,7 +232,7 @@ class GiteaApi:
         for chunk in response.iter_raw():
             yield chunk
             if self._timing.monotonic() > deadline:
-                raise Failed("takes too long to answer", may_be_done=True)
+                raise RetryableFailure("takes too long to answer", may_be_done=True)
 
     def _chunks(self, response: httpx.Response, deadline: float, *, to: str) -> Iterator[bytes]:
         with _unless_broken(response.request.url, to=to):
@@ -238,7 +240,7 @@ class GiteaApi:
 
     def _judge(
         self,
-        answer: Answer,
+        answer: GiteaResponse,
         url: httpx.URL,
         *,
         to: str,
@@ -249,9 +251,9 @@ class GiteaApi:
             return
         if answer.is_json and answer.status in accept:
             return
-        if answer.is_routeless and feature and not self.version().has(feature):
-            raise lacks(self.version(), feature)
-        raise refusal(answer, url, to=to)
+        if answer.is_unknown_route and feature and not self.version().has(feature):
+            raise unsupported_error(self.version(), feature)
+        raise error_for(answer, url, to=to)
 
 
 @contextmanager
@@ -259,7 +261,7 @@ def _unless_broken(url: httpx.URL, *, to: str) -> Iterator[None]:
     """Say of a body that broke off while it was read that it did."""
     try:
         yield
-    except Failed as failure:
+    except RetryableFailure as failure:
         raise ForgeUnavailable(f"asked to {to}, {origin(url)} {failure.reason}") from failure
     except httpx.HTTPError as error:
         raise ForgeUnavailable(f"asked to {to}, {origin(url)} broke off ({type(error).__name__})") from error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from bootpress.adapters.forges.gitea.actions_settings import ActionsSettings
 from bootpress.adapters.forges.gitea.api import GiteaApi
-from bootpress.adapters.forges.gitea.checking import check
-from bootpress.adapters.forges.gitea.dispatching import Dispatching
-from bootpress.adapters.forges.gitea.limits import Limits, Timing, Turns
+from bootpress.adapters.forges.gitea.dispatch import WorkflowDispatch
+from bootpress.adapters.forges.gitea.limits import Clock, KeyedLocks, Limits
+from bootpress.adapters.forges.gitea.preflight import check
 from bootpress.adapters.forges.gitea.repositories import Repositories
 from bootpress.adapters.forges.gitea.runners import Runners
 from bootpress.adapters.forges.gitea.runs import Runs
-from bootpress.adapters.forges.gitea.settings import Settings
 from bootpress.core.ports import ForgeInfo
 
 
-class GiteaForge(Repositories, Settings, Dispatching, Runs, Runners):
+class GiteaForge(Repositories, ActionsSettings, WorkflowDispatch, Runs, Runners):
     """One Gitea, spoken to with one token; shared by threads, and constructing it does no I/O.
 
     `turns` is shared by all that dispatch from this process. Stock Gitea has no OIDC for Actions, and its API always
@@ -28,11 +28,11 @@ class GiteaForge(Repositories, Settings, Dispatching, Runs, Runners):
         url: str,
         token: str | None,
         *,
-        turns: Turns | None = None,
+        turns: KeyedLocks | None = None,
         limits: Limits | None = None,
-        timing: Timing | None = None,
+        timing: Clock | None = None,
     ) -> None:
-        super().__init__(GiteaApi(url, token, limits=limits, timing=timing), turns or Turns())
+        super().__init__(GiteaApi(url, token, limits=limits, timing=timing), turns or KeyedLocks())
 
     def __repr__(self) -> str:
         """Say where."""

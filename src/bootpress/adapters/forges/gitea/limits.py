@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class Clock:
     """Time and chance, as this adapter meets them; tests bring their own."""
 
     monotonic: Callable[[], float] = time.monotonic
@@ -44,7 +44,7 @@ class Timing:
     """Between 0 and 1."""
 
 
-class Turns:
+class KeyedLocks:
     """One thread at a time for each key; shared by every Gitea of this process.
 
     Keys share locks, so that there is a number of them: who waits for another key's turn waits in vain, not wrongly.

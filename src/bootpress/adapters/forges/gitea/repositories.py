@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from bootpress.adapters.forges.gitea.api import TooLarge
-from bootpress.adapters.forges.gitea.documents import ContentDocument, RepositoryDocument, TreeDocument
 from bootpress.adapters.forges.gitea.limits import MIB
 from bootpress.adapters.forges.gitea.part import Part
 from bootpress.adapters.forges.gitea.paths import file_path, owner_path, repository_path, short_ref, with_query
+from bootpress.adapters.forges.gitea.schemas import ContentDocument, RepositoryDocument, TreeDocument
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable, NotFound
 from bootpress.core.ports import GitRepository, RepositoryInfo
 
@@ -31,7 +31,7 @@ class Repositories(Part):
         """Create an empty private repository, its Actions enabled; the one that is there counts as created."""
         user = self._api.user(said=user)
         is_ours = repository.owner.lower() == user.lower()
-        answer = self._api.call(
+        answer = self._api.request(
             "POST",
             "/user/repos" if is_ours else owner_path("orgs", repository.owner, "repos"),
             to=f"create the repository {repository}",
@@ -58,7 +58,7 @@ class Repositories(Part):
         too_large = ForgeRefused(f"{path} of {repository} has more than {MAX_FILE} bytes", hint="make it smaller")
         where = with_query(file_path(repository, path), **({"ref": short_ref(ref)} if ref else {}))
         try:
-            answer = self._api.call("GET", where, to=to, accept={HTTPStatus.NOT_FOUND})
+            answer = self._api.request("GET", where, to=to, accept={HTTPStatus.NOT_FOUND})
         except TooLarge as error:
             raise too_large from error
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -86,7 +86,7 @@ class Repositories(Part):
                 {"operation": "create", "path": path, "content": base64.b64encode(files[path]).decode()}
                 for path in absent
             ]
-            answer = self._api.call(
+            answer = self._api.request(
                 "POST",
                 repository_path(repository, "contents"),
                 to=to,
@@ -103,7 +103,7 @@ class Repositories(Part):
 
     def _find(self, repository: GitRepository) -> RepositoryDocument | None:
         to = f"read the repository {repository}"
-        answer = self._api.call("GET", repository_path(repository), to=to, accept={HTTPStatus.NOT_FOUND})
+        answer = self._api.request("GET", repository_path(repository), to=to, accept={HTTPStatus.NOT_FOUND})
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.read(RepositoryDocument, to=to)
 
     def _existing(self, repository: GitRepository) -> RepositoryInfo:
@@ -132,7 +132,7 @@ class Repositories(Part):
             return False
         if repository.owner.lower() == self._api.user().lower():
             return True
-        answer = self._api.call(
+        answer = self._api.request(
             "GET",
             with_query(repository_path(repository, "actions", "secrets"), page=1, limit=1),
             to=f"list the secrets of {repository}",
@@ -141,7 +141,7 @@ class Repositories(Part):
         return answer.status != HTTPStatus.FORBIDDEN
 
     def _no_organisation(self, owner: str, user: str) -> ForgeRefused:
-        answer = self._api.call(
+        answer = self._api.request(
             "GET", owner_path("users", owner), to=f"read the user {owner}", accept={HTTPStatus.NOT_FOUND}
         )
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -155,7 +155,7 @@ class Repositories(Part):
 
     def _enable_actions(self, repository: GitRepository) -> RepositoryDocument:
         to = f"enable Actions of {repository}"
-        answer = self._api.call("PATCH", repository_path(repository), to=to, body={"has_actions": True})
+        answer = self._api.request("PATCH", repository_path(repository), to=to, body={"has_actions": True})
         changed = answer.read(RepositoryDocument, to=to)
         if not changed.has_actions:
             raise actions_disabled()
@@ -176,7 +176,7 @@ class Repositories(Part):
         """Return every path of the default branch; none of a repository that is empty."""
         to, paths = f"list the files of {repository}", set[str]()
         for number in range(1, self._api.limits.pages + 1):
-            answer = self._api.call(
+            answer = self._api.request(
                 "GET",
                 with_query(
                     repository_path(repository, "git", "trees", "HEAD"),
@@ -188,7 +188,7 @@ class Repositories(Part):
                 accept={HTTPStatus.BAD_REQUEST},
             )
             if answer.status == HTTPStatus.BAD_REQUEST:
-                if "sha not found" in answer.words:  # it is empty; were it not, creating a file would be refused
+                if "sha not found" in answer.message:  # it is empty; were it not, creating a file would be refused
                     return paths
                 raise ForgeRefused(f"Gitea refuses to {to}: {answer.quotable}")
             page = answer.read(TreeDocument, to=to)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from bootpress.adapters.forges.gitea.documents import JobDocument, RunDocument
 from bootpress.adapters.forges.gitea.part import Part
 from bootpress.adapters.forges.gitea.paths import is_id, repository_path, short_ref
+from bootpress.adapters.forges.gitea.schemas import JobDocument, RunDocument
 from bootpress.adapters.forges.gitea.versions import Feature
 from bootpress.core.errors import NotFound, Unsupported
 from bootpress.core.ports import GitRepository, Job, RunStatus, WorkflowRun
@@ -26,7 +26,7 @@ class Runs(Part):
         self, repository: GitRepository, *, workflow: str | None = None, limit: int = 20
     ) -> Sequence[WorkflowRun]:
         """List runs, newest first."""
-        found = self._api.entries(
+        found = self._api.paginate(
             repository_path(repository, "actions", "runs"),
             RunDocument,
             key="workflow_runs",
@@ -42,7 +42,7 @@ class Runs(Part):
         if not is_id(run_id):
             return None
         to = f"read the run {run_id} of {repository}"
-        answer = self._api.call(
+        answer = self._api.request(
             "GET",
             repository_path(repository, "actions", "runs", run_id),
             to=to,
@@ -82,13 +82,13 @@ class Runs(Part):
         to = f"read the job {job_id[:30]} of {repository}"
         if is_id(job_id):
             path = repository_path(repository, "actions", "jobs", job_id)
-            answer = self._api.call("GET", path, to=to, accept={HTTPStatus.NOT_FOUND}, feature=Feature.LOGS)
+            answer = self._api.request("GET", path, to=to, accept={HTTPStatus.NOT_FOUND}, feature=Feature.LOGS)
             if answer.status != HTTPStatus.NOT_FOUND:
                 return answer.read(JobDocument, to=to)
         raise NotFound(f"{repository} has no job {job_id[:30]}")
 
     def _jobs(self, repository: GitRepository, run_id: str) -> Iterator[JobDocument]:
-        return self._api.entries(
+        return self._api.paginate(
             repository_path(repository, "actions", "runs", run_id, "jobs"),
             JobDocument,
             key="jobs",

@@ -51,7 +51,7 @@ class Version:
         return self.numbers is not None and self.numbers >= feature.since
 
 
-def lacks(version: Version, feature: Feature) -> Unsupported:
+def unsupported_error(version: Version, feature: Feature) -> Unsupported:
     """Say that a version lacks a feature, and which one has it."""
     major, minor = feature.since
     return Unsupported(f"Gitea {version.text} has no {feature.what}", hint=f"Gitea {major}.{minor} has it")

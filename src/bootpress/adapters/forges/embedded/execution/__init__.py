@@ -1,0 +1,1 @@
+"""Embedded forge: runs and jobs: scheduling, processes and containers, logs and clean-up."""

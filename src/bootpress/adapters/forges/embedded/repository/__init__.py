@@ -1,0 +1,1 @@
+"""Embedded forge: the bare repositories of an account, their settings and pushes."""

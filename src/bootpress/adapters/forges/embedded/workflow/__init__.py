@@ -1,0 +1,1 @@
+"""Embedded forge: workflow files: parsing, expressions and triggers."""

@@ -1,0 +1,1 @@
+"""Deliveries: the durable queue between the webhook receiver and the ingest of an image."""

@@ -1,0 +1,1 @@
+"""HTTP API: webhook receiver, operations, health, metrics."""

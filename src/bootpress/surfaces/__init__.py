@@ -1,1 +1,0 @@
-"""Doors to the operations, one folder each: they translate and decide nothing."""
