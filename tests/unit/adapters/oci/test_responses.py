@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bootpress.adapters.oci import Clock, Limits
@@ -38,6 +38,7 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
 
 
 @given(st.text(max_size=40))
+@example("0\x1f")
 def test_any_retry_after_is_read_without_an_error(header: str) -> None:
     seconds = retry_after(header, NOW)
     assert seconds is None or seconds >= 0
