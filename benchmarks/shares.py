@@ -18,8 +18,8 @@ from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, seconds, share
 from bootpress.core.context import Context
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.publications import completion, ingest, service
-from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.settings import Settings
 from bootpress.wiring import create_context
 from tests.support.running_stack import Stack

@@ -14,17 +14,17 @@ from tasks.sagas import saga_scope
 
 
 @flow(name="bootstrap-disk-image-ci")
-def bootstrap(procedure_id: UUID) -> State[None]:
+def bootstrap(saga_id: UUID) -> State[None]:
     """Set a build repository up, with its webhook, secrets, signing key and runner's token, or rotate them.
 
     `bootstrap_disk_image_ci` starts it and waits for it; each step records what it did, so that a run which goes on
     for one that died does nothing twice.
 
     Args:
-        procedure_id: The record of the call.
+        saga_id: The record of the call.
     """
     try:
-        with saga_scope(procedure_id, abandon=steps.abandon) as hold:
+        with saga_scope(saga_id, abandon=steps.abandon) as hold:
             steps.prepare_repository(hold)
             steps.add_files(hold)
             steps.offer_webhook(hold)

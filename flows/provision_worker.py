@@ -14,17 +14,17 @@ from tasks.sagas import saga_scope
 
 
 @flow(name="provision-ci-worker")
-def provision_worker(procedure_id: UUID) -> State[None]:
+def provision_worker(saga_id: UUID) -> State[None]:
     """Run a runner as a container on a Docker host, and see it come online at the forge.
 
     `system_provision_ci_worker` starts it and waits for it. What fails for good leaves no container and no
     registration.
 
     Args:
-        procedure_id: The record of the call.
+        saga_id: The record of the call.
     """
     try:
-        with saga_scope(procedure_id, abandon=steps.abandon) as hold:
+        with saga_scope(saga_id, abandon=steps.abandon) as hold:
             steps.settle_worker(hold)
             steps.start_container(hold)
             steps.await_runner(hold)

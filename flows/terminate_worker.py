@@ -14,17 +14,17 @@ from tasks.sagas import saga_scope
 
 
 @flow(name="terminate-ci-worker")
-def terminate_worker(procedure_id: UUID) -> State[None]:
+def terminate_worker(saga_id: UUID) -> State[None]:
     """Remove a CI worker's container, deregister its runners at the forge, and revoke it.
 
     `system_terminate_ci_worker` starts it and waits for it. A worker of which anything is left stays in use, and a
     repeat goes on with it.
 
     Args:
-        procedure_id: The record of the call.
+        saga_id: The record of the call.
     """
     try:
-        with saga_scope(procedure_id) as hold:
+        with saga_scope(saga_id) as hold:
             steps.remove_container(hold)
             steps.find_runners(hold)
             steps.deregister(hold)

@@ -14,9 +14,9 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.rules import LEASE
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.publications import completion
-from bootpress.core.webhooks.rules import LEASE
 from bootpress.wiring import get_context
 from tasks import yielding
 from tasks.retries import RETRYABLE_TASK

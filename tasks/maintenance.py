@@ -28,7 +28,7 @@ def emit_events() -> int:
     return events.emit_pending(get_context())
 
 
-@task(name="tidy procedures", **RETRYABLE_TASK)
+@task(name="tidy sagas", **RETRYABLE_TASK)
 def delete_expired_sagas() -> int:
     """Delete what callers were to be told and did not come for, and what is long over; return how many answers."""
     context = get_context()

@@ -1,4 +1,4 @@
-"""Hold a procedure while a flow carries it out."""
+"""Hold a saga while a flow carries it out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from prefect.context import FlowRunContext
 from bootpress.core.context import Context
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.sagas import store
+from bootpress.core.sagas.rules import LEASE
 from bootpress.core.sagas.store import SagaLease
-from bootpress.core.workers.rules import LEASE
 from bootpress.wiring import get_context
 from tasks.retries import RETRYABLE_TASK
 
@@ -24,16 +24,16 @@ Abandon = Callable[[Context, SagaLease, BaseException], None]
 
 
 def _abandon(context: Context, hold: SagaLease, error: BaseException) -> None:
-    store.fail(context, hold.procedure_id, error, hold=hold)
+    store.fail(context, hold.saga_id, error, hold=hold)
 
 
 @contextmanager
-def saga_scope(procedure_id: UUID, *, abandon: Abandon = _abandon) -> Iterator[SagaLease]:
-    """Take a procedure up and keep its lease while the block runs; if it raises, `abandon` it and pass the error on.
+def saga_scope(saga_id: UUID, *, abandon: Abandon = _abandon) -> Iterator[SagaLease]:
+    """Take a saga up and keep its lease while the block runs; if it raises, `abandon` it and pass the error on.
 
     Raises Superseded when it is another run's, or over.
     """
-    hold = SagaLease(procedure_id, _run_id())
+    hold = SagaLease(saga_id, _run_id())
     begin(hold)
     over = threading.Event()
     renewing = threading.Thread(target=_renew, args=(hold, over), name="renew-lease", daemon=True)
@@ -50,7 +50,7 @@ def saga_scope(procedure_id: UUID, *, abandon: Abandon = _abandon) -> Iterator[S
 
 @task(name="begin", **RETRYABLE_TASK)
 def begin(hold: SagaLease) -> None:
-    """Take the procedure up: from here on it is this run's."""
+    """Take the saga up: from here on it is this run's."""
     store.begin(get_context(), hold)
 
 

@@ -21,8 +21,8 @@ from bootpress.core.builds import reconciler
 from bootpress.core.builds.callbacks import BuildAwareLauncher
 from bootpress.core.builds.models import Build
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.ports import ResumeResult
-from bootpress.core.webhooks.models import Attempt
 from tests.support.build_harness import BuildHarness
 from tests.support.core_harness import CoreHarness
 from tests.support.fakes import RealClock

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.errors import SignatureRejected
-from bootpress.core.webhooks.models import Attempt
 from bootpress.wiring import get_context
 from flows.ingest import ingest
 from flows.ingest_manual import ingest_manual

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from blocks.forges import GiteaForge
 from bootpress.core.breakers.models import CircuitBreaker
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.ports import ForgeConnection, ForgeKind
 from bootpress.core.references import canonical_host
-from bootpress.core.webhooks.models import Delivery
 from bootpress.wiring import get_context
 from flows.relay import relay
 from tests.flows.conftest import FlowHarness
@@ -38,7 +38,7 @@ def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Flow
     assert {task["state"]["name"] for task in tasks} == {"Completed"}
     build = foundry.build(build_id)
     assert build.status == "dispatched"
-    assert build.looked_at is not None  # it was tried, and is behind the others in the next tick
+    assert build.last_polled_at is not None  # it was tried, and is behind the others in the next tick
 
 
 def test_history_is_pruned_by_the_tick(stage: FlowHarness) -> None:

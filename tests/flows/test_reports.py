@@ -11,9 +11,9 @@ import pytest
 
 from bootpress.adapters.prefect_api.deployments import deploy
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.errors import RegistryUnavailable, SignatureRejected
 from bootpress.core.platforms.models import NodePlatform
-from bootpress.core.webhooks.models import Attempt, Delivery
 from bootpress.wiring import get_context
 from flows.ingest import ingest
 from flows.ingest_batch import backlog

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.errors import OrchestratorUnavailable
 from bootpress.core.ports import JobKind
 from bootpress.core.publications import ingest
-from bootpress.core.webhooks.models import Attempt
 from tests.support.core_harness import CoreHarness
 from tests.support.fakes import FakeLauncher, Launch
 

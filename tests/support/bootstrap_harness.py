@@ -13,10 +13,11 @@ from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.accounts.models import ApiToken
 from bootpress.core.ports import ForgeConnection, ForgeKind, GitRepository, JobKind
 from bootpress.core.sagas import store
+from bootpress.core.sagas.models import Saga
 from bootpress.core.sagas.store import SagaLease
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.workers import bootstrap, bootstrap_rollback
-from bootpress.core.workers.models import CiWorker, Saga
+from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.signing_keys import SigningKeyPair
 from tests.support.core_harness import CoreHarness
 from tests.support.fake_forge import FakeForge, FakeRepository
@@ -85,7 +86,7 @@ class BootstrapHarness:
             build_repository=lambda: TEMPLATE,
             local_registry=lambda: PUBLIC_REGISTRY,
             create_signing_key=quick_key_pair,
-            limits=replace(world.context.limits, procedure_seconds=1.0),
+            limits=replace(world.context.limits, saga_seconds=1.0),
         )
         world.launcher.runs[JobKind.BOOTSTRAP] = self._run
 
@@ -129,7 +130,7 @@ class BootstrapHarness:
     def webhooks(self) -> list[Webhook]:
         return [one for one in self._all(Webhook) if one.id != self.world.webhook_id]
 
-    def procedures(self) -> list[Saga]:
+    def sagas(self) -> list[Saga]:
         return self._all(Saga)
 
     def webhook_of(self, answer: dict[str, Any]) -> Webhook:

@@ -21,6 +21,7 @@ from bootpress.core.accounts.service import create_account
 from bootpress.core.builds.callbacks import BuildAwareLauncher
 from bootpress.core.context import Caller, Context, Limits
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.receiver import WebhookReceiver
 from bootpress.core.deliveries.store import StoredDelivery
 from bootpress.core.encryption import SecretCipher
@@ -31,7 +32,7 @@ from bootpress.core.ports import Descriptor, Registry, RegistryConnection, Regis
 from bootpress.core.publications import completion, ingest
 from bootpress.core.publications.models import Publication
 from bootpress.core.references import Repository
-from bootpress.core.webhooks.models import Delivery, Webhook
+from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.service import provision_webhook
 from tests.support.databases import open_catalog
 from tests.support.fake_forge import FakeForges, FakeRunnerHosts

@@ -113,7 +113,7 @@ class RunnerHarness(BootstrapHarness):
         self._carry_out(launch, terminate_worker.STEPS, lambda _, hold, error: self._fail(hold, error))
 
     def _fail(self, hold: SagaLease, error: BaseException) -> None:
-        store.fail(self.world.context, hold.procedure_id, error, hold=hold)
+        store.fail(self.world.context, hold.saga_id, error, hold=hold)
 
     def _carry_out(self, launch: Launch, steps: Any, abandon: Any) -> None:
         hold = SagaLease(launch.subject, launch.run_id)

@@ -42,7 +42,7 @@ class Limits:
     batches_reserved_for_accounts: int = 1
     """More batches, for accounts that have none in flight."""
     batch_size: int = 50
-    procedure_seconds: float = 120.0
+    saga_seconds: float = 120.0
     """How long a call waits for the flow that carries it out."""
     runner_seconds: float = 60.0
     """How long a runner that was started may take until the forge says that it is online."""

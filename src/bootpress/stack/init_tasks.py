@@ -20,6 +20,7 @@ from bootpress.core.context import Context
 from bootpress.core.database import Database
 from bootpress.core.deliveries.attempts import launch_due
 from bootpress.core.deliveries.leases import shorten_leases_after_restart
+from bootpress.core.deliveries.rules import LEASE
 from bootpress.core.errors import (
     BootpressError,
     CatalogUnavailable,
@@ -27,7 +28,6 @@ from bootpress.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from bootpress.core.webhooks.rules import LEASE
 from bootpress.settings import Settings
 from bootpress.stack.data import prefect_yaml_path
 from bootpress.stack.home import Home, write_private

@@ -189,7 +189,7 @@ def test_a_defect_is_500_without_its_words_and_logged(tmp_path: Path, caplog: py
         is_problem(answer, 500)
         assert "hunter2" not in answer.text
         metrics = press.http.get("/metrics", headers={"Authorization": f"Bearer {press.token}"}).text
-        assert 'bootpress_operations_total{operation="system_list_connections",status="500"} 1.0' in metrics
+        assert 'bootpress_operation_calls_total{operation="system_list_connections",status="500"} 1.0' in metrics
         assert press.called("system_list_node_platforms") == {"next_cursor": None, "node_platforms": []}
     assert "RuntimeError" in caplog.text
     assert "in list_registries" in caplog.text
@@ -311,11 +311,11 @@ def test_healthz_and_readyz_are_open_and_metrics_count(press: ApiServer) -> None
     press.provision().ring(announcement())
     press.call("no_such_operation")
     metrics = press.http.get("/metrics", headers={"Authorization": f"Bearer {press.token}"}).text
-    assert 'bootpress_webhook_answers_total{status="202"} 1.0' in metrics
-    assert 'bootpress_operations_total{operation="provision_disk_image_webhook",status="200"} 1.0' in metrics
-    assert 'bootpress_operations_total{operation="unknown",status="404"} 1.0' in metrics
-    assert "bootpress_deliveries_unfinished 1.0" in metrics
-    assert 'bootpress_request_seconds_count{door="webhook"} 1.0' in metrics
+    assert 'bootpress_webhook_responses_total{status="202"} 1.0' in metrics
+    assert 'bootpress_operation_calls_total{operation="provision_disk_image_webhook",status="200"} 1.0' in metrics
+    assert 'bootpress_operation_calls_total{operation="unknown",status="404"} 1.0' in metrics
+    assert "bootpress_deliveries_pending 1.0" in metrics
+    assert 'bootpress_http_request_duration_seconds_count{handler="webhook"} 1.0' in metrics
 
 
 def test_readyz_is_503_when_the_schema_is_another(press: ApiServer) -> None:

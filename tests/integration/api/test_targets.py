@@ -72,7 +72,7 @@ def test_a_webhook_rings_by_a_whole_url(client: RawClient, shared: ApiServer, sh
     answer = ask(client, "POST", target, JSON, signed, f"Content-Length: {len(body)}", body=body)
     assert answer.status == 202
     counted = ask(client, "GET", "/metrics", f"Authorization: Bearer {shared.token}").body
-    assert b'bootpress_webhook_answers_total{status="202"}' in counted
+    assert b'bootpress_webhook_responses_total{status="202"}' in counted
 
 
 def test_the_host_of_a_whole_url_takes_the_place_of_the_header(client: RawClient, shared: ApiServer) -> None:

@@ -22,9 +22,9 @@ from sqlalchemy import select
 from bootpress import packaged
 from bootpress.adapters.oci import OciRegistries
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.publications.models import Publication
 from bootpress.core.rate_limit import RateLimiter
-from bootpress.core.webhooks.models import Delivery
 from bootpress.settings import Settings
 from tests.support.api import serving
 from tests.support.build_repository import PACKAGES, link_programs

@@ -70,8 +70,8 @@ def test_a_first_bootstrap_makes_everything_that_a_pipeline_needs(pipelines: Boo
     assert worker.public_key == answer["cosign_public_key"]
     assert worker.unconfirmed_key is None
     assert pipelines.webhook_of(answer).unconfirmed_since is None
-    [procedure] = pipelines.procedures()
-    assert (procedure.status, procedure.answer, str(procedure.flow_run_id)) == ("done", None, answer["flow_run_id"])
+    [saga] = pipelines.sagas()
+    assert (saga.status, saga.encrypted_result, str(saga.flow_run_id)) == ("done", None, answer["flow_run_id"])
 
 
 def test_a_bootstrap_asks_the_forge_for_nothing_twice(pipelines: BootstrapHarness) -> None:
@@ -155,7 +155,7 @@ def test_a_repository_whose_actions_are_off_gets_them_switched_on(pipelines: Boo
 
 def test_of_two_bootstraps_at_once_one_waits_for_the_other_and_rotates(pipelines: BootstrapHarness) -> None:
     context = pipelines.world.context
-    pipelines.world.context = replace(context, limits=replace(context.limits, procedure_seconds=20))
+    pipelines.world.context = replace(context, limits=replace(context.limits, saga_seconds=20))
     slow = threading.Event()
     forge: Any = pipelines.mortal()
     forge.add_files = lambda *given, **named: slow.wait(0.3) or pipelines.forge.add_files(*given, **named)
@@ -214,7 +214,7 @@ def test_what_the_forge_would_refuse_is_refused_before_a_row_is_written(pipeline
     with pytest.raises(ForgeUnavailable):
         pipelines.call()
     assert nothing_is_there(pipelines)
-    assert pipelines.procedures() == []
+    assert pipelines.sagas() == []
 
 
 def test_without_a_forge_the_operation_to_connect_one_is_named(world: CoreHarness) -> None:

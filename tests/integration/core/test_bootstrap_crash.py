@@ -133,7 +133,9 @@ def test_what_a_killed_bootstrap_leaves_opens_nothing_new_to_anybody(pipelines: 
     with pytest.raises(Killed):
         pipelines.call(**ALL)
     [webhook], [worker] = pipelines.webhooks(), pipelines.workers()
-    kept = b"".join(filter(None, [webhook.secret, worker.unconfirmed_key, *(p.answer for p in pipelines.procedures())]))
+    kept = b"".join(
+        filter(None, [webhook.secret, worker.unconfirmed_key, *(p.encrypted_result for p in pipelines.sagas())])
+    )
     for secret in pipelines.at_forge().secrets.values():
         assert secret.encode() not in kept
     assert not any(token.token_sha256 in kept.decode() for token in pipelines.tokens())

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 
 from bootpress.core.deliveries import budgets
 from bootpress.core.deliveries.budgets import ROW_BYTES
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.receiver import WebhookReceiver, WebhookRequest
 from bootpress.core.errors import InvalidInput, RateLimited, Unauthenticated
-from bootpress.core.webhooks.models import Delivery
 from bootpress.stack.doctor_webhooks import near_budget
 from tests.support.core_harness import CLIENT, CoreHarness, sign_base64
 

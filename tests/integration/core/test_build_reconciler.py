@@ -338,7 +338,7 @@ def test_a_forge_that_hangs_holds_up_no_other_forges_builds_and_no_report(
     world.clock.advance(seconds=60)
     report = reconciler.reconcile_builds(world.context, monotonic=lambda: passed[0])
     assert (len(hung), report.looked) == (2, 1)
-    assert foundry.build(healthy.id).looked_at == world.clock.now()
+    assert foundry.build(healthy.id).last_polled_at == world.clock.now()
     assert {foundry.build(one.id).status for one in hanging} == {"dispatched"}
 
 
@@ -385,10 +385,10 @@ def test_a_tick_takes_no_longer_than_it_may_and_goes_on_where_it_ended(
     watch = iter(range(100))
     assert reconciler.reconcile_builds(world.context, seconds=3, monotonic=lambda: next(watch)).looked == 2
     world.clock.advance(seconds=60)
-    looked = [build.id for build in foundry.builds() if build.looked_at is not None]
+    looked = [build.id for build in foundry.builds() if build.last_polled_at is not None]
     watch = iter(range(100))
     assert reconciler.reconcile_builds(world.context, seconds=2, monotonic=lambda: next(watch)).looked == 1
-    assert len([build for build in foundry.builds() if build.looked_at is not None]) == 3
+    assert len([build for build in foundry.builds() if build.last_polled_at is not None]) == 3
     assert len(looked) == 2
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries import attempts, rules
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.errors import Superseded
 from bootpress.core.publications import completion, ingest
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt
 from tests.support.attempts import begin_launched
 from tests.support.core_harness import CoreHarness
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.errors import Conflict, RegistryUnavailable
 from bootpress.core.ports import Registry, RegistryConnection
 from bootpress.core.pruning import service as pruning
 from bootpress.core.publications import completion, ingest
 from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks.models import Delivery
 from tests.support.core_harness import HOST, REPOSITORY, CoreHarness
 from tests.support.layouts import LayoutRegistry
 from tests.support.retention_harness import RetentionHarness

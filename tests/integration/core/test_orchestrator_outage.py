@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from bootpress.core.context import Limits
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.deliveries.orchestrator_outage import OutageTimer
 from bootpress.core.errors import OrchestratorUnavailable
-from bootpress.core.webhooks.models import Attempt
 from tests.support.core_harness import CoreHarness
 from tests.support.fakes import FakeLauncher
 

@@ -25,6 +25,8 @@ from bootpress.core.builds import service as builds
 from bootpress.core.builds.models import Build, KnownRun
 from bootpress.core.database import Database
 from bootpress.core.deliveries import attempts, leases, orchestrator_outage
+from bootpress.core.deliveries.models import Delivery
+from bootpress.core.deliveries.rules import GIVE_UP_AFTER
 from bootpress.core.errors import ForgeUnavailable, OrchestratorUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.operation_registry import OPERATIONS
@@ -39,9 +41,7 @@ from bootpress.core.retention.reports import MAX_LISTED
 from bootpress.core.retention.service import RETIRED_AT_ONCE, retire
 from bootpress.core.retention.sweep import sweep_platform
 from bootpress.core.sagas import store
-from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.rules import GIVE_UP_AFTER
-from bootpress.core.workers.models import Saga
+from bootpress.core.sagas.models import Saga
 from tests.support.core_harness import HOST, REPOSITORY
 from tests.support.fakes import FixedClock
 from tests.support.retention_harness import RetentionHarness
@@ -106,7 +106,7 @@ def forgetting_answers_of_idempotent_calls(yard: RetentionHarness) -> Callable[[
     return lambda: idempotency.call_once(yard.context, yard.caller, operation, fields, "key")
 
 
-def a_procedure(yard: RetentionHarness, **fields: object) -> dict[str, object]:
+def a_saga(yard: RetentionHarness, **fields: object) -> dict[str, object]:
     now = yard.clock.now()
     return {
         "id": uuid4(),
@@ -114,26 +114,26 @@ def a_procedure(yard: RetentionHarness, **fields: object) -> dict[str, object]:
         "kind": "bootstrap",
         "actor": "test",
         "request": {},
-        "claims": [],
+        "resource_keys": [],
         "status": "done",
-        "lease_until": now,
-        "effects": {},
+        "lease_expires_at": now,
+        "step_results": {},
         "created_at": now,
         "finished_at": now,
         **fields,
     }
 
 
-def forgetting_old_procedures(yard: RetentionHarness) -> Callable[[], object]:
+def forgetting_old_sagas(yard: RetentionHarness) -> Callable[[], object]:
     with yard.catalog.transaction() as session:
-        session.execute(insert(Saga), [a_procedure(yard) for _ in range(MANY)])
+        session.execute(insert(Saga), [a_saga(yard) for _ in range(MANY)])
     yard.clock.advance(days=400)
     return lambda: store.delete_old_sagas(yard.context)
 
 
-def forgetting_answers_of_procedures(yard: RetentionHarness) -> Callable[[], object]:
+def forgetting_answers_of_sagas(yard: RetentionHarness) -> Callable[[], object]:
     with yard.catalog.transaction() as session:
-        rows = [a_procedure(yard, answer=b"x", answer_until=yard.clock.now()) for _ in range(MANY)]
+        rows = [a_saga(yard, encrypted_result=b"x", result_expires_at=yard.clock.now()) for _ in range(MANY)]
         session.execute(insert(Saga), rows)
     return lambda: store.delete_expired_answers(yard.context)
 
@@ -253,8 +253,8 @@ BULK: tuple[Prepare, ...] = (
     purging,
     recording_artifacts,
     forgetting_answers_of_idempotent_calls,
-    forgetting_old_procedures,
-    forgetting_answers_of_procedures,
+    forgetting_old_sagas,
+    forgetting_answers_of_sagas,
     remembering_listed_runs,
     putting_builds_back,
     starting_anew,

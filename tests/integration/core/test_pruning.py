@@ -12,13 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, func, insert, select, text
 
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.errors import CatalogUnavailable
 from bootpress.core.events import service as events
 from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.pieces import ROWS
 from bootpress.core.pruning import rules, service
 from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks.models import Attempt, Delivery
 from tests.support.build_harness import BuildHarness
 from tests.support.core_harness import CoreHarness
 from tests.support.retention_harness import RetentionHarness

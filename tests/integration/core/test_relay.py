@@ -12,13 +12,12 @@ import pytest
 from sqlalchemy import func, select
 
 from bootpress.core.context import Limits
-from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries import attempts, rules
 from bootpress.core.deliveries.attempts import RelayReport
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.errors import OrchestratorUnavailable, Superseded
 from bootpress.core.ports import JobKind
 from bootpress.core.publications import ingest
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt
 from tests.support.attempts import LostAnswers, announce_many, begin_launched, find_attempt, live_attempts
 from tests.support.core_harness import CoreHarness
 

@@ -67,7 +67,7 @@ def test_a_launch_that_fails_while_a_start_begins_anew_stops_no_relay(world: Cor
     ids = announce_many(world, count)  # one run each, or a batch of all
     with pytest.raises(OrchestratorUnavailable):
         attempts.launch_due(replace(world.context, launcher=Restarted()))
-    assert [world.delivery(one).unheard_launches for one in ids] == [0] * count
+    assert [world.delivery(one).unacknowledged_launches for one in ids] == [0] * count
     for _ in range(3):
         assert attempts.launch_due(world.context).launched == count
         world.clock.advance(minutes=20)

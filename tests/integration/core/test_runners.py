@@ -59,7 +59,7 @@ def test_a_runner_is_run_registered_online_and_keeps_no_token(yard: RunnerHarnes
     assert yard.host.has_token == set()
     assert yard.runners() == ["edge-builder"]
     assert yard.listed() == {"edge-builder": "online"}
-    kept = [(one.request, one.effects, one.answer) for one in yard.procedures()]
+    kept = [(one.request, one.step_results, one.encrypted_result) for one in yard.sagas()]
     assert spec.registration_token not in str(kept)
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_label_is_refused_before_a_row_is_written(yard: RunnerHarness
     with pytest.raises(InvalidInput) as caught:
         yard.provision(labels=["ubuntu:docker://node"])
     assert caught.value.field == "labels"
-    assert len(yard.procedures()) == 1
+    assert len(yard.sagas()) == 1
 
 
 def test_what_can_be_seen_before_is_refused_before_a_row_is_written(yard: RunnerHarness) -> None:
@@ -161,7 +161,7 @@ def test_what_can_be_seen_before_is_refused_before_a_row_is_written(yard: Runner
     yard.forge.repositories.clear()
     with pytest.raises(Conflict, match="has no acme/disk-images any more"):
         yard.provision()
-    assert len(yard.procedures()) == 1
+    assert len(yard.sagas()) == 1
 
 
 def test_both_operations_need_their_permission(yard: RunnerHarness) -> None:

@@ -14,9 +14,9 @@ from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.breakers.rules import Phase
 from bootpress.core.context import Limits
 from bootpress.core.deliveries import attempts, orchestrator_outage, queues
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.errors import RegistryPaused, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.publications import ingest
-from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.service import provision_webhook
 from tests.support.attempts import announce_many, begin_launched
 from tests.support.core_harness import HOST, REPOSITORY, CoreHarness

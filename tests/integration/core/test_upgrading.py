@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from bootpress import schema
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.database import Database
+from bootpress.core.deliveries.models import Attempt
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks.models import Attempt
 
 AT = datetime(2025, 6, 1, 12, tzinfo=UTC)
 REPOSITORY = "registry.example/os/images"

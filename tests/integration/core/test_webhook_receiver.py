@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.receiver import FAILURES_AT_ONCE, WebhookReceiver
 from bootpress.core.deliveries.store import StoredDelivery
 from bootpress.core.errors import InvalidInput, RateLimited, Superseded, Unauthenticated
-from bootpress.core.webhooks.models import Delivery
 from tests.support.core_harness import CLIENT, CoreHarness, sign_base64
 
 

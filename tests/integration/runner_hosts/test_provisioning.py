@@ -20,7 +20,7 @@ def yard(daemon: str, tmp_path: Path) -> RunnerHarness:
     """Return a bootstrapped pipeline, whose forge is in memory, beside a real Docker host."""
     world = CoreHarness(f"sqlite:///{tmp_path / 'catalog.db'}")
     yard = RunnerHarness(world)
-    limits = replace(world.context.limits, runner_seconds=2.0, procedure_seconds=60.0)
+    limits = replace(world.context.limits, runner_seconds=2.0, saga_seconds=60.0)
     world.context = replace(world.context, runner_hosts=DockerHosts(daemon), runner_image=IMAGE, limits=limits)
     yard.call()
     return yard

@@ -134,9 +134,9 @@ def test_an_image_is_a_builds_by_its_dispatch_id_and_only_without_one_by_its_com
 
 def asked_at(*, minutes: float, after_look: float | None, **fields: Any) -> bool:
     now = NOW + timedelta(minutes=minutes)
-    looked_at = now - timedelta(minutes=after_look) if after_look is not None else None
+    last_polled_at = now - timedelta(minutes=after_look) if after_look is not None else None
     given = {"run_ended_at": None, "deadline_at": NOW + timedelta(hours=2), **fields}
-    return rules.should_poll_forge(created_at=NOW, looked_at=looked_at, now=now, **given)
+    return rules.should_poll_forge(created_at=NOW, last_polled_at=last_polled_at, now=now, **given)
 
 
 def test_the_forge_is_asked_at_once_then_every_minute_then_ever_more_rarely() -> None:

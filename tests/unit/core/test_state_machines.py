@@ -9,20 +9,22 @@ import pytest
 
 from bootpress.core.builds.rules import BUILD
 from bootpress.core.builds.states import BuildStatus
+from bootpress.core.deliveries.rules import DELIVERY, UNFINISHED
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.errors import Conflict, IllegalTransition
 from bootpress.core.publications.rules import PUBLICATION, SETTLED
 from bootpress.core.publications.states import PublicationStatus
+from bootpress.core.sagas.rules import SAGA
+from bootpress.core.sagas.states import SagaStatus
 from bootpress.core.state_machine import StateMachine
-from bootpress.core.webhooks.rules import DELIVERY, UNFINISHED, WEBHOOK
-from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
-from bootpress.core.workers.rules import PROCEDURE
-from bootpress.core.workers.states import ProcedureStatus
+from bootpress.core.webhooks.rules import WEBHOOK
+from bootpress.core.webhooks.states import WebhookStatus
 
 # Written out once more, from CONTRACT: the test and the table must agree on every arrow.
 ARROWS: dict[str, tuple[StateMachine[Any], type[StrEnum], dict[str, str]]] = {
-    "procedure": (
-        PROCEDURE,
-        ProcedureStatus,
+    "saga": (
+        SAGA,
+        SagaStatus,
         {
             "begin": "queued>running",
             "begin again": "running>queued",

@@ -17,9 +17,9 @@ DEPLOYMENTS: Final[Mapping[JobKind, tuple[str, str]]] = {
     JobKind.DELIVERY: ("ingest-publication/webhook", "delivery_id"),
     JobKind.BATCH: ("ingest-backlog/relay", "batch_id"),
     JobKind.BUILD: ("build-disk-image/dispatched", "build_id"),
-    JobKind.BOOTSTRAP: ("bootstrap-disk-image-ci/operation", "procedure_id"),
-    JobKind.PROVISION_WORKER: ("provision-ci-worker/operation", "procedure_id"),
-    JobKind.TERMINATE_WORKER: ("terminate-ci-worker/operation", "procedure_id"),
+    JobKind.BOOTSTRAP: ("bootstrap-disk-image-ci/operation", "saga_id"),
+    JobKind.PROVISION_WORKER: ("provision-ci-worker/operation", "saga_id"),
+    JobKind.TERMINATE_WORKER: ("terminate-ci-worker/operation", "saga_id"),
 }
 """The deployment that does each kind of work, and the parameter that names its row."""
 _ASLEEP: Final = "PAUSED"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from bootpress.core.webhooks.rules import SERIES_GAP
+from bootpress.core.deliveries.rules import SERIES_GAP
 
 THRESHOLD: Final = 3
 """Failures in a row that open it."""

@@ -20,12 +20,12 @@ from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
 from bootpress.core.context import Context
 from bootpress.core.database import Database
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.deliveries.payload import read_announcement
+from bootpress.core.deliveries.rules import GIVE_UP_AFTER
+from bootpress.core.deliveries.states import AttemptStatus, DeliveryStatus
 from bootpress.core.errors import InvalidInput, NotFound
 from bootpress.core.ports import JobKind, Launcher, ResumeResult
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.rules import GIVE_UP_AFTER
-from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 RESUME_BACKOFF = (0.1, 0.2, 0.4)
 """Seconds between tries to wake a run that is just going to sleep; then it finds the delivery before it does."""

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from bootpress.core.builds import rules
 from bootpress.core.builds.models import Build
 from bootpress.core.builds.states import BuildStatus
+from bootpress.core.deliveries.models import Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.events import service as events
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus
-from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 RECOVERED = "recovered"
 """Source of a delivery that we made of what the registry holds."""

@@ -49,7 +49,7 @@ class Build(Row):
     error_message: Mapped[str | None]
     created_at: Mapped[datetime]
     deadline_at: Mapped[datetime]
-    looked_at: Mapped[datetime | None]
+    last_polled_at: Mapped[datetime | None]
     """When the forge was asked last."""
     run_ended_at: Mapped[datetime | None]
     """When the forge was first seen to say that the run had ended."""

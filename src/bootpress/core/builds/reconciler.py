@@ -111,16 +111,16 @@ class _Tick:
         if isinstance(error, ForgeUnavailable):
             self._forges[place] = None
             there = (Build.account_id == build.account_id, Build.forge_name == build.forge_name)
-            earlier = Build.looked_at.is_(None) | (Build.looked_at < now)
-            update_in_pieces(self._context.catalog, Build, *there, *WAITING, earlier, values={"looked_at": now})
+            earlier = Build.last_polled_at.is_(None) | (Build.last_polled_at < now)
+            update_in_pieces(self._context.catalog, Build, *there, *WAITING, earlier, values={"last_polled_at": now})
         with self._context.catalog.transaction() as session:
-            session.execute(update(Build).where(one).values(looked_at=now + TIE_BREAK))
+            session.execute(update(Build).where(one).values(last_polled_at=now + TIE_BREAK))
 
     def _open_builds(self) -> list[Build]:
         query = select(Build).where(*WAITING)
         with self._context.catalog.read_session() as session:
             return list(
-                session.scalars(query.order_by(Build.looked_at.nulls_first(), Build.created_at).limit(BATCH_SIZE))
+                session.scalars(query.order_by(Build.last_polled_at.nulls_first(), Build.created_at).limit(BATCH_SIZE))
             )
 
     def _unreported(self) -> list[Build]:
@@ -137,7 +137,7 @@ class _Tick:
                 dispatch.start_flow(self._context, build.id)
             if rules.should_poll_forge(
                 created_at=build.created_at,
-                looked_at=build.looked_at,
+                last_polled_at=build.last_polled_at,
                 run_ended_at=build.run_ended_at,
                 deadline_at=build.deadline_at,
                 now=now,
@@ -189,7 +189,7 @@ class _Tick:
         with self._open(build_id) as (_, build):
             if build is None:
                 return False
-            build.looked_at = now
+            build.last_polled_at = now
             if run is not None:
                 build.run_url, build.head_sha = run.url, run.head_sha
                 if run.status is not RunStatus.QUEUED:

@@ -11,12 +11,12 @@ from bootpress.core.builds.models import Build
 from bootpress.core.connections.service import find_connection
 from bootpress.core.context import Context
 from bootpress.core.deliveries.attempts import launch_or_defer
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.errors import Rejected
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications.service import create_delivery
 from bootpress.core.references import parse_repository
 from bootpress.core.retention.unreachable import Unreachable
-from bootpress.core.webhooks.models import Delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def deadline(now: datetime, timeout_minutes: int | None) -> datetime:
 def should_poll_forge(
     *,
     created_at: datetime,
-    looked_at: datetime | None,
+    last_polled_at: datetime | None,
     run_ended_at: datetime | None,
     deadline_at: datetime,
     now: datetime,
@@ -81,9 +81,9 @@ def should_poll_forge(
 
     An old one is asked about every tenth of its age, five minutes apart at most.
     """
-    if looked_at is None or run_ended_at is not None or now >= deadline_at or looked_at > now:
+    if last_polled_at is None or run_ended_at is not None or now >= deadline_at or last_polled_at > now:
         return True
-    return now - looked_at >= min(max((now - created_at) / 10, FIRST_POLL), MAX_POLL)
+    return now - last_polled_at >= min(max((now - created_at) / 10, FIRST_POLL), MAX_POLL)
 
 
 def is_over(*, deadline_at: datetime, was_answered: bool, now: datetime) -> bool:

@@ -20,14 +20,13 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.breakers import service as breakers
 from bootpress.core.context import Context
-from bootpress.core.deliveries import fair_queueing, queues
+from bootpress.core.deliveries import fair_queueing, queues, rules
 from bootpress.core.deliveries.leases import is_live, live_condition, lock_due
+from bootpress.core.deliveries.models import Attempt, Delivery
+from bootpress.core.deliveries.states import AttemptStatus, DeliveryStatus
 from bootpress.core.errors import NotFound, OrchestratorUnavailable, Superseded
 from bootpress.core.pieces import ROWS, in_pieces
 from bootpress.core.ports import JobKind
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 RELAY_AT_ONCE = 500
 QUEUES_COUNTED = 50
@@ -152,11 +151,11 @@ def _unused(session: Session, attempt_id: UUID | None) -> UUID | None:
 
 def _count_try(session: Session, delivery: Delivery, now: datetime) -> None:
     failing_since = queues.host_failing_since(session, delivery, now)
-    if rules.is_new_series(tried_until=delivery.tried_until, failing_since=failing_since, now=now):
-        delivery.trying_since = now
+    if rules.is_new_series(last_attempt_ended_at=delivery.last_attempt_ended_at, failing_since=failing_since, now=now):
+        delivery.retry_window_started_at = now
         delivery.postponed_count = 0
     delivery.attempt_count += 1
-    delivery.unheard_launches = 0
+    delivery.unacknowledged_launches = 0
 
 
 def attempts_of_batch(context: Context, batch_id: UUID) -> list[tuple[UUID, UUID]]:
@@ -230,7 +229,7 @@ def _make_attempts(context: Context, delivery_ids: Sequence[UUID], *, batch_id: 
     with context.catalog.transaction() as session:
         for delivery in lock_due(session, now, Delivery.id.in_(delivery_ids), limit=len(delivery_ids)):
             attempt = _add_attempt(session, delivery, now, batch_id=batch_id)
-            delivery.unheard_launches += 1
+            delivery.unacknowledged_launches += 1
             made[attempt.id] = _name_of(delivery)
     return made
 
@@ -256,7 +255,7 @@ def _add_attempt(
 ) -> Attempt:
     previous = session.get(Attempt, delivery.current_attempt_id) if delivery.current_attempt_id else None
     if previous is not None and previous.status == AttemptStatus.RUNNING:
-        delivery.tried_until = min(previous.lease_until, now)
+        delivery.last_attempt_ended_at = min(previous.lease_until, now)
         finish(previous, outcome="lease ran out", at=now)
     elif previous is not None and previous.status == AttemptStatus.LAUNCHING:
         finish(previous, outcome="never began", at=now)
@@ -265,7 +264,7 @@ def _add_attempt(
         delivery_id=delivery.id,
         batch_id=batch_id,
         status=AttemptStatus.LAUNCHING,
-        lease_until=now + rules.launch_lease(delivery.unheard_launches),
+        lease_until=now + rules.launch_lease(delivery.unacknowledged_launches),
         evidence={},
         created_at=now,
     )
@@ -292,7 +291,7 @@ def _given_back(context: Context, attempt_ids: Sequence[UUID]) -> Iterator[None]
                     session.delete(attempt)
                     delivery.current_attempt_id = None
                     # A start that came meanwhile has set it to nothing.
-                    delivery.unheard_launches = max(0, delivery.unheard_launches - 1)
+                    delivery.unacknowledged_launches = max(0, delivery.unacknowledged_launches - 1)
         raise
 
 

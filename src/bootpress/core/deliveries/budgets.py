@@ -14,9 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core.database import Database
+from bootpress.core.deliveries.rules import MAX_LEASE_WITH_CLOCK_SKEW
 from bootpress.core.errors import RateLimited
 from bootpress.core.webhooks.models import Webhook
-from bootpress.core.webhooks.rules import MAX_LEASE_WITH_CLOCK_SKEW
 
 DAY = timedelta(days=1)
 ROW_BYTES = 16 * 1024

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries import rules
+from bootpress.core.deliveries.models import Attempt, Delivery
+from bootpress.core.deliveries.states import AttemptStatus, DeliveryStatus
 from bootpress.core.pieces import ROWS, in_pieces
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 BATCH_SIZE = ROWS // 3
 """Deliveries shortened in one transaction: each is changed twice, and its attempt."""
@@ -75,7 +75,7 @@ def _shorten(session: Session, delivery_ids: Sequence[UUID], soon: datetime) -> 
     launching = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids), Attempt.status == AttemptStatus.LAUNCHING)
     session.execute(launching.where(Attempt.lease_until > soon).values(lease_until=soon))
     locked = update(Delivery).where(Delivery.id.in_(delivery_ids))
-    session.execute(locked.values(unheard_launches=0))
+    session.execute(locked.values(unacknowledged_launches=0))
     session.execute(locked.where(Delivery.next_attempt_at > soon).values(next_attempt_at=soon))
 
 

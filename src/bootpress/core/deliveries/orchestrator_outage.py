@@ -18,11 +18,11 @@ from bootpress.core.context import Context
 from bootpress.core.deliveries import queues
 from bootpress.core.deliveries.fair_queueing import Queue
 from bootpress.core.deliveries.leases import due_condition, lock_due
+from bootpress.core.deliveries.models import UNFINISHED, Delivery
+from bootpress.core.deliveries.rules import GIVE_UP_AFTER
 from bootpress.core.errors import OrchestratorUnavailable, RegistryUnavailable
 from bootpress.core.pieces import ROWS, pause
 from bootpress.core.publications import completion
-from bootpress.core.webhooks.models import UNFINISHED, Delivery
-from bootpress.core.webhooks.rules import GIVE_UP_AFTER
 
 BATCH_SIZE = ROWS // 7
 """Deliveries failed in one transaction, each with its attempt, publication, platform, build, event and outbox row."""

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from bootpress.core.breakers import service as breakers
 from bootpress.core.database import UtcDateTime
+from bootpress.core.deliveries import rules
 from bootpress.core.deliveries.fair_queueing import Queue, Running
 from bootpress.core.deliveries.leases import is_held, live_condition
+from bootpress.core.deliveries.models import UNFINISHED, Attempt, Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.references import parse_repository
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import UNFINISHED, Attempt, Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 MOST_QUEUES: Final = 1000
 """Queues of one look; it begins anywhere among them, so that each has its turn."""

@@ -10,15 +10,15 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.payload import read_announcement
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.deliveries.store import StoredDelivery, VerifiedDelivery, store_deliveries
 from bootpress.core.errors import CatalogUnavailable, RateLimited, Unauthenticated
 from bootpress.core.rate_limit import RateLimiter
 from bootpress.core.url_validation import rate_limit_key
 from bootpress.core.webhooks import credentials, hmac_signature
-from bootpress.core.webhooks.models import Delivery
 from bootpress.core.webhooks.service import new_secret
-from bootpress.core.webhooks.states import DeliveryStatus
 
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30

@@ -16,17 +16,17 @@ from sqlalchemy.orm import Session
 from bootpress.core.context import Context
 from bootpress.core.database import UtcDateTime
 from bootpress.core.deliveries.budgets import Budget, lock
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.payload import DeliveryPayload
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.errors import CatalogUnavailable, RateLimited
 from bootpress.core.platforms.service import as_uuid
-from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 TRIES = 5
 # As text, because SQLAlchemy compiles an INSERT with ON CONFLICT anew each time. Both databases speak it.
 _INSERT = text(
     "INSERT INTO webhook_deliveries (id, account_id, webhook_id, source, actor, body, body_sha256, platform_slug,"
-    " queue_id, oci_ref, git_sha, status, attempt_count, unheard_launches, postponed_count, received_at,"
+    " queue_id, oci_ref, git_sha, status, attempt_count, unacknowledged_launches, postponed_count, received_at,"
     " next_attempt_at)"
     " VALUES (:id, :account_id, :webhook_id, 'webhook', :actor, :body, :body_sha256, :platform_slug,"
     " coalesce((SELECT id FROM node_platforms WHERE account_id = :account_id AND slug = :platform_slug),"

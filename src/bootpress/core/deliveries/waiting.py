@@ -11,12 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootpress.core.breakers import service as breakers
+from bootpress.core.deliveries import rules
 from bootpress.core.deliveries.leases import is_live
+from bootpress.core.deliveries.models import Attempt, Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.references import canonical_host, parse_repository
-from bootpress.core.webhooks import rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 
 def reasons(session: Session, account_id: UUID, rows: Sequence[Delivery], now: datetime) -> dict[UUID, str]:

@@ -19,6 +19,8 @@ from bootpress.core.accounts.models import Account
 from bootpress.core.builds import rules as build_rules
 from bootpress.core.builds.models import Build
 from bootpress.core.context import Context
+from bootpress.core.deliveries.models import Attempt, Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.events.service import Kind
 from bootpress.core.pruning.models import PruningClock
@@ -26,8 +28,7 @@ from bootpress.core.pruning.rules import EVERY, PIECE, PIECES, YOUNGEST, Seen, i
 from bootpress.core.pruning.series import Position, Series
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus
-from bootpress.core.webhooks.models import Attempt, Delivery, Webhook
-from bootpress.core.webhooks.states import DeliveryStatus
+from bootpress.core.webhooks.models import Webhook
 
 LISTED = 500
 """Accounts or webhooks that are read at once."""

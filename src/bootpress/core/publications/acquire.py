@@ -13,8 +13,11 @@ from sqlalchemy.orm import Session
 from bootpress.core import advisory_locks
 from bootpress.core.builds import completion as builds
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries import rules as delivery_rules
 from bootpress.core.deliveries.leases import is_live
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.deliveries.payload import DeliveryPayload
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.errors import ContentRejected, RegistryUnavailable
 from bootpress.core.events.service import Kind
 from bootpress.core.platforms.models import NodePlatform
@@ -29,9 +32,6 @@ from bootpress.core.references import Reference, Repository, parse_repository
 from bootpress.core.retention.deletion_steps import DELETE_TIMEOUT
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.states import StepStatus
-from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 
 @dataclass(frozen=True, slots=True)

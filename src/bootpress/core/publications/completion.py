@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 from bootpress.core.builds import completion as builds
 from bootpress.core.context import Context
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries import rules as delivery_rules
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.deliveries.payload import read_announcement
+from bootpress.core.deliveries.states import AttemptStatus, DeliveryStatus
 from bootpress.core.errors import (
     BootpressError,
     Conflict,
@@ -35,9 +38,6 @@ from bootpress.core.publications.ordering import next_number
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import digest_hex, parse_repository
-from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import AttemptStatus, DeliveryStatus
 
 MAX_REASON = 2000
 REQUIRED = ("manifest", "signature", "blobs")
@@ -141,7 +141,9 @@ def finish_with_error(context: Context, attempt_id: UUID, error: Exception) -> s
         with context.catalog.transaction() as session:
             attempt, delivery = attempts.lock_current(session, attempt_id)
             now = context.clock.now()
-            if isinstance(error, Rejected) or delivery_rules.is_expired(trying_since=delivery.trying_since, now=now):
+            if isinstance(error, Rejected) or delivery_rules.is_expired(
+                retry_window_started_at=delivery.retry_window_started_at, now=now
+            ):
                 delivery.status = delivery_rules.DELIVERY.transition("fail", DeliveryStatus(delivery.status))
                 _fail(session, attempt, delivery, reason=error_message(error), at=now)
                 attempts.finish(attempt, outcome=f"failed: {error_message(error)}", at=now)
@@ -150,7 +152,7 @@ def finish_with_error(context: Context, attempt_id: UUID, error: Exception) -> s
             delivery.postponed_count += 1
             pause = delivery_rules.pause_before_retry(delivery.postponed_count)
             delivery.next_attempt_at = now + max(pause, _asked_pause(error))
-            delivery.tried_until = now
+            delivery.last_attempt_ended_at = now
             attempts.finish(attempt, outcome=f"postponed: {error_message(error)}", at=now)
             return "postponed"
     except Superseded:

@@ -22,7 +22,10 @@ from bootpress.core.breakers import service as breakers
 from bootpress.core.connections.service import open_registry
 from bootpress.core.context import Context
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries import rules as delivery_rules
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.deliveries.payload import DeliveryPayload, read_announcement
+from bootpress.core.deliveries.states import AttemptStatus
 from bootpress.core.errors import (
     BootpressError,
     ContentRejected,
@@ -46,9 +49,6 @@ from bootpress.core.publications.completion import error_message, finish_with_er
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.recording import record_artifacts
 from bootpress.core.references import Repository, parse_repository
-from bootpress.core.webhooks import rules as delivery_rules
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import AttemptStatus
 
 logger = logging.getLogger(__name__)
 
@@ -277,7 +277,11 @@ def _refuse_while_deleted(context: Context, work: StepInput, digests: Sequence[s
 def _refuse_when_too_old(context: Context, work: StepInput) -> None:
     # A delivery whose attempts only ever die never reaches a handler that could give up.
     tried, now = work.delivery, context.clock.now()
-    if delivery_rules.is_crash_looping(trying_since=tried.trying_since, tried_until=tried.tried_until, now=now):
+    if delivery_rules.is_crash_looping(
+        retry_window_started_at=tried.retry_window_started_at,
+        last_attempt_ended_at=tried.last_attempt_ended_at,
+        now=now,
+    ):
         said = f"; the last one: {tried.error_message}" if tried.error_message else ""
         raise Rejected(
             f"given up after 24 hours and {tried.attempt_count - 1} attempts{said}",

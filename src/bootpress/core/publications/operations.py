@@ -9,6 +9,8 @@ from pydantic import Field
 
 from bootpress.core.context import Caller, Context
 from bootpress.core.deliveries import attempts
+from bootpress.core.deliveries.models import Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.operation import (
     MAX_LIMIT,
     Moment,
@@ -22,8 +24,6 @@ from bootpress.core.operation import (
 from bootpress.core.publications import service
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.states import PublicationStatus
-from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 READ = "system.disk_image_publications.read"
 MANAGE = "system.disk_image_publications.manage"

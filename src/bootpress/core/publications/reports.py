@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.errors import NotFound
 from bootpress.core.publications.models import Publication
-from bootpress.core.webhooks.models import Attempt, Delivery
 
 KIB = 1024
 

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session, defer
 
 from bootpress.core.context import Context
 from bootpress.core.deliveries import waiting
+from bootpress.core.deliveries.models import Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.errors import Conflict, InvalidInput, NotFound
 from bootpress.core.events.service import Kind
 from bootpress.core.pagination import page
@@ -23,8 +25,6 @@ from bootpress.core.publications.eligibility import require_eligible
 from bootpress.core.publications.models import Artifact, Publication
 from bootpress.core.publications.promotion import promote
 from bootpress.core.publications.states import PublicationStatus as Status
-from bootpress.core.webhooks.models import Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 PINNABLE = frozenset({Status.PUBLISHED, Status.RETIRED})
 BY_SEQUENCE = (Publication.sequence, Publication.created_at, Publication.id)

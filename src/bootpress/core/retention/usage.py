@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, unio
 from sqlalchemy.orm import Session, aliased
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries.models import Attempt, Delivery
+from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.errors import ContentRejected
 from bootpress.core.pieces import ROWS
 from bootpress.core.platforms.models import NodePlatform
@@ -23,8 +25,6 @@ from bootpress.core.publications.states import PublicationStatus as Status
 from bootpress.core.references import Repository, digest_hex, parse_repository
 from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.rules import GRACE
-from bootpress.core.webhooks.models import Attempt, Delivery
-from bootpress.core.webhooks.states import DeliveryStatus
 
 PROTECTED_STATUSES = (Status.QUEUED, Status.VERIFYING, Status.PUBLISHED, Status.RETIRED, Status.REVOKED)
 MAX_LOOKED_AT = 500

@@ -1,25 +1,9 @@
-"""Pure rules of webhooks, deliveries and attempts."""
+"""Rules of webhooks: states, labels and previews of secrets. Pure."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from bootpress.core.state_machine import StateMachine
-from bootpress.core.webhooks.states import DeliveryStatus, WebhookStatus
-
-LEASE = timedelta(seconds=30)
-"""How long an attempt is believed to live without a sign of life."""
-LONGEST_LEASE = timedelta(minutes=15)
-GIVE_UP_AFTER = timedelta(hours=24)
-FIRST_PAUSE = timedelta(seconds=15)
-LONGEST_PAUSE = timedelta(minutes=15)
-MAX_LEASE_WITH_CLOCK_SKEW = timedelta(minutes=20)
-"""No lease and no pause reaches further, clocks that differ a little included: what does was written before ours was
-stepped back, and has run out."""
-SERIES_GAP = timedelta(hours=1)
-"""Between tries that lie further apart nobody tried: we were switched off, or nothing ran what was launched."""
-TAKEOVER_WINDOW = timedelta(minutes=5)
-"""How long after an attempt's death its successor takes over, where nothing else is wrong."""
+from bootpress.core.webhooks.states import WebhookStatus
 
 WEBHOOK = StateMachine(
     noun="webhook",
@@ -30,20 +14,6 @@ WEBHOOK = StateMachine(
     },
 )
 
-DELIVERY = StateMachine(
-    noun="delivery",
-    moves={
-        # Processing again after a dead attempt or a pause: it never returns to `received`.
-        "begin": (frozenset({DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING}), DeliveryStatus.PROCESSING),
-        "finish": (frozenset({DeliveryStatus.PROCESSING}), DeliveryStatus.DONE),
-        "fail": (frozenset({DeliveryStatus.PROCESSING}), DeliveryStatus.FAILED),
-        # Nothing took it for a day: its processing may never have begun.
-        "give up": (frozenset({DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING}), DeliveryStatus.FAILED),
-    },
-)
-
-UNFINISHED = (DeliveryStatus.RECEIVED, DeliveryStatus.PROCESSING)
-
 
 def label_key(label: str) -> str:
     """Return what labels are compared by: trimmed, case-folded."""
@@ -53,45 +23,3 @@ def label_key(label: str) -> str:
 def secret_preview(secret: str) -> str:
     """Return enough of a secret to tell two apart, and too little to use."""
     return f"{secret[:4]}…"
-
-
-def launch_lease(unheard: int) -> timedelta:
-    """Return how long a launch may take to show a sign of life, after so many in a row that never showed one.
-
-    It doubles with each: where the worker is away, runs would otherwise pile up twice a minute.
-    """
-    return min(LEASE * (1 << min(max(unheard, 0), 10)), LONGEST_LEASE)
-
-
-def pause_before_retry(postponed: int) -> timedelta:
-    """Return how long to wait after the nth try that met something away: 15 s, 30 s, … at most 15 minutes."""
-    return min(FIRST_PAUSE * (1 << min(max(postponed - 1, 0), 10)), LONGEST_PAUSE)
-
-
-def is_new_series(*, tried_until: datetime | None, now: datetime, failing_since: datetime | None = None) -> bool:
-    """Tell whether a try begins a new series: nobody tried in between, so that time does not count as trying.
-
-    `failing_since` is when the delivery's registry host began to fail, if it is still asked: others tried it meanwhile.
-    """
-    if tried_until is None:
-        return True
-    if failing_since is not None and failing_since - SERIES_GAP <= tried_until <= now:
-        return False
-    return abs(now - tried_until) > SERIES_GAP
-
-
-def is_expired(*, trying_since: datetime | None, now: datetime) -> bool:
-    """Tell whether a delivery was tried long enough in one series for something that is away."""
-    return trying_since is not None and now - trying_since >= GIVE_UP_AFTER
-
-
-def is_crash_looping(*, trying_since: datetime | None, tried_until: datetime | None, now: datetime) -> bool:
-    """Tell whether tries went on for long enough and the last one died just now: another would die too.
-
-    Where the last one died longer ago, we were away in between: then one more is tried before.
-    """
-    return (
-        is_expired(trying_since=trying_since, now=now)
-        and tried_until is not None
-        and now - tried_until <= TAKEOVER_WINDOW
-    )

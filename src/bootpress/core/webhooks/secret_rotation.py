@@ -14,9 +14,10 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
+from bootpress.core.deliveries.models import Delivery
 from bootpress.core.errors import Conflict
 from bootpress.core.webhooks import rules, service
-from bootpress.core.webhooks.models import Delivery, Webhook
+from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
 
 UNCONFIRMED_OVERLAP: Final = timedelta(days=3650)

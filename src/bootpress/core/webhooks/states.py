@@ -1,4 +1,4 @@
-"""What webhooks, deliveries and attempts may be."""
+"""States of webhooks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,3 @@ class WebhookStatus(StrEnum):
     ACTIVE = "active"
     DISABLED = "disabled"
     REVOKED = "revoked"
-
-
-class DeliveryStatus(StrEnum):
-    """How far a delivery has come."""
-
-    RECEIVED = "received"
-    PROCESSING = "processing"
-    DONE = "done"
-    FAILED = "failed"
-
-
-class AttemptStatus(StrEnum):
-    """How far an attempt has come: asked for, at work, over."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    ENDED = "ended"

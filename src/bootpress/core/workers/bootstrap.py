@@ -165,7 +165,11 @@ def fetch_registration_token(context: Context, hold: SagaLease) -> None:
         token, said = forge.registration_token(site.plan.repository), None
     except Unsupported as error:
         token, said = None, f"there is no ci_worker_token: {error}"
-    if said is None and not forge.rotates_registration_token and site.row.effects["webhook"]["action"] == "rotated":
+    if (
+        said is None
+        and not forge.rotates_registration_token
+        and site.row.step_results["webhook"]["action"] == "rotated"
+    ):
         said = (
             "ci_worker_token is the same as before: this forge has no API that rotates it. If it is known to others,"
             " reset it on the forge (Gitea: Settings, Actions, Runners)"
@@ -182,9 +186,9 @@ def set_variables(context: Context, hold: SagaLease) -> None:
     """Set the repository's Actions variables, those that are not set yet."""
     site = BootstrapState.of(context, hold)
     forge = site.forge(context)
-    names = list(site.row.effects.get("variables", []))
+    names = list(site.row.step_results.get("variables", []))
     for name, value in repository_settings.variables(
-        site.plan, site.findings, site.row.effects["webhook"]["id"]
+        site.plan, site.findings, site.row.step_results["webhook"]["id"]
     ).items():
         if name not in names:
             forge.set_variable(site.plan.repository, name, value)
@@ -196,13 +200,13 @@ def set_secrets(context: Context, hold: SagaLease) -> None:
     """Set the repository's Actions secrets, those that are not set yet."""
     site = BootstrapState.of(context, hold)
     forge = site.forge(context)
-    names = list(site.row.effects.get("secrets", []))
+    names = list(site.row.step_results.get("secrets", []))
     for name, value in site.secrets(context).items():
         if name not in names:
             forge.set_secret(site.plan.repository, name, value)
             names.append(name)
             record_step(context, hold, "secrets", names)
-    if site.row.effects["read_token"].get("had") and not site.has("deleted"):
+    if site.row.step_results["read_token"].get("had") and not site.has("deleted"):
         forge.delete_secret(site.plan.repository, repository_settings.READ_TOKEN)
         record_step(context, hold, "deleted", [repository_settings.READ_TOKEN])
 
@@ -214,12 +218,12 @@ def finalize(context: Context, hold: SagaLease) -> None:
         session = record.session
         worker, webhook = site.worker(session, lock=True), site.webhook(session, lock=True)
         secret_rotation.confirm_rotation(context, webhook, overlap=build_timeout(session, site))
-        if repository_settings.PRIVATE_KEY in record.row.effects.get("secrets", []):
+        if repository_settings.PRIVATE_KEY in record.row.step_results.get("secrets", []):
             worker.unconfirmed_key = None
         token = site.token(session)
         worker.read_token_id = token.id if token else None
         read_tokens.revoke(session, worker.id, now=context.clock.now(), but=worker.read_token_id)
-        if site.row.effects["read_token"].get("had"):
+        if site.row.step_results["read_token"].get("had"):
             gone = f"the read token is revoked and {repository_settings.READ_TOKEN} deleted"
             add_warning(record, f"{gone}: create_platform_read_token makes another")
         record.complete(_answer(context, site, record, worker, webhook))
@@ -242,7 +246,7 @@ STEPS: Final = (
 def _answer(
     context: Context, site: BootstrapState, record: SagaTransaction, worker: CiWorker, webhook: Webhook
 ) -> dict[str, Any]:
-    plan, effects = site.plan, record.row.effects
+    plan, effects = site.plan, record.row.step_results
     platform = find_platform_or_none(record.session, site.row.account_id, plan.platform_slug)
     return {
         "action": effects["webhook"]["action"],
@@ -265,7 +269,7 @@ def _answer(
 def _secrets_there(context: Context, site: BootstrapState, known: str | None) -> set[str]:
     """Return the secrets that the repository has, if it can have any and that matters."""
     matters = (known is not None and not site.plan.rotate_signing_key) or not site.plan.replaces_key
-    if site.row.effects["repository"]["created"] or not matters:
+    if site.row.step_results["repository"]["created"] or not matters:
         return set()
     return set(site.forge(context).list_secrets(site.plan.repository))
 

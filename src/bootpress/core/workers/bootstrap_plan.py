@@ -58,7 +58,7 @@ class BootstrapPlan:
 
     @property
     def claims(self) -> list[str]:
-        """Return what no other procedure may work on meanwhile."""
+        """Return what no other saga may work on meanwhile."""
         return [claim_of_label(self.label), claim_of_repository(self.forge, self.repo)]
 
     def as_json(self) -> dict[str, Any]:
@@ -86,12 +86,12 @@ class PreflightResult:
 
 
 def claim_of_label(label: str) -> str:
-    """Return how a procedure claims a label."""
+    """Return how a saga claims a label."""
     return f"the label {label_key(label)}"
 
 
 def claim_of_repository(forge: str, repo: str) -> str:
-    """Return how a procedure claims a repository, whose name forges compare without case."""
+    """Return how a saga claims a repository, whose name forges compare without case."""
     return f"the repository {repo.casefold()} of the forge {forge}"
 
 

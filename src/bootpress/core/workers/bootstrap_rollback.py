@@ -16,11 +16,12 @@ from bootpress.core.accounts import read_tokens
 from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, Superseded
 from bootpress.core.sagas import store
+from bootpress.core.sagas.models import Saga
 from bootpress.core.sagas.store import SagaLease
 from bootpress.core.webhooks import secret_rotation
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.workers.bootstrap_state import BootstrapState, workers_sharing_repository
-from bootpress.core.workers.models import CiWorker, Saga
+from bootpress.core.workers.models import CiWorker
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def roll_back(context: Context, hold: SagaLease, error: BaseException) -> None:
     except Exception as trouble:  # noqa: BLE001 - the forge is away, mostly: what lies there opens nothing any more
         said = trouble if isinstance(trouble, BootpressError) else type(trouble).__name__
         logger.warning("the secrets of an abandoned pipeline stay on the forge: %s", said)
-    store.fail(context, hold.procedure_id, error, hold=hold, undo=_undo)
+    store.fail(context, hold.saga_id, error, hold=hold, undo=_undo)
 
 
 def _delete_secrets(context: Context, hold: SagaLease) -> None:
@@ -45,7 +46,7 @@ def _delete_secrets(context: Context, hold: SagaLease) -> None:
         fresh = _fresh(session, site.row) is not None
     if not fresh:
         return
-    done = site.row.effects.get("secrets", [])
+    done = site.row.step_results.get("secrets", [])
     names = list(site.secrets(context)) if site.has("read_token") else []
     forge = site.forge(context)
     for name in names[: len(done) + 1] if done else []:  # the one that failed may be there all the same
@@ -55,7 +56,7 @@ def _delete_secrets(context: Context, hold: SagaLease) -> None:
 def _fresh(session: Session, row: Saga) -> tuple[CiWorker, Webhook] | None:
     """Return what a first bootstrap made, and that nobody else's pipeline is told by now."""
     worker = session.get(CiWorker, row.ci_worker_id) if row.ci_worker_id else None
-    told = row.effects.get("webhook")
+    told = row.step_results.get("webhook")
     webhook = session.get(Webhook, UUID(told["id"])) if told else None
     if (
         worker is None

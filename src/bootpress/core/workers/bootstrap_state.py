@@ -1,4 +1,4 @@
-"""A procedure that sets a pipeline up, as its steps find it."""
+"""A saga that sets a pipeline up, as its steps find it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bootpress.core.context import Context
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.ports import Forge
 from bootpress.core.sagas import store
+from bootpress.core.sagas.models import Saga
 from bootpress.core.sagas.store import SagaLease, SagaTransaction
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.rules import label_key
@@ -28,7 +29,7 @@ from bootpress.core.workers.bootstrap_plan import (
     read_findings,
     read_plan,
 )
-from bootpress.core.workers.models import CiWorker, Saga
+from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.states import WorkerState
 
 PREFLIGHT: Final = "found"
@@ -37,7 +38,7 @@ DEFAULT_TIMEOUT: Final = timedelta(minutes=120)
 
 @dataclass(frozen=True, slots=True)
 class BootstrapState:
-    """A procedure as a step finds it."""
+    """A saga as a step finds it."""
 
     row: Saga
     plan: BootstrapPlan
@@ -47,11 +48,11 @@ class BootstrapState:
     def of(cls, context: Context, hold: SagaLease) -> BootstrapState:
         """Read it; Superseded when it is another run's."""
         row = store.read(context, hold)
-        return cls(row, read_plan(row.request), read_findings(row.effects[PREFLIGHT]))
+        return cls(row, read_plan(row.request), read_findings(row.step_results[PREFLIGHT]))
 
     def has(self, step: str) -> bool:
         """Tell whether a step is done."""
-        return step in self.row.effects
+        return step in self.row.step_results
 
     def forge(self, context: Context) -> Forge:
         """Open the forge."""
@@ -63,11 +64,13 @@ class BootstrapState:
 
     def webhook(self, session: Session, *, lock: bool = False) -> Webhook:
         """Return the webhook that is handed over."""
-        return session.get_one(Webhook, UUID(self.row.effects["webhook"]["id"]), with_for_update=True if lock else None)
+        return session.get_one(
+            Webhook, UUID(self.row.step_results["webhook"]["id"]), with_for_update=True if lock else None
+        )
 
     def token(self, session: Session) -> ApiToken | None:
         """Return the read token that is handed over, if one is."""
-        token_id = self.row.effects["read_token"]["id"]
+        token_id = self.row.step_results["read_token"]["id"]
         return session.get_one(ApiToken, UUID(token_id)) if token_id else None
 
     def secrets(self, context: Context) -> dict[str, str]:
@@ -103,7 +106,7 @@ def record_step(context: Context, hold: SagaLease, step: str, effect: Any) -> No
 
 def add_warning(record: SagaTransaction, said: str) -> None:
     """Record what the caller is to be warned of."""
-    record.record_result("warnings", [*record.row.effects.get("warnings", []), said])
+    record.record_result("warnings", [*record.row.step_results.get("warnings", []), said])
 
 
 def workers_sharing_repository(session: Session, worker: CiWorker) -> Sequence[CiWorker]:

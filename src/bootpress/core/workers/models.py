@@ -1,9 +1,8 @@
-"""Tables of CI workers, and of the procedures that set them up and take them down."""
+"""Table of CI workers."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, text
@@ -51,32 +50,3 @@ class CiWorker(Row):
     last_seen_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
-
-
-class Saga(Row):
-    """One call that a flow carries out step by step, each step's effect recorded before the next."""
-
-    __tablename__ = "procedures"
-
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
-    kind: Mapped[str]
-    actor: Mapped[str]
-    request: Mapped[dict[str, Any]]
-    """The fields of the call; none is a secret."""
-    claims: Mapped[list[str]]
-    """What no other unfinished procedure of the account may work on, in words: `the label edge`."""
-    status: Mapped[str]
-    lease_until: Mapped[datetime]
-    """Until when it is believed to live without a sign of life."""
-    effects: Mapped[dict[str, Any]]
-    """What each step has done, by step; no secret."""
-    ci_worker_id: Mapped[UUID | None] = mapped_column(ForeignKey("ci_workers.id"))
-    flow_run_id: Mapped[UUID | None]
-    """The flow run that carries it out; no other may record what it does."""
-    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """What the caller is told, sealed; deleted when it is read or its time is over."""
-    answer_until: Mapped[datetime | None]
-    error: Mapped[dict[str, Any] | None]
-    """Class, message, hint and field of what it failed with."""
-    created_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]

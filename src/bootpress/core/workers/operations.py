@@ -23,11 +23,12 @@ from bootpress.core.operation import (
     reject_control_characters,
 )
 from bootpress.core.sagas import caller as calling
+from bootpress.core.sagas.states import SagaKind
 from bootpress.core.url_validation import parse_base_url
 from bootpress.core.workers import bootstrap_plan, runner_plan, service, terminate_worker
 from bootpress.core.workers.bootstrap_state import PREFLIGHT
 from bootpress.core.workers.service import WorkerStatus
-from bootpress.core.workers.states import ProcedureKind, RunnerStatus, WorkerState
+from bootpress.core.workers.states import RunnerStatus, WorkerState
 
 BOOTSTRAP = "system.disk_image_ci.bootstrap"
 READ = "system.ci_workers.read"
@@ -192,7 +193,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         return calling.run_saga(
             context,
             caller,
-            ProcedureKind.BOOTSTRAP,
+            SagaKind.BOOTSTRAP,
             request=wanted.as_json(),
             claims=wanted.claims,
             effects={PREFLIGHT: findings.as_json()},
@@ -227,7 +228,7 @@ def system_provision_ci_worker(context: Context, caller: Caller, request: Provis
     told = calling.run_saga(
         context,
         caller,
-        ProcedureKind.PROVISION_WORKER,
+        SagaKind.PROVISION_WORKER,
         request=wanted.as_json(),
         claims=wanted.claims,
         run_name=f"provision {wanted.label}",
@@ -254,7 +255,7 @@ def system_terminate_ci_worker(context: Context, caller: Caller, request: Termin
         told = calling.run_saga(
             context,
             caller,
-            ProcedureKind.TERMINATE_WORKER,
+            SagaKind.TERMINATE_WORKER,
             request={"id": str(worker.id)},
             claims=terminate_worker.claims(worker),
             run_name=f"terminate {worker.label}",

@@ -24,10 +24,11 @@ from bootpress.core.context import Context
 from bootpress.core.errors import BootpressError, RunnerHostRefused, Superseded
 from bootpress.core.ports import Container, Forge, Runner, RunnerHost, RunnerSpec
 from bootpress.core.sagas import store
+from bootpress.core.sagas.models import Saga
 from bootpress.core.sagas.store import SagaLease
 from bootpress.core.webhooks.rules import label_key
 from bootpress.core.workers import bootstrap_plan, rules, runner_plan
-from bootpress.core.workers.models import CiWorker, Saga
+from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.runner_plan import RunnerPlan
 from bootpress.core.workers.states import WorkerState
 
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProvisionState:
-    """A procedure that provisions a runner, as a step finds it."""
+    """A saga that provisions a runner, as a step finds it."""
 
     row: Saga
     plan: RunnerPlan
@@ -52,11 +53,11 @@ class ProvisionState:
 
     def has(self, step: str) -> bool:
         """Tell whether a step is done."""
-        return step in self.row.effects
+        return step in self.row.step_results
 
     def step_result(self, step: str) -> Any:
         """Return what a step has recorded."""
-        return self.row.effects[step]
+        return self.row.step_results[step]
 
     def forge(self, context: Context) -> Forge:
         """Open the forge."""
@@ -180,7 +181,7 @@ def roll_back(context: Context, hold: SagaLease, error: BaseException) -> None:
     if berth.has("worker") and not _kept(berth):
         gone = [_try(_remove_container, context, berth), _try(_deregister, context, berth)]
         undo = functools.partial(_undo, gone=all(gone))
-    store.fail(context, hold.procedure_id, error, hold=hold, undo=undo)
+    store.fail(context, hold.saga_id, error, hold=hold, undo=undo)
 
 
 def _kept(berth: ProvisionState) -> bool:
@@ -212,7 +213,7 @@ def _deregister(context: Context, berth: ProvisionState) -> None:
 
 def _keep(session: Session, row: Saga) -> None:
     """Leave a runner as it was."""
-    told = row.effects.get("worker")
+    told = row.step_results.get("worker")
     worker = session.get(CiWorker, UUID(told["id"])) if told else None
     if told and worker is not None:
         worker.labels, worker.runner_host = told["had"]["labels"], told["had"]["runner_host"]
@@ -220,7 +221,7 @@ def _keep(session: Session, row: Saga) -> None:
 
 def _undo(session: Session, row: Saga, *, gone: bool) -> None:
     """Forget a runner that is gone; what could not be removed stays known, so that a termination removes it."""
-    told = row.effects["worker"]
+    told = row.step_results["worker"]
     worker = session.get(CiWorker, UUID(told["id"]))
     if worker is None or not gone:
         return

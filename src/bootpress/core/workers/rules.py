@@ -1,49 +1,16 @@
-"""Pure rules of CI workers and procedures."""
+"""Rules of CI workers and their runners. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
-from bootpress.core.state_machine import StateMachine
-from bootpress.core.webhooks.rules import MAX_LEASE_WITH_CLOCK_SKEW, label_key
-from bootpress.core.workers.states import ProcedureStatus, RunnerStatus
+from bootpress.core.webhooks.rules import label_key
+from bootpress.core.workers.states import RunnerStatus
 
-LEASE = timedelta(seconds=30)
-"""How long a run that carries out a procedure is believed to live without a sign of life."""
-ANSWER_KEPT = timedelta(minutes=10)
-"""How long an answer that nobody read is kept."""
-SAGA_TTL = timedelta(days=30)
-"""How long a procedure is kept after its end, which is as long as Prefect keeps its run."""
-DEAD_LEASE_TIMEOUT = LEASE + timedelta(seconds=5)
-"""How long it takes at most to see that whoever carries a procedure out is dead."""
-QUEUE_MARGIN = timedelta(seconds=30)
 MAX_LOG_LINE = 200
 MAX_LOG = 1000
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]")
-
-PROCEDURE = StateMachine(
-    noun="procedure",
-    moves={
-        "begin": (frozenset({ProcedureStatus.QUEUED}), ProcedureStatus.RUNNING),
-        # Whoever carried it out died: another run goes on from what is recorded.
-        "begin again": (frozenset({ProcedureStatus.RUNNING}), ProcedureStatus.QUEUED),
-        "finish": (frozenset({ProcedureStatus.RUNNING}), ProcedureStatus.DONE),
-        "fail": (frozenset({ProcedureStatus.QUEUED, ProcedureStatus.RUNNING}), ProcedureStatus.FAILED),
-    },
-)
-UNFINISHED = (ProcedureStatus.QUEUED, ProcedureStatus.RUNNING)
-
-
-def queue_lease(patience_seconds: float) -> timedelta:
-    """Return how long a procedure that no run has taken up is waited for by whoever called."""
-    return timedelta(seconds=patience_seconds) + QUEUE_MARGIN
-
-
-def is_dead(*, lease_until: datetime, now: datetime) -> bool:
-    """Tell whether nobody works on an unfinished procedure any more."""
-    return lease_until <= now or lease_until - now > MAX_LEASE_WITH_CLOCK_SKEW
 
 
 def owner_of(name: str, labels: Sequence[str], label_keys: Sequence[str]) -> int:

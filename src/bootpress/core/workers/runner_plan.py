@@ -50,7 +50,7 @@ class RunnerPlan:
 
     @property
     def claims(self) -> list[str]:
-        """Return what no other procedure may work on: whose a repository's runners are depends on its workers."""
+        """Return what no other saga may work on: whose a repository's runners are depends on its workers."""
         return [bootstrap_plan.claim_of_label(self.label), bootstrap_plan.claim_of_repository(self.forge, self.repo)]
 
     def as_json(self) -> dict[str, Any]:

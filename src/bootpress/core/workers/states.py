@@ -1,4 +1,4 @@
-"""What CI workers and procedures may be."""
+"""States of CI workers and of their runners."""
 
 from __future__ import annotations
 
@@ -19,20 +19,3 @@ class RunnerStatus(StrEnum):
     OFFLINE = "offline"
     PENDING = "pending"
     REVOKED = "revoked"
-
-
-class ProcedureKind(StrEnum):
-    """What a flow is to carry out step by step."""
-
-    BOOTSTRAP = "bootstrap"
-    PROVISION_WORKER = "provision-worker"
-    TERMINATE_WORKER = "terminate-worker"
-
-
-class ProcedureStatus(StrEnum):
-    """How far a procedure has come."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"

@@ -16,12 +16,13 @@ from bootpress.core.context import Context
 from bootpress.core.errors import NotFound
 from bootpress.core.ports import GitRepository
 from bootpress.core.sagas import store
+from bootpress.core.sagas.models import Saga
 from bootpress.core.sagas.store import SagaLease, SagaTransaction
 from bootpress.core.webhooks.models import Webhook
 from bootpress.core.webhooks.states import WebhookStatus
 from bootpress.core.workers.bootstrap_plan import claim_of_label, claim_of_repository
 from bootpress.core.workers.bootstrap_state import workers_sharing_repository
-from bootpress.core.workers.models import CiWorker, Saga
+from bootpress.core.workers.models import CiWorker
 from bootpress.core.workers.service import runners_of
 from bootpress.core.workers.states import WorkerState
 
@@ -35,7 +36,7 @@ def find_worker(session: Session, account_id: UUID, worker_id: UUID, *, lock: bo
 
 
 def claims(worker: CiWorker) -> list[str]:
-    """Return what no other procedure may work on while a worker is terminated."""
+    """Return what no other saga may work on while a worker is terminated."""
     repository = [claim_of_repository(worker.forge_name, worker.repo)] if worker.repo is not None else []
     return [claim_of_label(worker.label), *repository]
 
@@ -43,7 +44,7 @@ def claims(worker: CiWorker) -> list[str]:
 def remove_container(context: Context, hold: SagaLease) -> None:
     """Stop and remove the container of a runner that we run, so that it registers no more."""
     row, worker = _read(context, hold)
-    if "container" in row.effects:
+    if "container" in row.step_results:
         return
     is_ours = bool(worker.labels)  # whoever provisions writes them before there is a container
     if is_ours:
@@ -56,7 +57,7 @@ def remove_container(context: Context, hold: SagaLease) -> None:
 def find_runners(context: Context, hold: SagaLease) -> None:
     """Ask the forge which runners belong to the worker."""
     row, worker = _read(context, hold)
-    if "runners" in row.effects:
+    if "runners" in row.step_results:
         return
     with context.catalog.read_session() as session:
         beside = [worker, *workers_sharing_repository(session, worker)] if worker.repo is not None else []
@@ -70,15 +71,15 @@ def find_runners(context: Context, hold: SagaLease) -> None:
 def deregister(context: Context, hold: SagaLease) -> None:
     """Deregister the worker's runners at the forge."""
     row, worker = _read(context, hold)
-    if "deregistered" in row.effects:
+    if "deregistered" in row.step_results:
         return
-    if row.effects["runners"]:
+    if row.step_results["runners"]:
         repository = GitRepository.parse(worker.repo or "")
         _, forge = connections.open_forge(context, worker.account_id, worker.forge_name)
-        for runner in row.effects["runners"]:
+        for runner in row.step_results["runners"]:
             forge.delete_runner(repository, runner["id"])
     with store.step_transaction(context, hold) as record:
-        record.record_result("deregistered", [runner["name"] for runner in row.effects["runners"]])
+        record.record_result("deregistered", [runner["name"] for runner in row.step_results["runners"]])
 
 
 def revoke(context: Context, hold: SagaLease) -> None:
@@ -96,7 +97,7 @@ STEPS: Final = (remove_container, find_runners, deregister, revoke)
 
 
 def _answer(record: SagaTransaction, worker: CiWorker) -> dict[str, Any]:
-    effects = record.row.effects
+    effects = record.row.step_results
     warnings = [
         f"the runner {runner['name']} was busy: its job never ends at the forge by itself"
         for runner in effects["runners"]

@@ -24,16 +24,19 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._webhook = Counter(
-            "bootpress_webhook_answers", "Webhook posts, by answer", ["status"], registry=self._registry
+            "bootpress_webhook_responses", "Webhook posts, by answer", ["status"], registry=self._registry
         )
         self._operations = Counter(
-            "bootpress_operations", "Operation calls, by answer", ["operation", "status"], registry=self._registry
+            "bootpress_operation_calls", "Operation calls, by answer", ["operation", "status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "bootpress_request_seconds", "Time from request to answer", ["door"], registry=self._registry
+            "bootpress_http_request_duration_seconds",
+            "Time from request to answer",
+            ["handler"],
+            registry=self._registry,
         )
         self._unfinished = Gauge(
-            "bootpress_deliveries_unfinished", "Deliveries that are not finished", registry=self._registry
+            "bootpress_deliveries_pending", "Deliveries that are not finished", registry=self._registry
         )
         self._breakers = Gauge(
             "bootpress_registry_circuit_breakers",

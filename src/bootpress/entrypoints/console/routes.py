@@ -40,21 +40,21 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def install(app: FastAPI, context: Context, gate: Authenticator, *, home: Path) -> None:
     """Add the console's paths to an application; `home` keeps the one-time codes and the administrator's token."""
-    routes = ConsoleRoutes(context, gate, home)
+    console = ConsoleRoutes(context, gate, home)
     routes: list[tuple[str, str, Handler]] = [
-        ("GET", "/app", routes.first_page),
-        ("GET", "/app/", routes.first_page),
-        ("GET", LOGIN, routes.login_form),
-        ("POST", LOGIN, routes.login),
-        ("POST", LOGOUT, routes.logout),
-        ("GET", SIGN_IN, routes.sign_in),
-        ("GET", HOME, routes.publications),
-        ("GET", HOME + "/{id}", routes.publication),
-        ("GET", "/app/{rest:path}", routes.not_found),
+        ("GET", "/app", console.first_page),
+        ("GET", "/app/", console.first_page),
+        ("GET", LOGIN, console.login_form),
+        ("POST", LOGIN, console.login),
+        ("POST", LOGOUT, console.logout),
+        ("GET", SIGN_IN, console.sign_in),
+        ("GET", HOME, console.publications),
+        ("GET", HOME + "/{id}", console.publication),
+        ("GET", "/app/{rest:path}", console.not_found),
     ]
-    app.add_route(templating.STYLE_PATH, routes.style, methods=["GET"])
+    app.add_route(templating.STYLE_PATH, console.style, methods=["GET"])
     for method, path, handler in routes:
-        app.add_route(path, routes.with_error_pages(handler), methods=[method])
+        app.add_route(path, console.with_error_pages(handler), methods=[method])
 
 
 class ConsoleRoutes:

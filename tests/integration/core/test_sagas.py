@@ -24,9 +24,9 @@ from bootpress.core.errors import (
 )
 from bootpress.core.ports import JobKind
 from bootpress.core.sagas import caller, error_codec, store
+from bootpress.core.sagas.models import Saga
+from bootpress.core.sagas.states import SagaKind, SagaStatus
 from bootpress.core.sagas.store import SagaLease
-from bootpress.core.workers.models import Saga
-from bootpress.core.workers.states import ProcedureKind, ProcedureStatus
 from tests.support.core_harness import CoreHarness
 from tests.support.fakes import Launch
 
@@ -37,7 +37,7 @@ def call(world: CoreHarness, *claims: str) -> dict[str, Any]:
     return caller.run_saga(
         world.context,
         world.caller,
-        ProcedureKind.BOOTSTRAP,
+        SagaKind.BOOTSTRAP,
         request={"label": "edge"},
         claims=claims or ["the label edge"],
         run_name="bootstrap edge",
@@ -69,7 +69,7 @@ def row(world: CoreHarness) -> Saga:
 
 
 def impatient(world: CoreHarness, seconds: float = 0.3) -> None:
-    world.context = replace(world.context, limits=replace(world.context.limits, procedure_seconds=seconds))
+    world.context = replace(world.context, limits=replace(world.context.limits, saga_seconds=seconds))
 
 
 def test_an_answer_is_sealed_told_once_and_deleted(world: CoreHarness) -> None:
@@ -77,26 +77,30 @@ def test_an_answer_is_sealed_told_once_and_deleted(world: CoreHarness) -> None:
 
     def do(hold: SagaLease) -> None:
         finish(world, hold)
-        seen.append(row(world).answer)
+        seen.append(row(world).encrypted_result)
 
     runs(world, do)
     assert call(world) == {"ok": True, "ci_worker_token": SECRET}
     assert seen[0] is not None
     assert SECRET.encode() not in seen[0]
-    assert (row(world).status, row(world).answer, row(world).effects) == ("done", None, {"token": {"asked": True}})
+    assert (row(world).status, row(world).encrypted_result, row(world).step_results) == (
+        "done",
+        None,
+        {"token": {"asked": True}},
+    )
 
 
 def test_what_a_run_fails_with_is_raised_to_the_caller(world: CoreHarness) -> None:
     def do(hold: SagaLease) -> None:
         with store.step_transaction(world.context, hold) as record:
             record.store_secret_result(ci_worker_token=SECRET)
-        store.fail(world.context, hold.procedure_id, ForgeRefused("no such owner", hint="make it"), hold=hold)
+        store.fail(world.context, hold.saga_id, ForgeRefused("no such owner", hint="make it"), hold=hold)
 
     runs(world, do)
     with pytest.raises(ForgeRefused, match="no such owner") as caught:
         call(world)
     assert caught.value.hint == "make it"
-    assert (row(world).status, row(world).answer) == ("failed", None)
+    assert (row(world).status, row(world).encrypted_result) == ("failed", None)
 
 
 def test_a_launch_that_fails_leaves_nothing_that_is_in_the_way(world: CoreHarness) -> None:
@@ -147,16 +151,16 @@ def test_an_answer_that_nobody_reads_is_deleted_after_ten_minutes(world: CoreHar
     assert store.delete_expired_answers(world.context) == 0
     world.clock.advance(minutes=1)
     assert store.delete_expired_answers(world.context) == 1
-    assert row(world).answer is None
+    assert row(world).encrypted_result is None
     assert store.delete_expired_answers(world.context) == 0
 
 
-def test_a_procedure_is_kept_for_thirty_days_after_its_end(world: CoreHarness) -> None:
+def test_a_saga_is_kept_for_thirty_days_after_its_end(world: CoreHarness) -> None:
     runs(world, lambda hold: finish(world, hold))
     call(world)
     world.clock.advance(days=29)
     store.delete_old_sagas(world.context)
-    assert row(world).status == ProcedureStatus.DONE
+    assert row(world).status == SagaStatus.DONE
     world.clock.advance(days=2)
     store.delete_old_sagas(world.context)
     with world.catalog.read_session() as session:
@@ -169,7 +173,7 @@ def test_a_run_that_died_is_followed_by_one_that_goes_on_from_what_is_recorded(w
 
     def do(hold: SagaLease) -> None:
         holds.append(hold)
-        seen.append(store.read(world.context, hold).effects)
+        seen.append(store.read(world.context, hold).step_results)
         if len(holds) == 1:
             with store.step_transaction(world.context, hold) as record:
                 record.record_result("repository", {"created": True})
@@ -261,7 +265,7 @@ def test_no_more_wait_at_once_than_leave_room_for_others(world: CoreHarness) -> 
     assert call(world)["ok"] is True
 
 
-def test_procedures_of_different_claims_or_accounts_are_in_nobodys_way(world: CoreHarness) -> None:
+def test_sagas_of_different_claims_or_accounts_are_in_nobodys_way(world: CoreHarness) -> None:
     impatient(world)
     runs(world, lambda _: None)
     with pytest.raises(OrchestratorUnavailable):
