@@ -12,9 +12,10 @@ from tasks.retries import RETRYABLE_TASK
 
 @task(name="prune history", **RETRYABLE_TASK)
 def prune_history() -> service.PruneReport | None:
-    """Once an hour, delete deliveries, attempts and events beyond their ages and numbers; None where it is not due."""
+    """Once an hour, prune what is beyond its age or number; None where it is not due."""
     report = service.prune_if_due(get_context())
     if report is not None:
-        counts = (report.deliveries, report.attempts, report.events)
-        get_run_logger().info("deleted %d deliveries, %d attempts and %d events", *counts)
+        counts = (report.deliveries, report.attempts, report.events, report.publications)
+        said = "deleted %d deliveries, %d attempts, %d events and %d publications that failed"
+        get_run_logger().info(said, *counts)
     return report

@@ -105,6 +105,7 @@ def canonical_host(host: str) -> str:
     name, port = _split_port(host)
     if _names_this_machine(name):
         return f"localhost:{port or _HTTP}"
+    name = f"[{name}]" if ":" in name else name  # else the end of an IPv6 address would pass for a port
     if port in {None, _HTTPS}:
         return DOCKER_HUB if name in _DOCKER_HUB_NAMES else name
     return f"{name}:{port}"
@@ -125,6 +126,7 @@ def _split_port(host: str) -> tuple[str, int | None]:
         address = ipaddress.ip_address(bare)
     except ValueError:
         return bare, int(port) if port else None
+    address = getattr(address, "ipv4_mapped", None) or address
     return str(address), int(port) if port else None
 
 

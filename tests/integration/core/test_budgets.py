@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select
 
 from bootpress.core.deliveries import budgets
-from bootpress.core.deliveries.budgets import ROW_BYTES
+from bootpress.core.deliveries.budgets import ARTIFACT_BYTES, ARTIFACTS_FREE, ROW_BYTES
 from bootpress.core.deliveries.models import Delivery
 from bootpress.core.deliveries.receiver import WebhookReceiver, WebhookRequest
 from bootpress.core.errors import InvalidInput, RateLimited, Unauthenticated
 from bootpress.stack.doctor_webhooks import near_budget
-from tests.support.core_harness import CLIENT, CoreHarness, sign_base64
+from tests.support.core_harness import CLIENT, REPOSITORY, CoreHarness, sign_base64
 
 SIZE = 1000
 
@@ -33,6 +34,10 @@ def body(world: CoreHarness, size: int = SIZE) -> bytes:
     """Return a body of this size that no other is like."""
     text = world.body(git_sha=uuid4().hex, note="")
     return text[:-2] + b"x" * (size - len(text)) + text[-2:]
+
+
+def many_layers(world: CoreHarness) -> list[dict[str, Any]]:
+    return [world.images.blob(b"%d" % number, "application/vnd.test") for number in range(60)]
 
 
 def ring(world: CoreHarness, content: bytes) -> WebhookRequest:
@@ -100,6 +105,32 @@ def test_many_at_once_get_each_their_own_answer(world: CoreHarness) -> None:
     assert world.webhook().stored_bytes == 5 * (SIZE + ROW_BYTES)
     kept = {outcome.delivery_id for outcome in outcomes if not isinstance(outcome, Exception)}
     assert len(kept) == 5
+
+
+def test_what_an_image_consists_of_is_counted_beyond_what_is_free(world: CoreHarness) -> None:
+    giving(world, 3)
+    world.platform()
+    layers = many_layers(world)
+    digest = world.images.image(layers=layers)
+    before = world.webhook().stored_bytes
+    world.publish(digest=digest)
+    rows = 1 + 1 + len(layers)
+    spent = world.webhook().stored_bytes - before
+    assert spent > ROW_BYTES + (rows - ARTIFACTS_FREE) * ARTIFACT_BYTES > 3 * ROW_BYTES
+    assert refusal(world, body(world)).retry_after
+    world.clock.advance(days=1)
+    world.post(body(world))
+
+
+def test_an_image_that_is_announced_again_is_not_counted_again(world: CoreHarness) -> None:
+    world.platform()
+    digest = world.images.image(layers=many_layers(world), sign=False)
+    spent = []
+    for _ in range(2):
+        before = world.webhook().stored_bytes
+        assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}", git_sha=uuid4().hex)) == "failed"
+        spent.append(world.webhook().stored_bytes - before)
+    assert spent[1] < ROW_BYTES + 1024 < spent[0]
 
 
 def test_another_webhook_has_a_budget_of_its_own(world: CoreHarness) -> None:

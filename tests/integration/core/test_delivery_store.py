@@ -30,8 +30,11 @@ def another_webhook(world: CoreHarness) -> UUID:
 
 def store(world: CoreHarness, arrivals: Sequence[VerifiedDelivery]) -> list[StoredDelivery]:
     """Store a group as one process does of which these arrivals come at once."""
-    receipts = store_deliveries(world.context, arrivals)
-    return [one for one in receipts if isinstance(one, StoredDelivery)]
+    receipts = []
+    for one in store_deliveries(world.context, arrivals):
+        assert isinstance(one, StoredDelivery), one
+        receipts.append(one)
+    return receipts
 
 
 def in_two_processes(

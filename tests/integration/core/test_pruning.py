@@ -18,9 +18,9 @@ from bootpress.core.events import service as events
 from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.pieces import ROWS
 from bootpress.core.pruning import rules, service
-from bootpress.core.publications.models import Publication
+from bootpress.core.publications.models import Artifact, Publication
 from tests.support.build_harness import BuildHarness
-from tests.support.core_harness import CoreHarness
+from tests.support.core_harness import REPOSITORY, CoreHarness
 from tests.support.retention_harness import RetentionHarness
 
 
@@ -174,6 +174,85 @@ def test_the_evidence_of_a_publication_stays_until_it_is_purged(world: CoreHarne
     prune(world)
     assert (number(world, Delivery), number(world, Attempt)) == (0, 0)
     assert world.publication(publication_id).status == "purged"
+
+
+def failed_digests(world: CoreHarness, count: int) -> list[UUID]:
+    """Announce digests that no registry has, on a platform that there is; return the deliveries, which have failed."""
+    found = []
+    for _ in range(count):
+        world.clock.advance(seconds=1)
+        delivery_id = world.announce(ref=f"{REPOSITORY}@sha256:{uuid4().hex}{uuid4().hex}")
+        assert world.process(delivery_id) == "failed"
+        found.append(delivery_id)
+    return found
+
+
+def test_what_failed_goes_with_its_delivery_by_age_and_number(world: CoreHarness) -> None:
+    world.platform()
+    kept = world.publish()
+    failed_digests(world, 4)
+    assert len(world.publications()) == 5
+    keeping(world, deliveries_kept=3)
+    pass_days(world, 6)
+    assert number(world, Delivery) == 5  # each may be retried, and its images are kept for that
+    pass_days(world, 3)
+    assert number(world, Delivery) == 4
+    assert len(world.publications()) == 4
+    pass_days(world, 92)
+    assert [one.id for one in world.publications()] == [kept]
+    assert (number(world, Delivery), number(world, Attempt)) == (1, 1)
+
+
+def test_what_failed_goes_in_pieces_with_what_it_consists_of(world: CoreHarness) -> None:
+    world.platform()
+    digest = world.images.image(sign=False)
+    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
+    failed_digests(world, 2)
+    [unsigned, *_] = world.publications()
+    with world.catalog.transaction() as session:
+        for _ in range(250):
+            session.add(artifact_of(unsigned.id))
+    pass_days(world, 10)
+    world.clock.advance(days=92)
+    with rows_deleted(world) as counts:
+        pass_days(world, 2)
+    assert world.publications() == []
+    assert number(world, Artifact) == 0
+    assert max(counts) == ROWS
+
+
+def test_what_failed_and_is_announced_again_starts_over_when_it_is_forgotten(world: CoreHarness) -> None:
+    world.platform()
+    digest = world.images.image(sign=False)
+    assert world.process(world.announce(ref=f"{REPOSITORY}@{digest}")) == "failed"
+    [before] = world.publications()
+    pass_days(world, 100)
+    world.images.sign(digest)
+    assert world.publish(digest=digest) != before.id
+
+
+def test_a_failed_publication_that_is_pinned_or_was_published_once_stays(world: CoreHarness) -> None:
+    world.platform()
+    failed_digests(world, 2)
+    once, pinned = world.publications()
+    with world.catalog.transaction() as session:
+        session.get_one(Publication, once.id).published_at = once.created_at
+        session.get_one(Publication, pinned.id).pinned = True
+    pass_days(world, 200)
+    assert [one.id for one in world.publications()] == [once.id, pinned.id]
+
+
+def artifact_of(publication_id: UUID) -> Artifact:
+    digest = f"sha256:{uuid4().hex}{uuid4().hex}"
+    return Artifact(
+        id=uuid4(),
+        publication_id=publication_id,
+        role="layer",
+        manifest_digest=digest,
+        digest=digest,
+        media_type="a/b",
+        size_bytes=1,
+    )
 
 
 def test_an_attempt_that_proves_nothing_any_more_goes_and_its_publication_stays(world: CoreHarness) -> None:
@@ -330,19 +409,24 @@ def test_what_goes_is_found_by_an_index(tmp_path: Any) -> None:
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("SELECT") and ("finished_at" in statement or "occurred_at" in statement):
+        words = ("finished_at", "occurred_at", "published_sequence")
+        if statement.startswith("SELECT") and any(word in statement for word in words):
             seen.append(statement)
 
     failed(world, 3)
+    world.platform()
+    failed_digests(world, 3)
     events.emit_pending(world.context)
     keeping(world, deliveries_kept=1, events_kept=1)
+    pass_days(world, 9)
     world.clock.advance(hours=2)
     event.listen(world.catalog.engine, "before_cursor_execute", note)
     prune(world)
     event.remove(world.catalog.engine, "before_cursor_execute", note)
     assert len(seen) > 6
     for plan in plans(world, [one.replace("?", "NULL") for one in seen]):
-        assert "deliveries_by_end" in plan or "events_by_kind" in plan
+        indexes = ("deliveries_by_end", "events_by_kind", "publications_by_retention", "publications_1")
+        assert any(index in plan for index in indexes), plan
         assert "SCAN" not in plan.replace("SCAN CONSTANT ROW", "")
         assert "TEMP B-TREE" not in plan
     world.catalog.close()

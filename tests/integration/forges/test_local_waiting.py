@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -160,6 +162,64 @@ def test_the_end_of_waiting_says_why_in_the_run_and_its_log(embedded: EmbeddedFo
         again = embedded.forge.find_run(IDLE, run_id)
         assert again is not None
         assert (again.conclusion, again.reason) == ("success", None)
+
+
+def test_a_run_that_cannot_be_ended_holds_up_no_other(embedded: EmbeddedForgeHarness) -> None:
+    stuck = dispatch(embedded.forge, IDLE)
+    logs = embedded.places.runs / stuck / "logs"
+    logs.write_text("a file where a folder is to be")
+    with kept(embedded, bounds=RunLimits(wait_hours_without_worker=SECOND)):
+        time.sleep(2)  # its time to wait is over
+        run_id = dispatch(embedded.forge, BUSY)
+        eventually(partial(is_over, embedded.forge, BUSY, run_id), what="the run of the other repository")
+        assert not is_over(embedded.forge, IDLE, stuck)
+        logs.unlink()
+        eventually(partial(is_over, embedded.forge, IDLE, stuck), what="the end of waiting")
+
+
+def test_a_run_that_could_not_be_read_once_takes_its_turn_later(embedded: EmbeddedForgeHarness) -> None:
+    run_id = dispatch(embedded.forge, BUSY)
+    state, aside = (embedded.places.runs / run_id / name for name in ("state.json", "aside"))
+    state.rename(aside)
+    state.mkdir()  # what cannot be read
+    with kept(embedded):
+        other = dispatch(embedded.forge, THIRD)
+        eventually(partial(is_over, embedded.forge, THIRD, other), what="the run of another repository")
+        state.rmdir()
+        aside.rename(state)
+        eventually(partial(is_over, embedded.forge, BUSY, run_id), what="the run that can be read again")
+
+
+def test_a_run_whose_state_cannot_be_read_keeps_its_place_until_it_ends(
+    embedded: EmbeddedForgeHarness, tmp_path: Path
+) -> None:
+    go, begun, long = tmp_path / "go", tmp_path / "begun", GitRepository("acme", "long")
+    fill(embedded.forge, long, script=f"echo >> {begun}; until test -e {go}; do sleep 0.1; done")
+    with kept(embedded):
+        running = [dispatch(embedded.forge, long) for _ in range(2)]
+        eventually(lambda: begun.exists() and begun.read_text() == "\n\n", what="both run")
+        (embedded.places.runs / running[0] / "state.json").write_text("{")  # until it ends
+        run_id = dispatch(embedded.forge, BUSY)
+        time.sleep(2)  # for ten looks
+        assert has(embedded.forge, BUSY, run_id, RunStatus.QUEUED)
+        go.touch()
+        for repository, each in ((BUSY, run_id), *((long, one) for one in running)):
+            eventually(partial(is_over, embedded.forge, repository, each), what=f"the end of {each}")
+
+
+def test_a_run_whose_state_cannot_be_read_does_not_keep_the_forge_from_stopping(
+    embedded: EmbeddedForgeHarness, tmp_path: Path
+) -> None:
+    begun, long = tmp_path / "begun", GitRepository("acme", "long")
+    fill(embedded.forge, long, script=f"echo $PPID > {begun}; sleep 300")
+    with kept(embedded):
+        run_id = dispatch(embedded.forge, long)
+        runner = eventually(lambda: begun.exists() and begun.read_text().strip(), what="it runs")
+        (embedded.places.runs / run_id / "state.json").write_text("{")
+        os.kill(int(runner), signal.SIGKILL)  # so that it cannot write its state any more
+    other = dispatch(embedded.forge, BUSY)
+    with kept(embedded):
+        eventually(partial(is_over, embedded.forge, BUSY, other), what="a run after the next start")
 
 
 def test_a_run_whose_turn_does_not_come_is_ended_too(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:

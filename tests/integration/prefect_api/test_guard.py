@@ -59,10 +59,15 @@ def test_another_host_or_origin_is_refused_on_every_path(server: PrefectServer, 
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "TEXT/PLAIN; charset=utf-8", "application/x-www-form-urlencoded"])
-def test_a_body_that_a_page_may_send_anywhere_is_refused(server: PrefectServer, kind: str) -> None:
-    url = f"{server.api_url}/variables/"
-    answer = httpx.post(url, content=b'{"name":"plain","value":"x"}', headers={"Content-Type": kind})
+SIMPLE = ["text/plain", "TEXT/PLAIN; charset=utf-8", "application/x-www-form-urlencoded", "", None]
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_body_that_a_page_may_send_anywhere_is_refused(server: PrefectServer, kind: str | None, framing: str) -> None:
+    url, body = f"{server.api_url}/variables/", b'{"name":"plain","value":"x"}'
+    headers = {"Content-Type": kind} if kind is not None else {}
+    answer = httpx.post(url, content=iter([body]) if framing == "chunked" else body, headers=headers)
     assert answer.status_code == 415
     found = httpx.post(f"{server.api_url}/variables/filter", json={}).json()
     assert "plain" not in {one["name"] for one in found}

@@ -26,6 +26,7 @@ from bootpress.core.references import Repository, canonical_host, is_loopback, p
         ("localhost", "127.0.0.1:80"),
         ("[2001:db8::1]:5000", "[2001:DB8:0::1]:5000"),
         ("[2001:db8::1]", "[2001:db8::1]:443"),
+        ("192.0.2.1:5000", "[::ffff:c000:201]:5000"),
     ],
 )
 def test_aliases_of_one_registry_are_compared_as_one(one: str, other: str) -> None:
@@ -42,6 +43,7 @@ def test_aliases_of_one_registry_are_compared_as_one(one: str, other: str) -> No
         ("docker.io", "evildocker.io"),
         ("docker.io", "docker.io:5000"),
         ("localhost:5000", "localhost.example:5000"),
+        ("[2001:db8::1]:5000", "[2001:db8::1:5000]"),
     ],
 )
 def test_other_registries_are_compared_as_others(one: str, other: str) -> None:

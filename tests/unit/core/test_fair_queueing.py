@@ -155,3 +155,24 @@ def test_spellings_of_one_host_are_one_site() -> None:
     queues = [queue(A, 0, host="localhost:5000"), queue(A, 1, host="127.0.0.1:5000", after=1)]
     assert planned(queues, caps={(A, "localhost:5000"): 1}) == ones(lane(A, 0))
     assert planned(queues, [single(A, 2, host="[::1]:5000")], caps={(A, "localhost:5000"): 1}) == []
+
+
+class CountedMoment(datetime):
+    """A moment that counts how often ranks come down to it."""
+
+    compared = 0
+
+    def __lt__(self, value: datetime, /) -> bool:  # type: ignore[override]  # datetime's own takes no dates either
+        type(self).compared += 1
+        return super().__lt__(value)
+
+
+def test_a_thousand_queues_are_not_all_looked_at_for_each_place() -> None:
+    """Prevents a look that takes seconds of the interpreter, whether or not there is a place."""
+    count = 1000
+    moments = [CountedMoment.fromtimestamp(number * 7919 % count, UTC) for number in range(count)]
+    for running in ([], [single(A, number) for number in range(20)] + [batch(A, of=number) for number in range(5)]):
+        CountedMoment.compared = 0
+        queues = [Queue(lane(A, number), A, f"h{number}", 1, moment) for number, moment in enumerate(moments, 100)]
+        planned(queues, running)
+        assert 0 < CountedMoment.compared < 100 * count

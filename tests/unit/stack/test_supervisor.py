@@ -161,12 +161,25 @@ def test_a_signal_stops_the_waiting(supervisor: Supervisor) -> None:
         supervisor.wait_until(lambda: False, what="never", seconds=10)
 
 
-def test_a_second_signal_ends_the_patience(supervisor: Supervisor, home: Home, signals: Signals) -> None:
+@pytest.fixture
+def heard() -> Iterator[Signals]:
+    """Signals of a process in the foreground: one in the background ignores SIGINT, as this one may have to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Signals() as signals:
+            yield signals
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_patience(home: Home, heard: Signals, number: signal.Signals) -> None:
+    supervisor = Supervisor(home, heard)
     supervisor.start(spec("stubborn", STUBBORN))
     supervisor.wait_until(lambda: said_up(home, "stubborn"), what="it", seconds=10)
     for count in (1, 2):  # a signal that is pending already is not counted twice
-        os.kill(os.getpid(), signal.SIGTERM)  # SIGINT may be ignored, as in a background job
-        while signals.count < count:
+        os.kill(os.getpid(), number)
+        while heard.count < count:
             time.sleep(0.01)
     begun = time.monotonic()
     supervisor.stop([(("stubborn",), 120.0)])

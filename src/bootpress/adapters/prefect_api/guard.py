@@ -22,7 +22,9 @@ SIGN_IN: Final = "/bootpress/sign-in"
 KEY: Final = "prefect-password"
 """Where the UI looks for the base64 of the authentication string (Prefect 3.8.8, both of its UIs)."""
 SIMPLE_BODIES: Final = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
-"""What a page may send anywhere without asking (Fetch, CORS-safelisted request-header); Prefect's clients send JSON."""
+"""What a page may send anywhere without asking (Fetch, CORS-safelisted request-header), beside a body of no type.
+
+Prefect's clients send JSON, and say so."""
 UI_POLICY: Final = b"connect-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:"
 """For Prefect's pages, which have the string at hand. Their script asks a server of Amplitude's, whatever is said of
 analytics, and `/docs` runs one of a public network's (Prefect 3.8.8)."""
@@ -91,11 +93,19 @@ def _refuse(reason: str) -> Response:
 
 
 def _refuse_simple_body(scope: Scope) -> Response | None:
-    for name, value in scope["headers"]:
-        if name == b"content-type" and value.partition(b";")[0].strip().lower().decode("latin-1") in SIMPLE_BODIES:
-            said = "Refused: a body for Prefect is application/json.\n"
-            return PlainTextResponse(said, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    stated = [value for name, value in scope["headers"] if name == b"content-type"]
+    kinds = {value.partition(b";")[0].strip().lower().decode("latin-1") for value in stated}
+    if kinds & SIMPLE_BODIES or (not any(kinds) and _has_body(scope)):
+        said = "Refused: a body for Prefect is application/json.\n"
+        return PlainTextResponse(said, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     return None
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 "))
+        for name, value in scope["headers"]
+    )
 
 
 def _without_others(send: Send) -> Send:

@@ -45,7 +45,7 @@ class Build(Row):
     flow_run_id: Mapped[UUID | None]
     delivery_id: Mapped[UUID | None]
     """The callback; without a foreign key, since the delivery names the build too."""
-    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"), index=True)
     error_message: Mapped[str | None]
     created_at: Mapped[datetime]
     deadline_at: Mapped[datetime]

@@ -70,7 +70,7 @@ class Delivery(Row):
     """When the present series of attempts began; an outage of ours ends a series."""
     last_attempt_ended_at: Mapped[datetime | None]
     """When the last attempt before the present one was postponed, or was last heard of."""
-    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"), index=True)
     error_message: Mapped[str | None]
     received_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
@@ -88,7 +88,7 @@ class Attempt(Row):
     status: Mapped[str]
     lease_until: Mapped[datetime]
     flow_run_id: Mapped[UUID | None]
-    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"))
+    publication_id: Mapped[UUID | None] = mapped_column(ForeignKey("publications.id"), index=True)
     repository: Mapped[str | None]
     """The repository that it reads the image from, since it claimed a publication."""
     evidence: Mapped[dict[str, Any]]

@@ -1,13 +1,14 @@
 """Prune deliveries with their attempts, and events: in pieces, so that a run that dies has done what it did.
 
 What stays whatever its age: a delivery that is not finished, one whose attempt proves a publication, one that a build
-waits for or has not reported, and an event that listeners have not been handed. Publications themselves stay.
+waits for or has not reported, and an event that listeners have not been handed. What was published once stays too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -23,11 +24,14 @@ from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.deliveries.states import DeliveryStatus
 from bootpress.core.events.models import Event, OutboxEntry
 from bootpress.core.events.service import Kind
+from bootpress.core.platforms.models import NodePlatform
+from bootpress.core.pruning import failures
 from bootpress.core.pruning.models import PruningClock
 from bootpress.core.pruning.rules import EVERY, PIECE, PIECES, YOUNGEST, Seen, is_due
 from bootpress.core.pruning.series import Position, Series
 from bootpress.core.publications.models import Publication
 from bootpress.core.publications.states import PublicationStatus
+from bootpress.core.retention.rules import GRACE
 from bootpress.core.webhooks.models import Webhook
 
 LISTED = 500
@@ -44,6 +48,8 @@ class PruneReport:
     deliveries: int = 0
     attempts: int = 0
     events: int = 0
+    publications: int = 0
+    """That failed and never were published."""
     pieces: int = 0
 
     @property
@@ -69,11 +75,13 @@ def prune(context: Context, *, pause: Callable[[float], object] = time.sleep) ->
     now = _believed(context)
     limits = context.limits
     for account_id in _ids(context, Account):
-        for one in _deliveries(context, account_id):
+        for one in _deliveries(context, account_id, now):
             run.prune(one, _forget_deliveries, now - timedelta(days=limits.delivery_days), limits.deliveries_kept)
         for kind in Kind:
             one = _events(account_id, kind)
             run.prune(one, _forget_events, now - timedelta(days=limits.event_days), limits.events_kept)
+        for platform_id in _ids(context, NodePlatform, NodePlatform.account_id == account_id):
+            run.prune_failures(platform_id)
     with context.catalog.transaction() as session:
         due_at = context.clock.now() + (timedelta() if run.report.is_cut_short else EVERY)
         session.get_one(PruningClock, ONLY_ROW, with_for_update=True).due_at = due_at
@@ -103,15 +111,30 @@ class _Run:
                 found = series.oldest(session, until=until, after=after)
             if not found:
                 return
-            after = self._piece(series, forget, found) or after
+            with self._piece() as session:
+                done = forget(session, series, found, self.report)
+            after = done or after
 
-    def _piece(self, series: Series, forget: Forget, found: Sequence[Position]) -> Position | None:
+    def prune_failures(self, platform_id: UUID) -> None:
+        """Forget the failed publications of a platform that nothing names any more."""
+        while not self.report.is_cut_short:
+            with self._context.catalog.read_session() as session:
+                found = failures.find(session, platform_id)
+            if not found:
+                return
+            with self._piece() as session:
+                publications, artifacts = failures.forget(session, found)
+            self.report.publications += publications
+            if not publications + artifacts:  # others have them locked
+                return
+
+    @contextmanager
+    def _piece(self) -> Iterator[Session]:
         began = time.monotonic()
         with self._context.catalog.transaction() as session:
-            done = forget(session, series, found, self.report)
+            yield session
         self.report.pieces += 1
         self._pause(max(SHORTEST_PAUSE, time.monotonic() - began))
-        return done
 
 
 def _forget_deliveries(
@@ -146,21 +169,24 @@ def _lock(session: Session, series: Series, found: Sequence[Position]) -> list[U
     return [key for key in keys if key in locked]
 
 
-def _deliveries(context: Context, account_id: UUID) -> Iterator[Series]:
+def _deliveries(context: Context, account_id: UUID, now: datetime) -> Iterator[Series]:
     """Return the deliveries of each webhook of an account, and those that no webhook sent."""
-    yield _deliveries_of(account_id, Delivery.webhook_id.is_(None))
+    yield _deliveries_of(account_id, Delivery.webhook_id.is_(None), now)
     for webhook_id in _ids(context, Webhook, Webhook.account_id == account_id):
-        yield _deliveries_of(account_id, Delivery.webhook_id == webhook_id)
+        yield _deliveries_of(account_id, Delivery.webhook_id == webhook_id, now)
 
 
-def _deliveries_of(account_id: UUID, webhook: ColumnElement[bool]) -> Series:
+def _deliveries_of(account_id: UUID, webhook: ColumnElement[bool], now: datetime) -> Series:
+    # What failed keeps its images from a purge for as long as its last attempt says that it did a short time ago.
+    may_be_retried = (Publication.status == PublicationStatus.FAILED) & (Attempt.ended_at > now - GRACE)
+    is_proven = Publication.status.not_in((PublicationStatus.FAILED, PublicationStatus.PURGED))
     proves = (
         select(Attempt.id)
         .join(Publication, Publication.id == Attempt.publication_id)
         .where(
             Attempt.delivery_id == Delivery.id,
             Attempt.id.in_((Publication.current_attempt_id, Publication.proving_attempt_id)),
-            Publication.status != PublicationStatus.PURGED,
+            is_proven | may_be_retried,
         )
     )
     is_reported = Build.status.not_in(build_rules.UNFINISHED) & Build.reported_at.is_not(None)
@@ -186,7 +212,9 @@ def _events(account_id: UUID, kind: Kind) -> Series:
     return Series(Event.occurred_at, Event.sequence, (Event.account_id == account_id, Event.kind == kind), is_waiting)
 
 
-def _ids(context: Context, table: type[Account | Webhook], *conditions: ColumnElement[bool]) -> Iterator[UUID]:
+def _ids(
+    context: Context, table: type[Account | NodePlatform | Webhook], *conditions: ColumnElement[bool]
+) -> Iterator[UUID]:
     """Return the ids of a table's rows, a page at a time."""
     last: UUID | None = None
     while True:

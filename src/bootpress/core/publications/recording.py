@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from bootpress.core.context import Context
-from bootpress.core.deliveries import attempts
-from bootpress.core.pieces import in_pieces
+from bootpress.core.deliveries import attempts, budgets
+from bootpress.core.pieces import ROWS, in_pieces
 from bootpress.core.publications.acquire import lock_manifests
 from bootpress.core.publications.models import Artifact
 from bootpress.core.references import Repository
@@ -30,9 +30,12 @@ def record_artifacts(
     manifests = [row.digest for row in rows if row.role == "manifest"]
     missing = [row for key, row in wanted.items() if key not in found]
     missing.sort(key=lambda row: row.role != "manifest")
-    for piece in in_pieces(context.catalog, missing):
+    free = max(0, budgets.ARTIFACTS_FREE - len(found))
+    for piece in in_pieces(context.catalog, missing, size=ROWS - 1):  # the webhook's row is one more
         with context.catalog.transaction() as session:
-            attempts.lock_current(session, attempt_id)
+            _, delivery = attempts.lock_current(session, attempt_id)
+            budgets.charge(session, delivery.webhook_id, artifacts=len(piece) - free)
+            free = max(0, free - len(piece))
             lock_manifests(session, repository, manifests)
             for row in piece:
                 row.publication_id = publication_id

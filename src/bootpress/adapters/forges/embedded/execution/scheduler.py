@@ -162,8 +162,8 @@ class RunScheduler:
                 elif time.monotonic() > started.deadline:
                     _terminate(started.process)
             self._line.look()
-            self._end_overdue()
-            self._say(self._begin_next())
+            trouble = self._end_overdue()
+            self._say(self._begin_next() or trouble)
         except Exception as error:  # noqa: BLE001 - without this thread every run would wait for ever
             self._say(error)
 
@@ -173,16 +173,23 @@ class RunScheduler:
             logger.warning("the embedded forge: %s", trouble)
         self._trouble = trouble
 
-    def _end_overdue(self) -> None:
-        """End the runs that have waited for too long, with the reason."""
-        now = datetime.now(UTC)
+    def _end_overdue(self) -> Exception | None:
+        """End the runs that have waited for too long, with the reason; return what went wrong with one."""
+        trouble: Exception | None = None
+        for run in self._line.queue.first():
+            try:
+                reason = self._overdue(run)
+                if reason is not None and self._end(run, reason):
+                    self._line.queue.forget(run.id.__eq__)
+            except Exception as error:  # noqa: BLE001 - returned; whatever is wrong with one, others are to begin
+                trouble = error
+        return trouble
+
+    def _overdue(self, run: WaitingRun) -> str | None:
+        is_served = self._has_worker(run.spec.repository)
         limit = timedelta(hours=self._bounds.wait_hours)
         without_worker = timedelta(hours=self._bounds.wait_hours_without_worker)
-        for run in self._line.queue.first():
-            is_served = self._has_worker(run.spec.repository)
-            reason = overdue(run, now=now, is_served=is_served, limit=limit, without_worker=without_worker)
-            if reason is not None and self._end(run, reason):
-                self._line.queue.forget(run.id.__eq__)
+        return overdue(run, now=datetime.now(UTC), is_served=is_served, limit=limit, without_worker=without_worker)
 
     def _end(self, run: WaitingRun, reason: str) -> bool:
         """End a run that nobody has begun; tell whether it waits no longer."""
@@ -197,7 +204,8 @@ class RunScheduler:
         """Begin runs while there is room, in fair turns; return what went wrong with one, which waits on."""
         trouble: Exception | None = None
         failed: set[str] = set()
-        while len(self._line.running) < self._at_once:
+        # A run of ours whose state cannot be read is not among those of the line, and takes its place all the same.
+        while len(self._line.running.keys() | self._started.keys()) < self._at_once:
             run = self._line.queue.take(
                 lambda repository: repository not in failed and self._has_worker(repository),
                 Counter(self._line.running.values()),
@@ -264,7 +272,10 @@ class RunScheduler:
             process.stdin.close()
         if process.returncode < 0:  # a reaper that was killed has ended nobody
             orphan_processes.end_recorded(self._runs.folder(run_id).processes)
-        self._runs.find(run_id)  # settles it where it died
+        try:
+            self._runs.find(run_id)  # settles it where it died
+        except ForgeUnavailable as error:  # whoever asks for it is told
+            self._say(error)
 
     def _end_all(self) -> None:
         """Let go of every pipe, by which the runs end, and see to it that they do."""

@@ -88,8 +88,9 @@ class Line:
     def _take_up(self, run_id: str, *, is_new: bool) -> None:
         try:
             found = self.runs.find(run_id)
-        except ForgeUnavailable:
-            found = None  # whoever asks for it is told
+        except ForgeUnavailable:  # whoever asks for it is told
+            self._known.discard(run_id)  # it is read again: this may pass
+            found = None
         if found is not None and found[1].status is RunStatus.IN_PROGRESS:
             self.running[run_id] = found[0].repository
             return
