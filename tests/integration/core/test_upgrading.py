@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 from bootpress import schema
 from bootpress.adapters.cosign.signing import SigningKey
 from bootpress.core.database import Database
-from bootpress.core.deliveries.models import Attempt
+from bootpress.core.deliveries.models import Attempt, Delivery
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications import rules
 from bootpress.core.publications.models import Publication
+from bootpress.core.sagas.models import Saga
 
 AT = datetime(2025, 6, 1, 12, tzinfo=UTC)
 REPOSITORY = "registry.example/os/images"
@@ -111,3 +112,39 @@ def test_publications_are_numbered_and_known_by_the_trust_they_were_verified_und
     # What is under way goes on: its evidence is that of the same keys.
     terms = rules.policy_fingerprint(trust=trust, arch="amd64", repository=REPOSITORY)
     assert attempt.evidence == {"manifest": {"terms": "other"}, "signature": {"terms": terms}}
+
+
+def test_renamed_columns_keep_their_rows_and_indexes(database_url: str) -> None:
+    catalog = Database(database_url)
+    schema.migrate(catalog, to="0007")
+    with catalog.schema_transaction() as connection:
+        before = Before(catalog, connection)
+        indexes = indexes_of(connection, "webhook_deliveries", "builds")
+        delivery_id = before.add(
+            "webhook_deliveries",
+            account_id=before.account, source="webhook", actor="ci", body=b"{}", body_sha256=uuid4().hex,
+            platform_slug="x", oci_ref="x", status="processing", attempt_count=1, unheard_launches=3,
+            postponed_count=0, received_at=AT, next_attempt_at=AT, trying_since=AT, tried_until=AT, queue_id=uuid4(),
+        )  # fmt: skip
+        saga_id = before.add(
+            "procedures",
+            account_id=before.account, kind="bootstrap", actor="test", request={}, claims=["the label edge"],
+            status="done", lease_until=AT, effects={"webhook": {"id": "1"}}, answer=b"sealed", answer_until=AT,
+            created_at=AT,
+        )  # fmt: skip
+    schema.migrate(catalog)
+    with catalog.schema_transaction() as connection:
+        assert indexes_of(connection, "webhook_deliveries", "builds") == indexes
+        assert indexes_of(connection, "sagas") == {("ix_sagas_account_id", ("account_id",))}
+    with catalog.read_session() as session:
+        delivery, saga = session.get_one(Delivery, delivery_id), session.get_one(Saga, saga_id)
+    catalog.close()
+    assert (delivery.unacknowledged_launches, delivery.retry_window_started_at) == (3, AT)
+    assert delivery.last_attempt_ended_at == AT
+    assert (saga.resource_keys, saga.step_results) == (["the label edge"], {"webhook": {"id": "1"}})
+    assert (saga.encrypted_result, saga.result_expires_at, saga.lease_expires_at) == (b"sealed", AT, AT)
+
+
+def indexes_of(connection: Connection, *tables: str) -> set[tuple[str | None, tuple[str | None, ...]]]:
+    inspector = sa.inspect(connection)
+    return {(one["name"], tuple(one["column_names"])) for table in tables for one in inspector.get_indexes(table)}

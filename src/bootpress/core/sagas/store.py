@@ -141,7 +141,7 @@ def decrypt_answer(context: Context, row: Saga) -> dict[str, Any]:
 def delete_expired_answers(context: Context) -> int:
     """Delete the answers that nobody has read in time; return how many."""
     due = (Saga.result_expires_at <= context.clock.now(), Saga.encrypted_result.is_not(None))
-    return update_in_pieces(context.catalog, Saga, *due, values={"answer": None})
+    return update_in_pieces(context.catalog, Saga, *due, values={"encrypted_result": None})
 
 
 def delete_old_sagas(context: Context) -> None:
