@@ -180,13 +180,12 @@ def test_reaping_ends_while_there_always_is_another_one(tmp_path: Path) -> None:
         assert program.wait(60) == 0, (tmp_path / "log").read_text()
 
 
-def test_what_is_killed_runs_only_where_nobody_else_wants_to(tmp_path: Path) -> None:
+def test_what_is_set_aside_runs_only_where_nobody_else_wants_to(tmp_path: Path) -> None:
     policy = 38  # field 41 of proc_pid_stat(5)
     with Program(["sleep", "300"], log=tmp_path / "log") as child:
         assert reaper.stat_of(child.pid)[policy] == str(os.SCHED_OTHER)
-        reaper.kill(child.pid)
+        reaper.set_aside(child.pid)
         assert reaper.stat_of(child.pid)[policy] == str(os.SCHED_IDLE)
-        assert child.wait(30) == -signal.SIGKILL
 
 
 def test_a_run_whose_process_was_stopped_is_ended_when_bootpress_stops(

@@ -54,7 +54,7 @@ def end_recorded(record: Path) -> bool:
         if new:
             continue
         for pid in found:
-            reaper.kill(pid)
+            _send(pid, signal.SIGKILL)
         if not there:
             return True
         time.sleep(PAUSE_SECONDS)
@@ -76,7 +76,7 @@ def end_descendants(subreaper: int) -> bool:
             return True
         living = _with_descendants({pid for pid in children - ended if _is_alive(pid)})
         for pid in living:
-            reaper.kill(pid)
+            _send(pid, signal.SIGKILL)
         ended = children - living
     return False
 

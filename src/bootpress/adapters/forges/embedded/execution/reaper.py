@@ -26,6 +26,8 @@ ENDED = {"Z", "X"}
 STARTED = 19
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
 SECONDS = 10.0
+FIRST_SECONDS = 0.5
+"""Who comes later, and is a child of ours all the same, has replaced another."""
 SECONDS_WITHOUT_OWNER = 5.0
 RECORD_SECONDS = 0.25
 MAX_RECORDED = 4096
@@ -51,12 +53,19 @@ def end_children(*, seconds: float = SECONDS) -> bool:
 
     No child is another thread's to wait for meanwhile. What a job started as another user (by sudo) stays.
     """
-    deadline, passes = time.monotonic() + seconds, 0
+    began, passes = time.monotonic(), 0
+    first: set[int] = set()
     while reap():
+        took = time.monotonic() - began
         latest_first = children("self")[::-1]  # who replaces himself comes last
         for pid in latest_first[: None if passes % PASSES_TO_ALL == PASSES_TO_ALL - 1 else MAX_KILLED]:
-            kill(pid)
-        if time.monotonic() > deadline:
+            if took < FIRST_SECONDS:
+                first.add(pid)
+            elif pid not in first:
+                set_aside(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if took > seconds:
             return False
         passes += 1
         if passes > PASSES_WITHOUT_PAUSE:
@@ -64,16 +73,14 @@ def end_children(*, seconds: float = SECONDS) -> bool:
     return True
 
 
-def kill(pid: int) -> None:
-    """Kill a process, and let it run meanwhile only where nobody else wants to.
+def set_aside(pid: int) -> None:
+    """Let a process, and what it starts, run only where nobody else wants to.
 
-    What it starts before it dies inherits that. A crowd of processes that replace themselves would else have most of
-    the processor, and be replaced faster than it is killed.
+    A crowd of processes that replace themselves would else have most of the processor, and be replaced faster than it
+    is killed. What was there from the beginning is not set aside: it has to run to end.
     """
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with contextlib.suppress(OSError):
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def reap() -> bool:
