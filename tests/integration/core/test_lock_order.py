@@ -12,10 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
 from bootpress.core.errors import Conflict, SignatureRejected
 from bootpress.core.publications import completion, ingest
+from bootpress.core.publications.models import Publication
+from bootpress.core.retention import steps
+from bootpress.core.retention.deletion_plan import PlannedDeletion
+from bootpress.core.retention.models import DeletionStep
 from bootpress.core.retention.service import retire
 from tests.support.core_harness import REPOSITORY
 from tests.support.retention_harness import RetentionHarness
@@ -125,3 +129,46 @@ def test_a_change_and_a_move_at_once_never_lock_each_other_out(
         second = pool.submit(other, yard, publication_id)
         outcomes: list[BaseException | None] = [first.exception(20), second.exception(20)]
     assert outcomes == [None, None]
+
+
+@contextmanager
+def two_sweeps(yard: RetentionHarness) -> Iterator[threading.Event]:
+    """Have a plan's writer wait behind its first piece, until who clears old plans has deleted that and rests."""
+    written, deleted = threading.Event(), threading.Event()
+    inserted = threading.local()
+
+    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO deletion_steps"):
+            inserted.by_me = True
+        if statement.startswith("DELETE FROM deletion_steps"):
+            deleted.set()
+            time.sleep(PAUSE)
+
+    def begin(_connection: Any) -> None:
+        if getattr(inserted, "by_me", False) and not written.is_set():
+            written.set()
+            assert deleted.wait(20)
+
+    listeners: list[tuple[str, Callable[..., None]]] = [("after_cursor_execute", look), ("begin", begin)]
+    for name, listener in listeners:
+        event.listen(yard.catalog.engine, name, listener)
+    try:
+        yield written
+    finally:
+        for name, listener in listeners:
+            event.remove(yard.catalog.engine, name, listener)
+
+
+def test_a_plan_that_another_sweep_clears_while_it_is_written_does_not_count(yard: RetentionHarness) -> None:
+    first = yard.due(yard.images.image())
+    planned = [PlannedDeletion(f"sha256:{number:064x}", "referrer", "sha256:00") for number in range(150)]
+    with two_sweeps(yard) as written, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(steps.write, yard.context, first, planned)
+        assert written.wait(20)
+        steps.clear(yard.context, first)
+        assert writing.result(20) is steps.Written.BUSY
+    with yard.catalog.read_session() as session:
+        assert session.get_one(Publication, first).purge_begun_at is None
+    assert steps.write(yard.context, first, planned) is steps.Written.ALL
+    with yard.catalog.read_session() as session:
+        assert session.scalar(select(func.count()).select_from(DeletionStep)) == len(planned)

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bootpress.core.context import Context
-from bootpress.core.pieces import ROWS, delete_in_pieces, in_pieces
+from bootpress.core.pieces import ROWS, in_pieces, pause
 from bootpress.core.platforms.models import NodePlatform
 from bootpress.core.publications.models import Publication
 from bootpress.core.retention.deletion_plan import UNREAD, PlannedDeletion
@@ -118,8 +118,24 @@ def told_of_left(context: Context, publication_id: UUID) -> str:
 
 def clear(context: Context, publication_id: UUID) -> None:
     """Delete the steps of a purge that is over or did not begin, unless another one began."""
-    begun = select(Publication.id).where(Publication.id == publication_id, Publication.purge_begun_at.is_not(None))
-    delete_in_pieces(context.catalog, DeletionStep, _of(publication_id), ~begun.exists())
+    while _clear_some(context, publication_id):
+        pause(context.catalog)
+
+
+def _clear_some(context: Context, publication_id: UUID) -> bool:
+    """Delete a piece of the steps; tell whether there may be more."""
+    some = select(DeletionStep.id).where(_of(publication_id)).order_by(DeletionStep.id).limit(ROWS)
+    with context.catalog.read_session() as session:  # where there is nothing to do, no writer waits
+        if session.scalar(some.limit(1)) is None:
+            return False
+    with context.catalog.transaction() as session:
+        # Whoever writes a plan locks the publication too, and so counts no step that is deleted here.
+        publication = session.get_one(Publication, publication_id, with_for_update=True)
+        if publication.purge_begun_at is not None:
+            return False
+        ids = session.scalars(some).all()
+        session.execute(delete(DeletionStep).where(DeletionStep.id.in_(ids)))
+        return len(ids) == ROWS
 
 
 def _row(publication: Publication, position: int, one: PlannedDeletion, now: datetime) -> DeletionStep:
