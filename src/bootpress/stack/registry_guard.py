@@ -94,20 +94,30 @@ class Guard:
             except TimeoutError:
                 continue
             except OSError as error:  # the client has gone already, or the system has no room: others may still come
-                print(f"no connection: {error}", flush=True)  # noqa: T201 - its log
-                time.sleep(AGAIN_SECONDS)
+                _wait_after(error)
             else:
-                connection = self._table.add(client)
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+                self._begin(self._table.add(client))
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        except RuntimeError as error:  # the system has no room for a thread
+            self._end(connection)
+            _wait_after(error)
 
     def _answer(self, connection: Connection) -> None:
         try:
             self._admit(connection)
         except OSError:  # the client has gone; there is nobody to tell
             pass
+        except RuntimeError as error:  # no room for a second thread
+            _wait_after(error)
         finally:
-            self._table.remove(connection)
-            connection.close()
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        self._table.remove(connection)
+        connection.close()
 
     def _admit(self, connection: Connection) -> None:
         client = connection.client
@@ -140,6 +150,11 @@ class Guard:
             upstream.close()
             raise Refused(503, "the registry is starting or has ended") from error
         return upstream
+
+
+def _wait_after(error: Exception) -> None:
+    print(f"no connection: {error}", flush=True)  # noqa: T201 - its log
+    time.sleep(AGAIN_SECONDS)
 
 
 def read_head(client: socket.socket) -> Head:

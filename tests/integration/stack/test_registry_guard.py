@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -195,6 +197,21 @@ def test_what_is_no_request_of_a_client_ends_with_a_reason(guarded: Guarded, sen
     head, _, body = everything(client).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert json.loads(body)["errors"]
+
+
+def test_without_room_for_a_thread_a_connection_ends_and_the_guard_goes_on(guarded: Guarded) -> None:
+    pid = guarded.program.pid
+    [size] = re.findall(r"^VmSize:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    before = resource.prlimit(pid, resource.RLIMIT_AS, (int(size) * 1024 + MIB, resource.RLIM_INFINITY))
+    try:
+        clients = [RawClient(guarded.port) for _ in range(64)]  # more than there are stacks of threads that ended
+        assert clients[-1].socket.recv(1) == b""
+        assert "no connection: can't start new thread" in guarded.home.log("registry").read_text()
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+    for client in clients:
+        client.socket.close()
+    assert guarded.ask().status_code == 200
 
 
 def test_a_head_in_pieces_is_put_together(guarded: Guarded) -> None:
