@@ -147,7 +147,8 @@ class Home:
         if not path.exists() or not path.read_text().strip():
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_private(path, f"bootpress:{secrets.token_hex(32)}\n")
-        path.chmod(0o600)
+        if not path.is_symlink():  # what a link leads to is somebody else's to protect
+            path.chmod(0o600)
         return path.read_text().strip()
 
     def worker_name(self) -> str:

@@ -248,6 +248,15 @@ def test_a_string_that_others_could_read_is_closed_and_an_empty_one_made_anew(ho
     assert len(home.prefect_auth_string()) > 64
 
 
+def test_a_string_that_lies_elsewhere_is_taken_and_its_file_left_as_it_is(home: Home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "of somebody else"
+    elsewhere.write_text("me:secret\n")
+    elsewhere.chmod(0o644)
+    home.prefect_auth.symlink_to(elsewhere)
+    assert home.prefect_auth_string() == "me:secret"
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
+
+
 @pytest.mark.parametrize("name", ["PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"])
 def test_a_string_of_the_environment_is_wanted_in_its_place(home: Home, name: str) -> None:
     environment = prefect_server.spec(home, 4200, {name: "me:secret"}).environment
