@@ -17,6 +17,7 @@ from bootpress.core.deliveries import attempts, orchestrator_outage, queues
 from bootpress.core.deliveries.models import Delivery
 from bootpress.core.errors import RegistryPaused, RegistryUnavailable, RegistryUnreachable
 from bootpress.core.publications import ingest
+from bootpress.core.retention.models import DeletionStep
 from bootpress.core.webhooks.service import provision_webhook
 from tests.support.attempts import announce_many, begin_launched
 from tests.support.core_harness import HOST, REPOSITORY, CoreHarness
@@ -326,3 +327,21 @@ def test_a_host_that_answered_in_between_fails_nothing(world: CoreHarness) -> No
     fail_for(world, hours=23)
     assert orchestrator_outage.give_up_at_hosts(world.context) == 0
     assert world.delivery(delivery_id).status == "received"
+
+
+def test_what_nobody_was_asked_about_closes_no_breaker(world: CoreHarness) -> None:
+    world.platform()
+    attempt_id = world.begin(world.announce(ref=f"{REPOSITORY}@{world.images.image()}"))
+    ingest.resolve(world.context, attempt_id)
+    ingest.read_manifest(world.context, attempt_id)
+    [publication] = world.publications()
+    step = DeletionStep(id=uuid4(), publication_id=publication.id, position=0, role="subject", status="deleting")
+    step.repository, step.digest, step.subject = f"{OTHER}/os/edge", publication.oci_digest, publication.oci_digest
+    step.updated_at = world.clock.now()
+    with world.catalog.transaction() as session:
+        session.add(step)
+    breakers.note_failure(world.context, world.account_id, HOST, "timed out")
+    with pytest.raises(RegistryUnavailable, match="may be the same one"):
+        ingest.verify_blobs(world.context, attempt_id)
+    with world.catalog.read_session() as session:
+        assert breakers.find(session, world.account_id, HOST) is not None

@@ -163,17 +163,18 @@ def verify_blobs(context: Context, attempt_id: UUID, progress: Progress | None =
     Manifests are looked at once more: a purge that did not know yet that they are needed may have deleted them while
     they were read. Since their rows are written none will.
     """
-    with _step(context, attempt_id, "blobs") as (work, found), _asking(context, work) as registry:
+    with _step(context, attempt_id, "blobs") as (work, found):
         with context.catalog.read_session() as session:
             rows = session.scalars(select(Artifact).where(Artifact.publication_id == work.claimed.id)).all()
         manifests = {row.digest for row in rows if row.role == "manifest"}
-        _refuse_while_deleted(context, work, [*manifests])
-        for digest in manifests:
-            registry.fetch_manifest(work.repository, digest)
         blobs = {
             row.digest: Descriptor(row.media_type, row.digest, row.size_bytes) for row in rows if row.role != "manifest"
         }
-        verify_all(registry, work.repository, list(blobs.values()), progress)
+        _refuse_while_deleted(context, work, [*manifests])
+        with _asking(context, work) as registry:
+            for digest in manifests:
+                registry.fetch_manifest(work.repository, digest)
+            verify_all(registry, work.repository, list(blobs.values()), progress)
         found.facts = {"blobs": len(blobs), "bytes": sum(blob.size for blob in blobs.values())}
     return found.facts
 
