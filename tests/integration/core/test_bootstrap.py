@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from bootpress.core.accounts.lineage import MAX_GENERATIONS
 from bootpress.core.accounts.service import authenticate, create_token
 from bootpress.core.errors import (
     Conflict,
@@ -397,6 +398,21 @@ def test_a_read_token_ends_with_the_token_that_asked_for_it(pipelines: Bootstrap
     world.call("revoke_api_token", id=str(operator))
     with pytest.raises(Unauthenticated):
         authenticate(world.context, text)
+
+
+def test_a_token_that_can_mint_no_read_token_is_refused_before_anything_is_made(pipelines: BootstrapHarness) -> None:
+    world = pipelines.world
+    caller = world.caller
+    for _ in range(MAX_GENERATIONS + 1):
+        parent_id = caller.token_id if caller is not world.caller else None
+        _, text = create_token(
+            world.context, account_id=world.account_id, name="child", permissions=["*"], parent_id=parent_id
+        )
+        caller = authenticate(world.context, text)
+    with pytest.raises(Forbidden, match="no token descends from more"):
+        world.call("bootstrap_disk_image_ci", caller, **ASKED, create_platform_read_token=True)
+    assert pipelines.forge.repositories == {}
+    world.call("bootstrap_disk_image_ci", caller, **ASKED)
 
 
 def test_a_repeat_without_a_read_token_revokes_it_and_says_so(pipelines: BootstrapHarness) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool
 
+from bootpress.core.accounts import lineage
 from bootpress.core.context import Caller, Context
 from bootpress.core.errors import Forbidden, InvalidInput
 from bootpress.core.operation import (
@@ -149,8 +150,11 @@ class TerminatedCiWorker(OperationResponse):
     flow_run_id: UUID | None
 
 
-def _read_permissions(caller: Caller) -> list[str]:
-    """Return the permissions of a read token: every one that reads, as far as the caller has them to give."""
+def _read_permissions(context: Context, caller: Caller) -> list[str]:
+    """Return the permissions of a read token: every one that reads, as far as the caller has them to give.
+
+    Raises Forbidden where he has none, or descends from too many tokens to mint another.
+    """
     from bootpress.core.operation_registry import PERMISSIONS  # noqa: PLC0415 - the catalogue is made of this module too
 
     given = [name for name in PERMISSIONS if name.endswith(".read") and caller.has_permission(name)]
@@ -159,6 +163,8 @@ def _read_permissions(caller: Caller) -> list[str]:
             "create_platform_read_token: your token lacks every permission to read, and cannot give one away",
             hint="use a token that may read, or leave create_platform_read_token away",
         )
+    with context.catalog.read_session() as session:
+        lineage.descend(session, caller.token_id)
     return given
 
 
@@ -181,7 +187,7 @@ def bootstrap_disk_image_ci(context: Context, caller: Caller, request: Bootstrap
         forge=forge_name,
         base=base,
         platform_slug=bootstrap_plan.resolve_slug(context, caller.account_id, request.platform_slug),
-        read_permissions=_read_permissions(caller) if request.create_platform_read_token else [],
+        read_permissions=_read_permissions(context, caller) if request.create_platform_read_token else [],
         signing_key=_wants_key(request, has_oidc=forge.has_oidc),
         replaces_key=bool(request.create_signing_key) or request.rotate_signing_key,
         rotate_signing_key=request.rotate_signing_key,
