@@ -12,11 +12,11 @@ from http import HTTPStatus
 import httpx
 
 from bootpress.adapters.oci.credentials import Credential, FindCredential
-from bootpress.adapters.oci.limits import Clock
 from bootpress.adapters.oci.origins import Origin, check_realm
 from bootpress.adapters.oci.responses import RegistryResponse
 from bootpress.adapters.oci.www_authenticate import Challenge, choose_challenge
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable
+from bootpress.http_client.clock import Clock
 
 HINT = "connect the registry with a credential that may do this: system_connect_registry"
 SHORTEST_LIFE = 60  # seconds, where a service states no expires_in

@@ -16,8 +16,8 @@ import httpx
 from bootpress.adapters.oci.limits import MIB
 from bootpress.adapters.oci.network import TransferDeadline
 from bootpress.adapters.oci.responses import (
+    RegistryRetryPolicy,
     RetryableFailure,
-    RetryPolicy,
     content_length,
     missing_content_error,
     refuse_encoding,
@@ -137,7 +137,7 @@ class BlobStream:
         """
         limits, timing = self._transport.limits, self._transport.timing
         deadline = timing.monotonic() + limits.blob_seconds + self._descriptor.size / limits.blob_rate
-        patience = RetryPolicy(limits, timing, deadline=deadline)
+        retry = RegistryRetryPolicy(limits, timing, deadline=deadline)
         for _ in range(limits.blob_responses):
             watch = TransferDeadline(timing, deadline, rate=limits.slowest_rate, rate_seconds=limits.rate_seconds)
             before = self._reported
@@ -149,8 +149,8 @@ class BlobStream:
                     return
             except RetryableFailure as failure:
                 if self._reported - before > PROGRESS:
-                    patience.start_over()
-                patience.wait(failure, what=self._name)
+                    retry.start_over()
+                retry.wait(failure, what=self._name)
         raise RegistryUnavailable(f"{self._name} did not come whole in {limits.blob_responses} responses")
 
     def _take_response(self, watch: TransferDeadline) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 MIB = 1024 * 1024
 MAX_MANIFEST = 4 * MIB
@@ -44,18 +40,3 @@ class Limits:
     connections: int = 32
     streams: int = 24
     """Blobs under way at once; the other connections are for what takes a moment, and would wait behind large ones."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time and chance, as this adapter meets them; tests bring their own."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], datetime] = _now
-    jitter: Callable[[], float] = random.SystemRandom().random
-    """Between 0 and 1."""

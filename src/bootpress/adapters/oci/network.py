@@ -20,10 +20,10 @@ from typing import Any
 
 import httpcore
 
-from bootpress.adapters.oci.limits import Clock
 from bootpress.adapters.oci.origins import Origin
 from bootpress.core.errors import RegistryUnavailable
 from bootpress.core.references import is_loopback
+from bootpress.http_client.clock import Clock
 
 Resolve = Callable[[str], list[str]]
 """Return the addresses of a host, or raise OSError."""

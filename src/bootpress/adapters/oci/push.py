@@ -18,7 +18,13 @@ from bootpress.adapters.oci.manifests import INDEXES, OCI_INDEX, OCI_MANIFEST, d
 from bootpress.adapters.oci.network import TransferDeadline
 from bootpress.adapters.oci.origins import origin_of
 from bootpress.adapters.oci.referrers import fallback_tag
-from bootpress.adapters.oci.responses import RegistryResponse, RetryableFailure, RetryPolicy, TooLarge, read_answer
+from bootpress.adapters.oci.responses import (
+    RegistryResponse,
+    RegistryRetryPolicy,
+    RetryableFailure,
+    TooLarge,
+    read_answer,
+)
 from bootpress.adapters.oci.transport import Transport
 from bootpress.core.errors import ContentRejected, RegistryDenied, RegistryUnavailable
 from bootpress.core.ports import Descriptor, Progress
@@ -128,12 +134,12 @@ class Pusher:
         """Upload in one piece: POST, then PUT (distribution-spec, "POST then PUT")."""
         limits, timing = self._transport.limits, self._transport.timing
         deadline = timing.monotonic() + limits.blob_seconds + size / limits.blob_rate
-        patience = RetryPolicy(limits, timing, deadline=deadline)
+        retry = RegistryRetryPolicy(limits, timing, deadline=deadline)
         while True:
             try:
                 self._put(repository, _Reader(content, progress), digest, size, TransferDeadline(timing, deadline))
             except RetryableFailure as failure:
-                patience.wait(failure, what=f"pushing blob {digest} to {repository}")
+                retry.wait(failure, what=f"pushing blob {digest} to {repository}")
             else:
                 return
 

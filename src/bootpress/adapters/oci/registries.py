@@ -9,11 +9,12 @@ from pathlib import Path
 
 from bootpress.adapters.oci.connection_pools import Network
 from bootpress.adapters.oci.credentials import Credential, connection_credential, docker_credential
-from bootpress.adapters.oci.limits import Clock, Limits
+from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.push import Pusher
 from bootpress.adapters.oci.registry import OciRegistry
 from bootpress.adapters.oci.transport import Transport
 from bootpress.core.ports import RegistryConnection
+from bootpress.http_client.clock import Clock
 
 MAX_OPEN = 64
 

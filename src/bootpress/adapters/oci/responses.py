@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
 
-from bootpress.adapters.oci.limits import Clock, Limits
+from bootpress.adapters.oci.limits import Limits
 from bootpress.core.errors import (
     ContentRejected,
     InvalidInput,
@@ -20,11 +18,12 @@ from bootpress.core.errors import (
     RegistryUnreachable,
 )
 from bootpress.core.strict_json import parse
+from bootpress.http_client.clock import Clock
+from bootpress.http_client.retry import RetryPolicy, read_retry_after
 
 MAX_ERROR_BODY = 16 * 1024
 _CODE = re.compile(r"[A-Z][A-Z_]{0,63}")
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class RetryableFailure(Exception):
@@ -136,45 +135,27 @@ def raise_if_retryable(response: httpx.Response, timing: Clock) -> None:
     status = response.status_code
     busy = status == HTTPStatus.TOO_MANY_REQUESTS
     if busy or (response.is_server_error and status != HTTPStatus.NOT_IMPLEMENTED):
-        asked = retry_after(response.headers.get("retry-after"), timing.now())
+        asked = read_retry_after(response.headers.get("retry-after"), timing.now())
         raise RetryableFailure(f"answers {status}", retry_after=asked, is_outage=not busy)
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Read Retry-After, seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now; None where it says nothing."""
-    if header is None:
-        return None
-    if _SECONDS.fullmatch(header.strip()):
-        return float(header.strip())
-    try:
-        moment = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
+class RegistryRetryPolicy:
+    """Retry policy of one registry call: the last failure becomes an error of the registry."""
 
+    def __init__(self, limits: Limits, clock: Clock, *, deadline: float, tries: int | None = None) -> None:
+        self._policy = RetryPolicy(limits, clock, deadline=deadline, tries=tries)
+        self.start_over = self._policy.start_over
 
-class RetryPolicy:
-    """How often to try again, and how long to wait before."""
-
-    def __init__(self, limits: Limits, timing: Clock, *, deadline: float, tries: int | None = None) -> None:
-        self._limits, self._timing, self.deadline = limits, timing, deadline
-        self._left = tries or limits.tries
-        self._backoff = limits.backoff_seconds
+    @property
+    def deadline(self) -> float:
+        """Return the moment by which the call has to end."""
+        return self._policy.deadline
 
     def wait(self, failure: RetryableFailure, *, what: str) -> None:
         """Wait before the next try; RegistryUnavailable where there is to be none, RegistryFailing of an outage."""
-        longest = self._limits.longest_wait_seconds
-        asked = None if failure.retry_after is None else min(failure.retry_after, longest)
-        delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
-        self._left -= 1
-        if self._left <= 0 or self._timing.monotonic() + delay > self.deadline:
+        if not self._policy.wait(failure.retry_after):
+            asked = self._policy.bounded(failure.retry_after)
             raise _error_of(failure)(f"{what}: {failure.reason}", retry_after=asked) from failure
-        self._backoff *= 2
-        self._timing.sleep(delay)
-
-    def start_over(self) -> None:
-        """Forget failures: there was progress."""
-        self._left, self._backoff = self._limits.tries, self._limits.backoff_seconds
 
 
 def _error_of(failure: RetryableFailure) -> type[RegistryUnavailable]:

@@ -12,18 +12,19 @@ import httpx
 from bootpress.adapters.oci.auth import HINT, Authorizer
 from bootpress.adapters.oci.connection_pools import ConnectionPools, Network
 from bootpress.adapters.oci.credentials import FindCredential
-from bootpress.adapters.oci.limits import Clock, Limits
+from bootpress.adapters.oci.limits import Limits
 from bootpress.adapters.oci.network import ThreadDeadlines, TransferDeadline
 from bootpress.adapters.oci.origins import Origin, follow_location, origin_of, registry_url
 from bootpress.adapters.oci.responses import (
     RegistryResponse,
+    RegistryRetryPolicy,
     RetryableFailure,
-    RetryPolicy,
     TooLarge,
     raise_if_retryable,
     read_answer,
 )
 from bootpress.core.errors import RegistryDenied, RegistryUnavailable
+from bootpress.http_client.clock import Clock
 
 MAX_TOKEN_ANSWER = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -74,14 +75,14 @@ class Transport:
         """
         what = f"{method} {self.origin}{path[:300]}"
         deadline = self.timing.monotonic() + self.limits.request_seconds
-        patience = RetryPolicy(self.limits, self.timing, deadline=deadline)
+        retry = RegistryRetryPolicy(self.limits, self.timing, deadline=deadline)
         while True:
             watch = TransferDeadline(self.timing, deadline)
             try:
                 with self.open(method, self.url(path), watch=watch, scope=scope, headers=headers, body=body) as opened:
                     return read_answer(opened, limit, is_json=is_json)
             except RetryableFailure as failure:
-                patience.wait(failure, what=what)
+                retry.wait(failure, what=what)
 
     def url(self, path: str) -> httpx.URL:
         """Return the URL of a path of the registry, its query included."""

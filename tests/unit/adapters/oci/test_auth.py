@@ -6,9 +6,9 @@ import httpx
 
 from bootpress.adapters.oci.auth import MAX_TOKENS, Authorizer
 from bootpress.adapters.oci.credentials import Credential
-from bootpress.adapters.oci.limits import Clock
 from bootpress.adapters.oci.origins import Origin
 from bootpress.adapters.oci.responses import RegistryResponse
+from bootpress.http_client.clock import Clock
 
 REALM = "https://auth.test/token"
 CHALLENGE = [f'Bearer realm="{REALM}"']

@@ -12,14 +12,16 @@ from typing import TypeVar
 
 import httpx
 
-from bootpress.adapters.forges.gitea.limits import Clock, Limits
+from bootpress.adapters.forges.gitea.limits import Limits
 from bootpress.adapters.forges.gitea.paths import with_query
 from bootpress.adapters.forges.gitea.responses import GiteaResponse, error_for, origin
-from bootpress.adapters.forges.gitea.retry import AmbiguousOutcome, RetryableFailure, RetryPolicy, retry_after
+from bootpress.adapters.forges.gitea.retry import AmbiguousOutcome, GiteaRetryPolicy, RetryableFailure
 from bootpress.adapters.forges.gitea.schemas import GiteaModel, UserDocument, VersionDocument
 from bootpress.adapters.forges.gitea.transport import Deadline, Transport
 from bootpress.adapters.forges.gitea.versions import Feature, Version, unsupported_error
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
+from bootpress.http_client.clock import Clock
+from bootpress.http_client.retry import read_retry_after
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 MAX_REFUSAL = 64 * 1024
@@ -159,14 +161,14 @@ class GiteaApi:
         yield None
 
     def _patiently(self, attempt: Callable[[], T], url: httpx.URL, *, to: str, is_repeatable: bool = True) -> T:
-        patience = RetryPolicy(self.limits, self._timing)
+        retry = GiteaRetryPolicy(self.limits, self._timing)
         while True:
             try:
                 return attempt()
             except RetryableFailure as failure:
                 if failure.may_be_done and not is_repeatable:
                     raise AmbiguousOutcome(f"asked to {to}, {origin(url)} {failure.reason}") from failure
-                patience.wait(failure, who=origin(url), to=to)
+                retry.wait(failure, who=origin(url), to=to)
 
     def _ask(
         self,
@@ -201,7 +203,7 @@ class GiteaApi:
                     raise RetryableFailure(
                         f"answers {response.status_code}",
                         may_be_done=response.status_code != HTTPStatus.TOO_MANY_REQUESTS,
-                        retry_after=retry_after(response.headers.get("retry-after")),
+                        retry_after=read_retry_after(response.headers.get("retry-after"), self._timing.now()),
                     )
                 yield response
         except SAFE_TO_RETRY_ERRORS as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from bootpress.adapters.forges.gitea.actions_settings import ActionsSettings
 from bootpress.adapters.forges.gitea.api import GiteaApi
 from bootpress.adapters.forges.gitea.dispatch import WorkflowDispatch
-from bootpress.adapters.forges.gitea.limits import Clock, KeyedLocks, Limits
+from bootpress.adapters.forges.gitea.limits import KeyedLocks, Limits
 from bootpress.adapters.forges.gitea.preflight import check
 from bootpress.adapters.forges.gitea.repositories import Repositories
 from bootpress.adapters.forges.gitea.runners import Runners
 from bootpress.adapters.forges.gitea.runs import Runs
 from bootpress.core.ports import ForgeInfo
+from bootpress.http_client.clock import Clock
 
 
 class GiteaForge(Repositories, ActionsSettings, WorkflowDispatch, Runs, Runners):

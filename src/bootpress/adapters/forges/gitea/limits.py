@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -32,16 +29,6 @@ class Limits:
     """Entries of a page: the most that Gitea gives unless it is told otherwise (`[api] MAX_RESPONSE_ITEMS`)."""
     pages: int = 200
     connections: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time and chance, as this adapter meets them; tests bring their own."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.SystemRandom().random
-    """Between 0 and 1."""
 
 
 class KeyedLocks:

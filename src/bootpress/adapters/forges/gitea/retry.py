@@ -1,17 +1,14 @@
-"""How often a call is made again, and how long is waited before: pure, but for the wait."""
+"""Retry policy of Gitea's API: which failures are tried again, and what the last one becomes."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
-from bootpress.adapters.forges.gitea.limits import Clock, Limits
+from bootpress.adapters.forges.gitea.limits import Limits
 from bootpress.core.errors import ForgeUnavailable
+from bootpress.http_client.clock import Clock
+from bootpress.http_client.retry import RetryPolicy
 
 MIN_TIME_LEFT = 1.0
 """Seconds that a try must have left, or its answer would not come in time whatever it is."""
-_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class AmbiguousOutcome(ForgeUnavailable):
@@ -28,35 +25,16 @@ class RetryableFailure(Exception):
         self.reason, self.may_be_done, self.retry_after, self.hint = reason, may_be_done, retry_after, hint
 
 
-class RetryPolicy:
-    """The tries of one call."""
+class GiteaRetryPolicy:
+    """Retry policy of one call to Gitea."""
 
-    def __init__(self, limits: Limits, timing: Clock) -> None:
-        self._limits, self._timing = limits, timing
-        self._deadline = timing.monotonic() + limits.call_seconds
-        self._left, self._backoff = limits.tries, limits.backoff_seconds
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        deadline = clock.monotonic() + limits.call_seconds - MIN_TIME_LEFT
+        self._policy = RetryPolicy(limits, clock, deadline=deadline)
 
     def wait(self, failure: RetryableFailure, *, who: str, to: str) -> None:
         """Wait before the next try; ForgeUnavailable when there is to be none."""
-        longest = self._limits.longest_wait_seconds
-        asked = None if failure.retry_after is None else min(failure.retry_after, longest)
-        delay = asked if asked is not None else min(self._backoff, longest) * (1 - self._timing.jitter() / 2)
-        self._left -= 1
-        if self._left <= 0 or self._timing.monotonic() + delay > self._deadline - MIN_TIME_LEFT:
-            told = f"asked to {to}, {who} {failure.reason}"
-            raise ForgeUnavailable(told, hint=failure.hint, retry_after=asked) from failure
-        self._backoff *= 2
-        self._timing.sleep(delay)
-
-
-def retry_after(header: str | None) -> float | None:
-    """Read Retry-After, seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now; None where it says nothing."""
-    if header is None:
-        return None
-    if _SECONDS.fullmatch(header.strip()):
-        return float(header.strip())
-    try:
-        moment = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+        if not self._policy.wait(failure.retry_after):
+            message = f"asked to {to}, {who} {failure.reason}"
+            asked = self._policy.bounded(failure.retry_after)
+            raise ForgeUnavailable(message, hint=failure.hint, retry_after=asked) from failure

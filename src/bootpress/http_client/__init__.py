@@ -1,0 +1,1 @@
+"""HTTP client parts that adapters share: time, retry policy, Retry-After."""
