@@ -13,10 +13,12 @@ from tasks.pruning import prune_history
 def relay() -> None:
     """Start every delivery that waits, hand events from the outbox to Prefect, prune history, and look after builds.
 
-    Builds come last and within bounded time: a forge that is away holds up neither deliveries nor events.
+    Builds come last and within bounded time: a forge that is away holds up neither deliveries nor events. Pruning that
+    fails holds up no build, and fails the run.
     """
     relay_deliveries()
     emit_events()
     delete_expired_sagas()
-    prune_history()
+    pruned = prune_history(return_state=True)
     reconcile_builds()
+    pruned.result()

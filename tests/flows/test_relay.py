@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
+from sqlalchemy import text
+
 from blocks.forges import GiteaForge
 from bootpress.core.breakers.models import CircuitBreaker
 from bootpress.core.deliveries.models import Delivery
@@ -39,6 +41,22 @@ def test_a_forge_that_is_away_holds_up_neither_deliveries_nor_events(stage: Flow
     build = foundry.build(build_id)
     assert build.status == "dispatched"
     assert build.last_polled_at is not None  # it was tried, and is behind the others in the next tick
+
+
+def test_pruning_that_fails_holds_up_no_build(stage: FlowHarness) -> None:
+    stage.yard.context = replace(stage.yard.context, clock=RealClock())
+    foundry = BuildHarness(stage.yard)
+    build_id = foundry.dispatch()["build_id"]
+    away = ForgeConnection("default", ForgeKind.GITEA, f"http://127.0.0.1:{free_port()}", "t0ken")
+    GiteaForge.register_type_and_schema()
+    get_context().connections.save_forge(stage.yard.account_id, away)
+    with stage.yard.catalog.transaction() as session:
+        session.execute(text("DROP TABLE pruning_clock"))
+
+    state = relay(return_state=True)
+
+    assert state.name == "Failed"
+    assert foundry.build(build_id).last_polled_at is not None
 
 
 def test_history_is_pruned_by_the_tick(stage: FlowHarness) -> None:
