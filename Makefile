@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-quick check bench fuzz parts vectors packages-demo packages-test packages-parts format clean
+.PHONY: help setup demo test test-quick check bench fuzz parts vectors diagrams packages-demo packages-test packages-parts format clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -42,6 +42,9 @@ fuzz: setup ## Fuzz what reads outsiders' bytes, ten minutes each (ARGS="manifes
 
 vectors: setup packages-test ## Record fresh test vectors from live services (needs make parts; ARGS="--replace" keeps them)
 	@$(BIN)/python -m tests.record_vectors $(ARGS)
+
+diagrams: setup ## Draw the state diagrams and the error tree of docs/architecture.md from the code
+	@$(BIN)/python -m tools.diagrams
 
 format: setup ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -1,1 +1,4 @@
-"""Set-up: environment, system packages, built parts. Standard library only: it runs before `.venv` exists."""
+"""Set-up (environment, system packages, built parts), which is standard library only, and diagrams drawn from the code.
+
+Set-up runs before `.venv` exists; `tools.diagrams` runs in it, and no module of the set-up imports it.
+"""

@@ -5,7 +5,7 @@
     │   ├── SignatureRejected      no signature that the platform's policy trusts
     │   ├── ContentRejected        bytes, sizes, digests, types or claims that do not hold
     │   └── ReferenceRejected      points outside the platform's repository, or nowhere
-    ├── Unavailable                somebody else is away or refuses; try again later
+    ├── Unavailable                something that we depend on does not answer or refuses for now: try again later
     │   ├── RegistryUnavailable
     │   │   ├── RegistryDenied     it answers, and does not let us do this
     │   │   ├── RegistryFailing    its host breaks connections or says that it is broken
@@ -14,7 +14,7 @@
     │   ├── TrustRootUnavailable
     │   ├── OrchestratorUnavailable
     │   ├── ForgeUnavailable
-    │   │   └── ForgeUnsettled     it was asked to do something, and whether it did is not known
+    │   │   └── ForgeOutcomeUnknown  it was asked to do something, and whether it did is not known
     │   ├── RunnerHostUnavailable
     │   └── CatalogUnavailable
     ├── Refused                    somebody else says no, until an operator changes something there
@@ -30,7 +30,7 @@
     ├── RateLimited                too many requests; says when to come back
     └── Unsupported                the other side has no such feature
 
-Core knows no HTTP: surfaces map each class to a status in one place.
+Core knows no HTTP: entrypoints map each class to a status in one place.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ReferenceRejected(Rejected):
 
 
 class Unavailable(BootpressError):
-    """Something we depend on is away or refuses us for now."""
+    """Something that we depend on does not answer or refuses for now: try again later."""
 
     retryable = True
 

@@ -1,0 +1,100 @@
+"""The orientation pages (architecture, glossary, tests) say what the code says and name what is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootpress.core import errors
+from tools import diagrams
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "bootpress"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+def names(path: Path) -> set[str]:
+    """Return what a module defines: functions, classes, constants, and methods as `Class.method`."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name, body=body):
+                methods = [one for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+                found |= {name, *(f"{name}.{one.name}" for one in methods)}
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+    return found
+
+
+def find_path(path: str) -> Path | None:
+    """Return the file or folder that a page names, in the repository or in the package."""
+    return next((base / path for base in (ROOT, PACKAGE) if (base / path).exists()), None)
+
+
+def tree_entries(page: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the description of each line of the annotated tree."""
+    (tree,) = re.findall(r"<!-- tree -->\n```text\n(.*?)```", page, re.DOTALL)
+    folders: list[str] = []
+    for line in tree.splitlines():
+        indent, name, description = re.findall(r"^( *)(\S+) *(.*)$", line)[0]
+        depth = len(indent) // 2
+        folders = [*folders[:depth], name]
+        yield "".join(folders), description
+
+
+def test_the_diagrams_are_those_of_the_code() -> None:
+    """Prevents a diagram of what once was: `make diagrams` draws them anew."""
+    page = ARCHITECTURE.read_text()
+    assert diagrams.rewrite(page) == page
+
+
+def test_every_state_machine_is_drawn_from_its_first_state_to_all_others() -> None:
+    for _, machine in diagrams.state_machines():
+        arrows = re.findall(r"^    (\S+) --> ([^:\s]+)", diagrams.state_diagram(machine), re.MULTILINE)
+        reached = {"[*]"}
+        for _ in arrows:
+            reached |= {target for source, target in arrows if source in reached}
+        assert {state.value for state in diagrams.states(machine)} <= reached, machine.noun
+    nouns = {machine.noun for _, machine in diagrams.state_machines()}
+    assert nouns >= {"build", "delivery", "publication", "saga", "webhook"}
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    """Prevents a run that says it has drawn and has not."""
+    with pytest.raises(ValueError, match="state diagrams"):
+        diagrams.rewrite("no marker")
+
+
+def test_the_tree_in_the_docstring_of_the_errors_is_that_of_the_classes() -> None:
+    drawn = re.findall(r"^    (?:[│ ]*[├└]── )?([A-Z]\w+)", errors.__doc__ or "", re.MULTILINE)
+    assert drawn == [kind.__name__ for kind in diagrams.error_classes()]
+
+
+def test_every_path_of_the_annotated_tree_is_there() -> None:
+    entries = dict(tree_entries(ARCHITECTURE.read_text()))
+    assert len(entries) > 60
+    assert [path for path in entries if not (ROOT / path).exists()] == []
+    assert [path for path, said in entries.items() if not said] == ["src/", "src/bootpress/"]
+
+
+def test_the_annotated_tree_has_every_package() -> None:
+    """Prevents a package that a reader of the page never hears of."""
+    listed = {path.rstrip("/") for path, _ in tree_entries(ARCHITECTURE.read_text())}
+    folders = [PACKAGE, PACKAGE / "core", PACKAGE / "adapters", PACKAGE / "entrypoints"]
+    packages = [one.parent for folder in folders for one in folder.glob("*/__init__.py")]
+    assert len(packages) > 20
+    assert {one.relative_to(ROOT).as_posix() for one in packages} - listed == set()
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE], ids=lambda path: path.name)
+def test_every_function_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`([\w/]+\.py)::([\w.]+)`", page.read_text())
+    assert len(named) > 20
+    missing = [f"{path}::{name}" for path, name in named if not (at := find_path(path)) or name not in names(at)]
+    assert missing == []
