@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from bootpress.core import errors
+from bootpress.core import errors, models
 from tools import diagrams
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "bootpress"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 
 
 def names(path: Path) -> set[str]:
@@ -46,6 +48,18 @@ def tree_entries(page: str) -> Iterator[tuple[str, str]]:
         depth = len(indent) // 2
         folders = [*folders[:depth], name]
         yield "".join(folders), description
+
+
+def table(page: Path) -> list[list[str]]:
+    """Return the cells of a page's tables, without heads and rules."""
+    found: list[list[str]] = []
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if cells and set(cells[0]) <= {"-"}:
+            found.pop()
+        elif cells:
+            found.append(cells)
+    return found
 
 
 def test_the_diagrams_are_those_of_the_code() -> None:
@@ -98,3 +112,31 @@ def test_every_function_that_a_page_names_is_there(page: Path) -> None:
     assert len(named) > 20
     missing = [f"{path}::{name}" for path, name in named if not (at := find_path(path)) or name not in names(at)]
     assert missing == []
+
+
+def test_the_glossary_is_in_the_order_of_the_alphabet_and_has_each_word_once() -> None:
+    words = [word.casefold() for word, _, _ in table(GLOSSARY)]
+    assert len(words) > 100
+    assert [second for first, second in pairwise(words) if first >= second] == []
+
+
+def test_every_word_of_the_glossary_names_a_module_that_is_there() -> None:
+    assert [word for word, _, module in table(GLOSSARY) if find_path(module.strip("`")) is None] == []
+
+
+def test_every_meaning_is_one_or_two_sentences_of_at_most_25_words() -> None:
+    sentences = {
+        word: re.split(r"[.;] ", meaning.partition(" *Older name*")[0]) for word, meaning, _ in table(GLOSSARY)
+    }
+    assert [word for word, all_of_it in sentences.items() if len(all_of_it) > 3] == []
+    assert [word for word, all_of_it in sentences.items() if any(len(one.split()) > 25 for one in all_of_it)] == []
+
+
+def test_an_older_name_is_one_that_the_database_has() -> None:
+    """Prevents a glossary that keeps a name alive which nothing has any more."""
+    tables = models.Base.metadata.tables
+    known = {*tables, *(column.name for one in tables.values() for column in one.columns)}
+    older = re.findall(r"\*Older name\*[^|]*", GLOSSARY.read_text())
+    named = {name for text in older for name in re.findall(r"`(\w+)`", text)}
+    assert named
+    assert named - known == set()
