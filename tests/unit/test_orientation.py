@@ -134,7 +134,7 @@ def test_every_meaning_is_one_or_two_sentences_of_at_most_25_words() -> None:
 
 def test_an_older_name_is_one_that_the_database_has() -> None:
     """Prevents a glossary that keeps a name alive which nothing has any more."""
-    tables = models.Base.metadata.tables
+    tables = models.metadata.tables
     known = {*tables, *(column.name for one in tables.values() for column in one.columns)}
     older = re.findall(r"\*Older name\*[^|]*", GLOSSARY.read_text())
     named = {name for text in older for name in re.findall(r"`(\w+)`", text)}
