@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "bootpress"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 GLOSSARY = ROOT / "docs" / "glossary.md"
+BEHAVIOURS = ROOT / "tests" / "README.md"
 
 
 def names(path: Path) -> set[str]:
@@ -140,3 +141,23 @@ def test_an_older_name_is_one_that_the_database_has() -> None:
     named = {name for text in older for name in re.findall(r"`(\w+)`", text)}
     assert named
     assert named - known == set()
+
+
+def test_every_behaviour_names_a_source_and_test_files_that_are_there() -> None:
+    behaviours = [row for row in table(BEHAVIOURS) if len(row) == 3 and "/test_" in row[2]]
+    assert len(behaviours) > 60
+    missing = [
+        path
+        for _, source, tests in behaviours
+        for path in re.findall(r"`([^`]+)`", f"{source} {tests}")
+        if find_path(path) is None
+    ]
+    assert missing == []
+
+
+def test_every_test_that_a_command_selects_is_there() -> None:
+    """Prevents a command that runs nothing: `pytest FILE -k WORD` names a test of that file."""
+    commands = re.findall(r"pytest -n0 (tests/\S+\.py)(?: -k (\w+))?`", BEHAVIOURS.read_text())
+    assert commands
+    for path, word in commands:
+        assert any(word in name for name in names(ROOT / path) if name.startswith("test_")), path
