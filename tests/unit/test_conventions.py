@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("src", "flows", "tasks", "blocks")
+PAGES_ELSEWHERE = {
+    *("config.md", "descriptor.md", "image-index.md", "image-layout.md", "manifest.md"),  # OCI's image-spec
+    "docs/oid-info.md",  # Fulcio
+    "protocol.md",  # DSSE
+}
+"""Pages of specifications, as docstrings and comments cite them beside the name of the specification."""
 
 
 def tracked_files() -> list[Path]:
@@ -48,6 +55,15 @@ def attribute(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return f"{attribute(node.value)}.{node.attr}".lstrip(".")
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def prose(path: Path) -> Iterator[str]:
+    """Yield the docstrings and comments of a Python file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+    with tokenize.open(path) as file:
+        yield from (token.string for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT)
 
 
 def test_no_module_is_named_after_one_of_the_standard_library() -> None:
@@ -137,6 +153,20 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
     local = [target for target in targets if "://" not in target and not target.startswith("mailto:")]
     assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+def test_every_page_that_a_docstring_or_comment_names_is_there() -> None:
+    """Prevents a reader from being sent to a page that he cannot open."""
+    named = {
+        page
+        for path in PYTHON
+        if ".md" in path.read_text()
+        for text in prose(path)
+        for page in re.findall(r"[\w./-]*\w\.md\b", text)
+    }
+    ours = {relative(path) for path in FILES}
+    assert "docs/reference/contract.md" in named
+    assert named - ours == PAGES_ELSEWHERE
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

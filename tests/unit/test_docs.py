@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from bootpress import packaged
 from bootpress.core.events.service import Kind
 from bootpress.core.operation_registry import OPERATIONS, PERMISSIONS
+from bootpress.core.workers.repository_settings import READ_TOKEN
 from bootpress.entrypoints.cli.main import app
 from bootpress.settings import Settings
 
@@ -77,7 +78,7 @@ def test_every_variable_that_a_page_names_is_read(page: Path) -> None:
     """Prevents an operator from setting what nobody looks at."""
     known = {variable for name, field in Settings.model_fields.items() for variable in variables(name, field)}
     pipelines = b"".join(packaged.build_repository().values()).decode()
-    known |= set(re.findall(r"\bPOWERNODE_[A-Z_]+\b", pipelines))
+    known |= {READ_TOKEN, *re.findall(r"\bPOWERNODE_[A-Z_]+\b", pipelines)}
     assert named(page, r"\b(?:BOOTPRESS|POWERNODE)_[A-Z_]+\b") - known - OF_THE_COMMAND_LINE == set()
 
 

@@ -1,4 +1,4 @@
-"""`bootpress up`: Prefect, registry, API and worker as one foreground process tree (CONTRACT.md, Running it)."""
+"""`bootpress up`: Prefect, registry, API and worker in the foreground (docs/reference/contract.md#running)."""
 
 from __future__ import annotations
 

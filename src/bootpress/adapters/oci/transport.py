@@ -1,4 +1,4 @@
-"""One conversation with one registry: tries, redirects, tokens and bounds (DESIGN.md, wire rules)."""
+"""One conversation with one registry: tries, redirects, tokens and bounds (docs/reference/contract.md#limits)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repeat a mutation safely: one key, one effect (CONTRACT.md, Idempotency-Key)."""
+"""Repeat a mutation safely: one key, one effect (docs/reference/contract.md#idempotency)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class BuildStatus(StrEnum):
-    """How far a build has come (CONTRACT.md, Builds)."""
+    """How far a build has come (docs/reference/contract.md#build-states)."""
 
     DISPATCHED = "dispatched"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""What is unavailable for a day fails what waits for it: the orchestrator, or a registry host (CONTRACT.md, Webhook).
+"""Outage of Prefect or a registry host for a day: what waits is failed (docs/reference/contract.md#delivery-states).
 
 A registry host that fails is asked by one delivery at a time, so of many that wait some have no turn of their own.
 """

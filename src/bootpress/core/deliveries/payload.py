@@ -1,4 +1,4 @@
-"""What a delivery's body says: pure (CONTRACT.md, Webhook)."""
+"""What a delivery's body says: pure (docs/reference/contract.md#webhook)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bell: decide about one POST, and store it durably before it is answered (CONTRACT.md, Webhook)."""
+"""Webhook receiver: judge a POST, and store it durably before its answer (docs/reference/contract.md#webhook)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Severity(StrEnum):
 
 
 class Kind(StrEnum):
-    """What may happen (CONTRACT.md, recent_events)."""
+    """Event kinds (docs/reference/contract.md#event-kinds)."""
 
     PUBLISHED = "system.disk_image_published"
     PUBLISH_FAILED = "system.disk_image_publish_failed"

@@ -1,4 +1,4 @@
-"""A platform's trust policy, exactly one of two modes (CONTRACT.md, Platforms)."""
+"""A platform's trust policy, exactly one of two modes (docs/reference/contract.md#trust)."""
 
 from __future__ import annotations
 

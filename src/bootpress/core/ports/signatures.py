@@ -50,7 +50,7 @@ class Attachment:
 
 
 class SignatureVerifier(Protocol):
-    """Decide whether a digest is signed by whom the platform trusts (DESIGN.md, trust rules)."""
+    """Decide whether a digest is signed by whom the platform trusts (docs/reference/contract.md#trust)."""
 
     def check_policy(self, policy: TrustPolicy) -> None:
         """Compile every expression, key and root of a policy; raise InvalidInput that names the field."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class PublicationStatus(StrEnum):
-    """The life of a publication (CONTRACT.md, Platforms, publications)."""
+    """The life of a publication (docs/reference/contract.md#publication-states)."""
 
     QUEUED = "queued"
     VERIFYING = "verifying"

@@ -37,8 +37,9 @@ class PlannedDeletion:
 def make_plan(
     context: Context, registry: Registry, repository: Repository, publication: Publication
 ) -> list[PlannedDeletion]:
-    """List a publication's manifests, then their referrers, then the fallback indexes (DESIGN.md, Bytes).
+    """List a publication's manifests, then their referrers, then the fallback indexes.
 
+    This order is in docs/reference/contract.md#keeping-images.
     Raises RegistryUnavailable, and ContentRejected when a list of referrers cannot be read.
     """
     subjects = _manifests_of(context, publication)

@@ -1,8 +1,9 @@
 """Purge a retired publication from its registry by a plan that is written down before the first delete.
 
-Order (DESIGN.md, Bytes): the subject, an index's children, the referrers, the fallback index. A step that was done
-is never repeated, so a purge goes on where it was interrupted, and of two sweeps at once one does the work. What was
-not begun, or turns out not to be allowed before anything is gone, leaves a publication that can be restored.
+Order (docs/reference/contract.md#keeping-images): the subject, an index's children, the referrers, the
+fallback index. A step that was done is never repeated, so a purge goes on where it was interrupted, and of two sweeps
+at once one does the work. What was not begun, or turns out not to be allowed before anything is gone, leaves a
+publication that can be restored.
 
 A plan may have thousands of steps, and counts once `purge_begun_at` is written with its last piece.
 """

@@ -1,4 +1,4 @@
-"""Pure: which publications a platform keeps, retires, and purges (CONTRACT.md, retention)."""
+"""Retention rules: what a platform keeps, retires and purges; pure (docs/reference/contract.md#keeping-images)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a delivery's signature is its webhook's: pure (CONTRACT.md, Webhook)."""
+"""Whether a delivery's signature is its webhook's: pure (docs/reference/contract.md#webhook)."""
 
 from __future__ import annotations
 

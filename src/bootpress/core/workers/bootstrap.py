@@ -1,4 +1,4 @@
-"""Bootstrap a pipeline: the steps, each of which does one thing and records it before the next (CONTRACT.md, CI setup).
+"""Bootstrap of a pipeline: steps, each recorded before the next (docs/reference/contract.md#ci-setup).
 
 What a step writes into the catalog it writes in the transaction that records it, so there it happens once. What it asks
 of the forge may happen again when it dies between the answer and the record; each such request sets what it sets. Until

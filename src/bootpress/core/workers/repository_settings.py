@@ -1,4 +1,4 @@
-"""What a pipeline is told: the names of its secrets and variables (CONTRACT.md, CI setup), and what they hold."""
+"""Secrets and variables of a pipeline: their names, and what they hold (docs/reference/contract.md#ci-setup)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/v1/operations`: every operation of the catalogue over HTTP (CONTRACT.md, Operations)."""
+"""`/api/v1/operations`: every operation over HTTP (docs/reference/contract.md#operations)."""
 
 from __future__ import annotations
 

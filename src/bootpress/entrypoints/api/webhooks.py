@@ -1,4 +1,4 @@
-"""`POST …/disk_image/built/{webhook_id}`: the HTTP side of the webhook receiver (CONTRACT.md, Webhook)."""
+"""`POST …/disk_image/built/{webhook_id}`: the webhook over HTTP (docs/reference/contract.md#webhook)."""
 
 from __future__ import annotations
 
