@@ -110,7 +110,7 @@ def rewrite(page: str) -> str:
 
 def _first_line(kind: type[object]) -> str:
     text = (inspect.getdoc(kind) or "").partition("\n")[0]
-    return re.sub(r" \(CONTRACT\.md[^)]*\)", "", text)
+    return re.sub(r" \(docs/reference/contract\.md[^)]*\)", "", text)
 
 
 def _fenced(lines: list[str]) -> str:
