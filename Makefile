@@ -28,9 +28,10 @@ test: setup packages-test check ## Check and run the tests, with every real part
 test-quick: setup ## Run the unit tests that need no service and no process, in under a minute
 	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
 
-check: setup ## Lint, format, types, import directions
+check: setup ## Lint, format, spelling, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
