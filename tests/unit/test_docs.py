@@ -166,3 +166,9 @@ def test_every_decision_says_its_number_in_its_title() -> None:
     pages = sorted((ROOT / "docs" / "decisions").iterdir())
     numbers = [page.read_text().partition(".")[0] for page in pages]
     assert numbers == [f"# {int(page.name[:4])}" for page in pages]
+
+
+def test_every_decision_has_a_status_and_a_date() -> None:
+    head = re.compile(r"# \d+\. .+\n\nStatus: accepted\nDate: \d{4}-\d\d-\d\d\n\n## Context\n")
+    pages = sorted((ROOT / "docs" / "decisions").iterdir())
+    assert [page.name for page in pages if not head.match(page.read_text())] == []
