@@ -83,7 +83,7 @@ class Timed(Database):
         self.taken: list[float] = []
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def transaction(self) -> Iterator[Session]:
         """Open a transaction that is timed."""
         with super().transaction() as session:
             session.connection()  # which waits for its turn

@@ -315,7 +315,7 @@ class Interrupted(Database):
         self._left = [lambda: None, happens]
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def read_session(self) -> Iterator[Session]:
         if self._left:
             self._left.pop(0)()
         with super().read_session() as session:

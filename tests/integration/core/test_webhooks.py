@@ -175,7 +175,7 @@ class CountingBox(SecretCipher):
         super().__init__(keys)
         self.work: list[str] = []
 
-    def open(self, sealed: bytes) -> str:
+    def decrypt(self, sealed: bytes) -> str:
         self.work.append(f"decryption of {len(sealed)} bytes")
         secret = CountedSecret(super().decrypt(sealed))
         secret.work = self.work
