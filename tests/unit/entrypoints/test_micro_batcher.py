@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bootpress.entrypoints.api.batching import CONCURRENCY, MicroBatcher
+from bootpress.entrypoints.api.batching import BATCH_SIZE, MicroBatcher
 
 SECONDS = 10
 
@@ -62,8 +62,8 @@ def test_those_who_come_meanwhile_share_one_call() -> None:
 
 def test_no_call_is_larger_than_its_bound() -> None:
     work = Work()
-    assert run(ask_at_once(work, range(CONCURRENCY + 10))) == [2 * number for number in range(CONCURRENCY + 10)]
-    assert [len(group) for group in work.groups] == [1, CONCURRENCY, 9]
+    assert run(ask_at_once(work, range(BATCH_SIZE + 10))) == [2 * number for number in range(BATCH_SIZE + 10)]
+    assert [len(group) for group in work.groups] == [1, BATCH_SIZE, 9]
 
 
 def test_another_thread_goes_on_while_one_waits() -> None:

@@ -16,8 +16,8 @@ from bootpress.core.errors import RateLimited
 
 T = TypeVar("T")
 R = TypeVar("R")
-CONCURRENCY = 64
-"""Questions of one call: what comes later waits for the next one."""
+BATCH_SIZE = 64
+"""Items of one batch; later ones wait for the next batch."""
 AGAIN_AFTER = 10.0
 """Seconds to come back after, where there is no place."""
 
@@ -171,7 +171,7 @@ class MicroBatcher(Generic[T, R]):
     async def _ask_all(self) -> None:
         try:
             while self._queue:
-                group = [self._queue.popleft() for _ in range(min(CONCURRENCY, len(self._queue)))]
+                group = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
                 await self._ask_for(group)
         finally:
             self._idle += 1
