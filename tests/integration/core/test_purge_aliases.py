@@ -338,23 +338,25 @@ def test_what_was_published_under_an_alias_before_is_purged_under_that_name(town
     assert town.has(digest) == [False]
 
 
-def test_what_was_announced_from_a_registry_that_refuses_and_not_read_holds_nothing(town: Town) -> None:
+def due_beside_one_that_refuses(town: Town) -> tuple[str, UUID]:
+    """Return the digest and publication of an image that is due, beside another name whose registry refuses."""
     digest = town.images.image()
     first = town.due(digest)
-    evil = AnsweringRegistry()
-    evil.error = RegistryDenied("not you")
-    town.call_it(INNER, evil)
+    refusing = AnsweringRegistry()
+    refusing.error = RegistryDenied("not you")
+    town.call_it(INNER, refusing)
+    return digest, first
+
+
+def test_what_was_announced_from_a_registry_that_refuses_and_not_read_holds_nothing(town: Town) -> None:
+    digest, first = due_beside_one_that_refuses(town)
     assert ingest.resolve(town.context, town.begin(town.announce(slug="other", ref=f"{INNER}@{digest}")))
     assert town.sweep(node_platform_id="edge")["purged"] == [str(first)]
     assert town.has(digest) == [False]
 
 
 def test_however_many_announce_a_digest_that_they_have_not_read_it_is_purged(town: Town) -> None:
-    digest = town.images.image()
-    first = town.due(digest)
-    evil = AnsweringRegistry()
-    evil.error = RegistryDenied("not you")
-    town.call_it(INNER, evil)
+    digest, first = due_beside_one_that_refuses(town)
     for number in range(MAX_REPOSITORIES + 1):
         repository = f"registry.internal:5000/a/{number:02d}"
         values = {"account_id": town.account_id, "oci_digest": digest, "oci_ref": f"{repository}@{digest}"}
