@@ -1,4 +1,4 @@
-"""Become another program that the kernel ends with us: `python -I -S child.py PARENT SIGNAL PROGRAM [WORD…]`.
+"""Become another program that the kernel ends with us: `python -I -S exec_child.py PARENT SIGNAL PROGRAM [WORD…]`.
 
 It runs by its path and imports nothing of ours, so that it costs milliseconds. The parent-death signal (Linux,
 prctl(2)) survives the exec; the kernel sends it when the *thread* that started this process ends.

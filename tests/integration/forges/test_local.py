@@ -300,9 +300,9 @@ def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: EmbeddedFor
     code = f"""
 import time
 from pathlib import Path
-from bootpress.adapters.forges.embedded import Keeper, Places
-from bootpress.core.encryption import SecretBox
-Keeper(Places(Path({str(embedded.places.root)!r})), SecretBox([{embedded.key!r}])).start()
+from bootpress.adapters.forges.embedded import ForgeLayout, RunScheduler
+from bootpress.core.encryption import SecretCipher
+RunScheduler(ForgeLayout(Path({str(embedded.places.root)!r})), SecretCipher([{embedded.key!r}])).start()
 time.sleep(300)
 """
     with Program([sys.executable, "-c", code], log=tmp_path / "keeper.log") as keeper:

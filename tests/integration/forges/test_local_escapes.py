@@ -21,9 +21,9 @@ RUNNER = "bootpress.adapters.forges.embedded.execution.runner"
 KEEPER = """
 import sys, time
 from pathlib import Path
-from bootpress.adapters.forges.embedded import Keeper, Places
-from bootpress.core.encryption import SecretBox
-Keeper(Places(Path(sys.argv[1])), SecretBox([sys.argv[2]])).start()
+from bootpress.adapters.forges.embedded import ForgeLayout, RunScheduler
+from bootpress.core.encryption import SecretCipher
+RunScheduler(ForgeLayout(Path(sys.argv[1])), SecretCipher([sys.argv[2]])).start()
 time.sleep(300)
 """
 

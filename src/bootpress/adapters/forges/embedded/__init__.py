@@ -1,6 +1,6 @@
-"""The embedded forge: `LocalForge` answers, and the process that has its `Keeper` runs the workflows.
+"""The embedded forge: `LocalForge` answers, and the process that has its `RunScheduler` runs the workflows.
 
-Every account has a forge of its own; `Keepers` runs those of all.
+Every account has a forge of its own; `RunSchedulers` runs those of all.
 """
 
 from bootpress.adapters.forges.embedded.execution.run_config import RunLimits

@@ -31,7 +31,7 @@ PIECE: Final = 1 << 16
 
 
 class LocalForge:
-    """The port `Forge`, for a folder. Its runs are run by whichever process has a `Keeper` of that folder."""
+    """The port `Forge`, for a folder. Its runs are run by whichever process has a `RunScheduler` of that folder."""
 
     has_oidc = False
     rotates_registration_token = False
