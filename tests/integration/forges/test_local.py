@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from bootpress.adapters.forges.embedded.execution.runner import Runner, StopChec
 from bootpress.adapters.forges.embedded.execution.runs import MAX_WAITING, RunFolder
 from bootpress.core.errors import ForgeRefused, ForgeUnavailable
 from bootpress.core.ports import RunStatus
+from tests.support import scheduler_process
 from tests.support.embedded_forge import DISPATCHED, NO_DOCKER, REPOSITORY, EmbeddedForgeHarness, eventually, kept
 from tests.support.processes import Program
 
@@ -293,21 +293,15 @@ def is_over(watch: StopCheck) -> bool:
     return False
 
 
-def test_a_keeper_that_was_killed_leaves_no_process_behind(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:
+def test_a_scheduler_that_was_killed_leaves_no_process_behind(embedded: EmbeddedForgeHarness, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     embedded.add(steps(f"echo $$ > {pid}\nsleep 300"))
     run_id = embedded.dispatch()
-    code = f"""
-import time
-from pathlib import Path
-from bootpress.adapters.forges.embedded import ForgeLayout, RunScheduler
-from bootpress.core.encryption import SecretCipher
-RunScheduler(ForgeLayout(Path({str(embedded.places.root)!r})), SecretCipher([{embedded.key!r}])).start()
-time.sleep(300)
-"""
-    with Program([sys.executable, "-c", code], log=tmp_path / "keeper.log") as keeper:
+    with Program(
+        scheduler_process.command(embedded.places.root, embedded.key), log=tmp_path / "scheduler.log"
+    ) as scheduler:
         eventually(lambda: pid.exists() and pid.read_text(), what="it is at it")
-        os.kill(keeper.pid, signal.SIGKILL)
+        os.kill(scheduler.pid, signal.SIGKILL)
         eventually(lambda: not is_alive(pid.read_text().strip()), what="the script has ended")
         assert embedded.ended(run_id).conclusion == "failure"
 

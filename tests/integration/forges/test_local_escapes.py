@@ -13,19 +13,12 @@ import pytest
 
 from bootpress.adapters.forges.embedded.execution import orphan_processes, reaper
 from bootpress.adapters.forges.embedded.execution.runs import RunFolder
+from tests.support import scheduler_process
 from tests.support.embedded_forge import DISPATCHED, EmbeddedForgeHarness, eventually, kept
 from tests.support.escapes import CHAIN, DAEMON, Escape, pids_of
 from tests.support.processes import Program
 
 RUNNER = "bootpress.adapters.forges.embedded.execution.runner"
-KEEPER = """
-import sys, time
-from pathlib import Path
-from bootpress.adapters.forges.embedded import ForgeLayout, RunScheduler
-from bootpress.core.encryption import SecretCipher
-RunScheduler(ForgeLayout(Path(sys.argv[1])), SecretCipher([sys.argv[2]])).start()
-time.sleep(300)
-"""
 
 
 @pytest.fixture
@@ -56,7 +49,7 @@ def begin(embedded: EmbeddedForgeHarness, escape: Escape, *, then: str, first: s
 @contextmanager
 def keeper_of(embedded: EmbeddedForgeHarness, folder: Path) -> Iterator[Program]:
     """Run the runs in a process of its own."""
-    words = [sys.executable, "-c", KEEPER, str(embedded.places.root), embedded.key]
+    words = scheduler_process.command(embedded.places.root, embedded.key)
     with Program(words, log=folder / "keeper.log") as keeper:
         yield keeper
 
