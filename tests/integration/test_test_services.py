@@ -1,17 +1,22 @@
-"""The ground that the other integration tests stand on does what it says."""
+"""Test services, databases and processes that the other tests use."""
 
 from __future__ import annotations
 
+import shlex
 import socket
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, inspect, make_url, text
 
+from bootpress import schema
+from bootpress.core import models
 from tests.support import services
+from tests.support.databases import open_catalog
 from tests.support.ports import free_port
 from tests.support.processes import Program, is_alive, listens, wait_for
+from tests.support.scheduling import GROUPS, unit_of
 
 pytest_plugins = ["pytester"]
 
@@ -99,6 +104,46 @@ def test_a_missing_part_skips_its_tests_by_name_and_fails_them_in_ci(
     result.stdout.fnmatch_lines(["*missing part chromium: make test installs it*"])
     if not ci:
         result.stdout.fnmatch_lines(["not tested for want of chromium: 1 tests (make test installs it)"])
+
+
+def test_a_failed_test_names_the_command_that_repeats_it_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.parametrize("word", ["a b"])
+        def test_it(word):
+            assert not word
+    """)
+    result = pytester.runpytest_subprocess("-p", "tests.conftest", "-n0")
+    result.assert_outcomes(failed=1)
+    [command] = [line for line in result.outlines if line.startswith("repeat alone: .venv/bin/pytest ")]
+    again = shlex.split(command.partition("pytest ")[2])
+    assert again == ["-n0", "test_a_failed_test_names_the_command_that_repeats_it_alone.py::test_it[a b]"]
+
+
+@pytest.mark.parametrize(
+    ("node_id", "unit"),
+    [
+        ("tests/flows/test_build.py::test_a[b::c]", "prefect"),
+        ("tests/integration/prefect_api/test_events.py::test_a", "prefect"),
+        ("tests/integration/core/test_relay.py::test_a[b::c]", "tests/integration/core/test_relay.py"),
+        ("tests/unit/core/test_rate_limit.py::TestA::test_b", "tests/unit/core/test_rate_limit.py"),
+    ],
+)
+def test_tests_of_one_service_and_of_one_module_run_in_one_process(node_id: str, unit: str) -> None:
+    assert unit_of(node_id) == unit
+
+
+def test_every_group_has_tests() -> None:
+    root = Path(__file__).parents[2]
+    assert [prefix for prefix in GROUPS if not [*root.glob(f"{prefix}*")]] == []
+
+
+def test_a_copied_catalog_has_the_schema_of_a_migrated_one(catalog_url: str) -> None:
+    catalog = open_catalog(catalog_url)
+    assert schema.is_current(catalog)
+    assert set(inspect(catalog.engine).get_table_names()) == {"alembic_version", *models.metadata.tables}
+    catalog.close()
 
 
 def test_a_part_that_nobody_builds_is_an_error_not_a_skip() -> None:
