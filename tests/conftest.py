@@ -22,7 +22,7 @@ from tests.support.gitea import Gitea, running_gitea
 from tests.support.ports import free_port as _free_port
 from tests.support.prefect_server import PrefectServer, prefect_server
 from tests.support.registries import RunningRegistry, running
-from tests.support.scheduling import UnitScheduling
+from tests.support.scheduling import UnitScheduling, misplaced
 from tests.support.sigstore_live import Sigstore, running_sigstore
 from tools.shell import in_ci
 
@@ -67,6 +67,14 @@ def pytest_unconfigure() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> UnitScheduling:
     """Keep tests of one service, and those of one module, in one process."""
     return UnitScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that would start, in a second process, a service that holds a fixed port."""
+    for item in items:
+        fixture = misplaced(getattr(item, "fixturenames", ()), item.nodeid)
+        if fixture:
+            raise pytest.UsageError(f"{item.nodeid} uses {fixture}: name its file in tests/support/scheduling.py")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -16,7 +16,7 @@ from tests.support import services
 from tests.support.databases import open_catalog
 from tests.support.ports import free_port
 from tests.support.processes import Program, is_alive, listens, wait_for
-from tests.support.scheduling import GROUPS, unit_of
+from tests.support.scheduling import GROUPS, misplaced, unit_of
 
 pytest_plugins = ["pytester"]
 
@@ -132,6 +132,11 @@ def test_a_failed_test_names_the_command_that_repeats_it_alone(pytester: pytest.
 )
 def test_tests_of_one_service_and_of_one_module_run_in_one_process(node_id: str, unit: str) -> None:
     assert unit_of(node_id) == unit
+
+
+def test_a_service_with_a_fixed_port_is_used_in_its_unit_alone() -> None:
+    assert misplaced(["tmp_path", "sigstore"], "tests/e2e/test_console.py::test_a") == "sigstore"
+    assert misplaced(["sigstore"], "tests/e2e/test_live_services.py::test_a") is None
 
 
 def test_every_group_has_tests() -> None:
