@@ -17,6 +17,7 @@ import httpx
 from benchmarks.ingest import one_delivery
 from benchmarks.pipeline import Pipeline
 from benchmarks.table import Measured, at_most, seconds
+from bootpress.entrypoints.api.operations import CALLS_PER_SECOND
 from tests.support.running_stack import Stack
 from tests.support.silent_server import silent_server
 
@@ -26,6 +27,7 @@ SILENT = 150
 HANGING = 20
 ROUNDS, ASKED = 3, 150
 SETTLING = 2
+PAUSE = 2 / CALLS_PER_SECOND
 DELAY_BAR, ANSWER_BAR = 3, 2
 
 
@@ -95,11 +97,13 @@ def _beside_hanging_calls(quiet: Stack, loud: Stack) -> list[Measured]:
             with silent_server() as silent, ThreadPoolExecutor(HANGING) as pool:
                 for call in range(HANGING):
                     pool.submit(_keep_calling, loud, f"silent-{number}-{call}", silent.address, over)
-                while silent.count < 1:
-                    time.sleep(0.1)
-                _ask(asked, beside)
-                over.set()
-                silent.hang_up()
+                try:
+                    while silent.count < 1:
+                        time.sleep(0.1)
+                    _ask(asked, beside)
+                finally:  # else the pool would wait for calls that never end
+                    over.set()
+                    silent.hang_up()
             time.sleep(SETTLING)
     return [
         Measured(
@@ -127,7 +131,9 @@ def _keep_calling(stack: Stack, name: str, host: str, over: threading.Event) -> 
 
 
 def _ask(asked: Mapping[str, Callable[[], httpx.Response]], taken: Mapping[str, list[float]]) -> None:
+    """Ask in turn, more slowly than the rate limit of a token."""
     for _ in range(ASKED):
+        time.sleep(PAUSE)
         for name, ask in asked.items():
             begun = time.perf_counter()
             ask().raise_for_status()
